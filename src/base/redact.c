@@ -1,0 +1,166 @@
+#include "base/redact.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHORTEST_SECRET 4
+#define MOST_SECRETS    64
+
+static char *secrets[MOST_SECRETS];
+static size_t secret_count;
+
+static bool is_known(const char *secret)
+{
+    for (size_t i = 0; i < secret_count; i++) {
+        if (strcmp(secrets[i], secret) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The longest comes first: masking a part of a secret would leave the rest of it in sight. */
+static void remember(char *secret)
+{
+    size_t at = 0;
+
+    if (secret == NULL) {
+        return;
+    }
+    if (secret_count == MOST_SECRETS || is_known(secret)) {
+        explicit_bzero(secret, strlen(secret));
+        free(secret);
+        return;
+    }
+    while (at < secret_count && strlen(secrets[at]) >= strlen(secret)) {
+        at++;
+    }
+    memmove(&secrets[at + 1], &secrets[at], (secret_count - at) * sizeof(secrets[0]));
+    secrets[at] = secret;
+    secret_count++;
+}
+
+static char *percent_encode(const char *plain)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *encoded = malloc(strlen(plain) * 3 + 1);
+    char *to = encoded;
+
+    if (encoded == NULL) {
+        return NULL;
+    }
+    for (const char *c = plain; *c != '\0'; c++) {
+        unsigned char byte = (unsigned char)*c;
+        if (isalnum(byte) || strchr("-._~", byte) != NULL) {
+            *to++ = *c;
+        } else {
+            *to++ = '%';
+            *to++ = digits[byte >> 4];
+            *to++ = digits[byte & 15];
+        }
+    }
+    *to = '\0';
+    return encoded;
+}
+
+void redact_register(const char *secret)
+{
+    if (secret == NULL || strlen(secret) < SHORTEST_SECRET) {
+        return;
+    }
+    remember(strdup(secret));
+    remember(percent_encode(secret));
+}
+
+void redact_clear(void)
+{
+    for (size_t i = 0; i < secret_count; i++) {
+        explicit_bzero(secrets[i], strlen(secrets[i]));
+        free(secrets[i]);
+        secrets[i] = NULL;
+    }
+    secret_count = 0;
+}
+
+/* Replaces `length` bytes at `at` by "***" (fewer when there is less room) and closes the gap. */
+static char *mask(char *at, size_t length)
+{
+    size_t stars = length < 3 ? length : 3;
+
+    memset(at, '*', stars);
+    memmove(at + stars, at + length, strlen(at + length) + 1);
+    return at + stars;
+}
+
+/* In a quoted value blanks belong to it; otherwise it ends at white space or a delimiter. */
+static size_t value_length(const char *value, const char *delimiters)
+{
+    if (*value == '\'' || *value == '"') {
+        size_t length = 1;
+        while (value[length] != '\0' && value[length] != value[0]) {
+            length += value[length] == '\\' && value[length + 1] != '\0' ? 2 : 1;
+        }
+        return value[length] != '\0' ? length + 1 : length;
+    }
+    return strcspn(value, delimiters);
+}
+
+/* Blanks may stand around the sign: libpq takes "password = x", headers are "Name: x". NULL when
+ * what follows the name is not its value. */
+static char *find_value(char *after_name, char sign)
+{
+    char *at = after_name + strspn(after_name, " \t");
+
+    return *at == sign ? at + 1 + strspn(at + 1, " \t") : NULL;
+}
+
+static void mask_announced(char *text)
+{
+    static const struct {
+        const char *name;
+        char sign;
+        const char *delimiters;
+    } announcements[] = {
+        {"password", '=', " \t\r\n;&"},   {"accountkey", '=', " \t\r\n;\""},
+        {"accesskey", '=', " \t\r\n;\""}, {"sharedaccesssignature", '=', " \t\r\n;\""},
+        {"sig", '=', " \t\r\n;&\"<"},     {"authorization", ':', "\r\n"},
+    };
+
+    for (size_t i = 0; i < sizeof(announcements) / sizeof(announcements[0]); i++) {
+        const char *name = announcements[i].name;
+        for (char *at = strcasestr(text, name); at != NULL; at = strcasestr(at, name)) {
+            at += strlen(name);
+            char *value = find_value(at, announcements[i].sign);
+            if (value != NULL) {
+                at = mask(value, value_length(value, announcements[i].delimiters));
+            }
+        }
+    }
+}
+
+/* scheme://user:password@host; an unescaped '@' inside the password counts as part of it. */
+static void mask_userinfo(char *text)
+{
+    for (char *at = strstr(text, "://"); at != NULL; at = strstr(at, "://")) {
+        at += 3;
+        size_t authority = strcspn(at, " \t\"'<>");
+        char *last = memrchr(at, '@', authority);
+        char *colon = memchr(at, ':', authority);
+        if (last != NULL && colon != NULL && colon < last) {
+            at = mask(colon + 1, (size_t)(last - colon - 1));
+        }
+    }
+}
+
+void redact_text(char *text)
+{
+    for (size_t i = 0; i < secret_count; i++) {
+        for (char *at = strstr(text, secrets[i]); at != NULL; at = strstr(at, secrets[i])) {
+            at = mask(at, strlen(secrets[i]));
+        }
+    }
+    mask_announced(text);
+    mask_userinfo(text);
+}

@@ -1,0 +1,23 @@
+/*
+ * Invariant I9: no secret in a log line, an error text, a table or a mail. Secrets are registered
+ * as they become known, on the main thread before others start; every error and every log line
+ * passes through redact_text(). This list and the log's own settings are the process's only
+ * mutable globals beside the stop flag.
+ */
+#ifndef BASE_REDACT_H
+#define BASE_REDACT_H
+
+/* Remembers a secret and its percent-encoded form. Values under 4 bytes are ignored: they would
+ * mask ordinary words, and the patterns below catch them where they stand. NULL is ignored. Returns
+ * nothing: when the list is full or memory is out, the patterns remain. */
+void redact_register(const char *secret);
+
+/* Masks in place every registered secret, and whatever follows a name that announces one
+ * (password=, AccountKey=, accesskey=, SharedAccessSignature=, sig=, Authorization:, and the
+ * password in scheme://user:password@). The result is never longer. */
+void redact_text(char *text);
+
+/* Forgets and wipes everything; for the end of the process. */
+void redact_clear(void);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * Every setting, in one table: its name (in the environment and in the configuration file), its
+ * option, default, bounds and one line of help. --help prints the table, a test holds the man page
+ * against it, and what it marks as secret is registered for redaction as soon as it is read.
+ *
+ * Order: option, environment, file, default. An empty value counts as not set.
+ *
+ * To add a setting: a member of `enum setting_id`, its row in settings_table[] (settings_table.c),
+ * a sentence in man/rythm-backup.1 (make check tells), a test for a wrong value.
+ */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum setting_id {
+    SETTING_DATABASE_URL,
+    SETTING_STORES,
+    SETTING_AZURE_CONNECTION_STRING,
+    SETTING_AZURE_CONTAINER,
+    SETTING_COMPRESSION,
+    SETTING_UPLOADS,
+    SETTING_KEEP_MIN,
+    SETTING_CATCH_UP,
+    SETTING_PG_DUMP,
+    SETTING_LOCK_TIMEOUT,
+    SETTING_STALL_TIMEOUT,
+    SETTING_CONNECT_TIMEOUT,
+    SETTING_RETRY_TIMEOUT,
+    SETTING_ACS_CONNECTION_STRING,
+    SETTING_ACS_SENDER,
+    SETTING_ADMIN_QUERY,
+    SETTING_NOTIFY_TO,
+    SETTING_LOG_FORMAT,
+    SETTING_COUNT
+};
+
+enum setting_type {
+    SETTING_TYPE_TEXT,
+    SETTING_TYPE_INTEGER,
+    SETTING_TYPE_SECONDS,
+    SETTING_TYPE_CHOICE
+};
+
+struct setting {
+    const char *name;
+    const char *option; /* long option without dashes, or NULL */
+    char letter;        /* short option, or 0 */
+    const char *argument;
+    enum setting_type type;
+    int64_t min; /* SETTING_TYPE_INTEGER and _SECONDS */
+    int64_t max;
+    const char *choices;  /* SETTING_TYPE_CHOICE: "text|json" */
+    const char *fallback; /* NULL: none */
+    bool secret;
+    const char *help;
+};
+extern const struct setting settings_table[SETTING_COUNT];
+
+enum setting_source {
+    SETTING_FROM_DEFAULT,
+    SETTING_FROM_FILE,
+    SETTING_FROM_ENVIRONMENT,
+    SETTING_FROM_OPTION
+};
+
+struct settings {
+    char *values[SETTING_COUNT];
+    enum setting_source sources[SETTING_COUNT];
+};
+
+#define SETTINGS_DEFAULT_FILE "/etc/rythm-backup.conf"
+
+/* Reads environment and file and checks every value. `options` holds a value or NULL per setting.
+ * `file` NULL means the default file, if it exists. A file that holds a secret and can be read by
+ * everyone is refused. */
+bool settings_load(struct settings *settings, const char *const options[SETTING_COUNT],
+                   const char *file, struct error *err);
+void settings_clear(struct settings *settings);
+
+/* The value, or its default, or NULL. */
+const char *settings_get(const struct settings *settings, enum setting_id id);
+/* For the types that are numbers, which settings_load() has checked. Seconds may be written with a
+ * unit: 90, 90s, 15m, 2h, 1d. */
+int64_t settings_get_number(const struct settings *settings, enum setting_id id);
+
+/* The environment for a child process: ours without the secrets, plus `extra` ("NAME=value", NULL
+ * last). The caller frees the array alone: the strings are borrowed. */
+char **settings_child_environment(const char *const extra[], struct error *err);
+
+#endif

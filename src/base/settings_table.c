@@ -1,0 +1,101 @@
+#include "base/settings.h"
+
+const struct setting settings_table[SETTING_COUNT] = {
+    [SETTING_DATABASE_URL] = {.name = "DATABASE_URL",
+                              .option = "database",
+                              .letter = 'd',
+                              .argument = "CONNINFO",
+                              .secret = true,
+                              .help = "database to back up, which also holds schedule and ledger: "
+                                      "libpq connection string or URI; unset: libpq's PG* "
+                                      "variables"},
+    [SETTING_STORES] = {.name = "RYTHM_BACKUP_STORES",
+                        .option = "stores",
+                        .argument = "URL",
+                        .help = "where backups go: azblob://ACCOUNT/CONTAINER[/PREFIX] or "
+                                "file:///DIR; unset: Azure when its connection string is set, else "
+                                "file:///var/lib/rythm-backup"},
+    [SETTING_AZURE_CONNECTION_STRING] = {.name = "AZURE_STORAGE_CONNECTION_STRING",
+                                         .secret = true,
+                                         .help = "Azure Storage connection string (account key, "
+                                                 "SAS, or UseDevelopmentStorage=true)"},
+    [SETTING_AZURE_CONTAINER] = {.name = "AZURE_BACKUP_CONTAINER",
+                                 .fallback = "database-backups",
+                                 .help = "container of the default Azure store; made when missing"},
+    [SETTING_COMPRESSION] = {.name = "RYTHM_BACKUP_COMPRESSION",
+                             .option = "compression",
+                             .argument = "METHOD[:LEVEL]",
+                             .fallback = "zstd",
+                             .help = "zstd[:1-19], gzip[:1-9] or none"},
+    [SETTING_UPLOADS] = {.name = "RYTHM_BACKUP_UPLOADS",
+                         .type = SETTING_TYPE_INTEGER,
+                         .min = 1,
+                         .max = 32,
+                         .fallback = "4",
+                         .help = "blocks sent to a store at the same time; each takes its size in "
+                                 "memory"},
+    [SETTING_KEEP_MIN] = {.name = "RYTHM_BACKUP_KEEP_MIN",
+                          .type = SETTING_TYPE_INTEGER,
+                          .min = 1,
+                          .max = 100000,
+                          .fallback = "3",
+                          .help = "retention never leaves fewer completed backups of a schedule "
+                                  "than this"},
+    [SETTING_CATCH_UP] = {.name = "RYTHM_BACKUP_CATCH_UP",
+                          .type = SETTING_TYPE_SECONDS,
+                          .min = 60,
+                          .max = 86400,
+                          .fallback = "1h",
+                          .help = "how late a missed backup may still start (60s to 1d)"},
+    [SETTING_PG_DUMP] = {.name = "RYTHM_BACKUP_PG_DUMP",
+                         .help = "path of pg_dump; unset: the one that fits the server, from the "
+                                 "usual versioned folders or PATH"},
+    [SETTING_LOCK_TIMEOUT] = {.name = "RYTHM_BACKUP_LOCK_TIMEOUT",
+                              .type = SETTING_TYPE_SECONDS,
+                              .min = 1,
+                              .max = 86400,
+                              .fallback = "5m",
+                              .help = "how long the dump waits for a table that another session "
+                                      "has locked"},
+    [SETTING_STALL_TIMEOUT] = {.name = "RYTHM_BACKUP_STALL_TIMEOUT",
+                               .type = SETTING_TYPE_SECONDS,
+                               .min = 1,
+                               .max = 86400,
+                               .fallback = "15m",
+                               .help = "a dump or transfer that moves no byte for this long has "
+                                       "failed"},
+    [SETTING_CONNECT_TIMEOUT] = {.name = "RYTHM_BACKUP_CONNECT_TIMEOUT",
+                                 .type = SETTING_TYPE_SECONDS,
+                                 .min = 1,
+                                 .max = 3600,
+                                 .fallback = "10s",
+                                 .help = "limit for connecting, to Postgres or a service"},
+    [SETTING_RETRY_TIMEOUT] = {.name = "RYTHM_BACKUP_RETRY_TIMEOUT",
+                               .type = SETTING_TYPE_SECONDS,
+                               .min = 1,
+                               .max = 86400,
+                               .fallback = "10m",
+                               .help = "a request that keeps failing is tried again for this "
+                                       "long, at most 10 times"},
+    [SETTING_ACS_CONNECTION_STRING] = {.name = "ACS_CONNECTION_STRING",
+                                       .secret = true,
+                                       .help = "Azure Communication Services connection string, "
+                                               "for e-mail"},
+    [SETTING_ACS_SENDER] = {.name = "ACS_SENDER_ADDRESS",
+                            .help = "sender of the e-mails: an address of a domain linked to the "
+                                    "resource"},
+    [SETTING_ADMIN_QUERY] = {.name = "RYTHM_BACKUP_ADMIN_QUERY",
+                             .fallback = "SELECT email FROM users WHERE role = 'system_admin' "
+                                         "ORDER BY email",
+                             .help = "query whose first column holds the addresses to notify"},
+    [SETTING_NOTIFY_TO] = {.name = "RYTHM_BACKUP_NOTIFY_TO",
+                           .help = "addresses to notify instead of the query's, separated by "
+                                   "commas"},
+    [SETTING_LOG_FORMAT] = {.name = "RYTHM_BACKUP_LOG_FORMAT",
+                            .option = "log-format",
+                            .argument = "text|json",
+                            .type = SETTING_TYPE_CHOICE,
+                            .choices = "text|json",
+                            .fallback = "text",
+                            .help = "form of the log on standard error"},
+};

@@ -1,0 +1,291 @@
+#include "store/azure/azure_request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "crypto/random.h"
+#include "store/azure/azure_sign.h"
+#include "store/xml.h"
+
+#define URL_CAP         (32 * 1024)
+#define MESSAGE_CAP     8192
+#define MOST_RESENDINGS 2
+#define SKEW_MS         (5 * 60 * 1000)
+#define META_PREFIX     "x-ms-meta-"
+
+/* What one attempt sends, and the texts that its headers borrow. */
+struct attempt {
+    struct http_request request;
+    struct text url;
+    char date[CLOCK_HTTP_SIZE];
+    char id[RANDOM_UUID_SIZE];
+    char authorization[AZURE_SIGN_SIZE];
+    char meta_names[METADATA_MOST][sizeof(META_PREFIX) + METADATA_NAME_SIZE];
+};
+
+static bool build_url(const struct azure_session *session, const struct azure_request *request,
+                      struct text *url, struct error *err)
+{
+    text_appendf(url, "%s/%s", session->account->endpoint, session->container);
+    if (request->blob != NULL) {
+        text_append(url, "/");
+        http_append_encoded(url, request->blob, "/");
+    }
+    char separator = '?';
+    for (int i = 0; i < AZURE_REQUEST_MOST_PARAMETERS && request->parameters[i].name != NULL; i++) {
+        text_appendf(url, "%c%s=", separator, request->parameters[i].name);
+        http_append_encoded(url, request->parameters[i].value, "");
+        separator = '&';
+    }
+    if (session->account->sas != NULL) {
+        text_appendf(url, "%c%s", separator, session->account->sas);
+    }
+    if (url->failed) {
+        return error_set(err, ERROR_FAILED, "building a URL: too long, or out of memory");
+    }
+    return true;
+}
+
+static bool add_headers(struct attempt *attempt, const struct azure_request *request,
+                        struct error *err)
+{
+    struct http_request *http = &attempt->request;
+    const struct metadata *metadata = request->metadata;
+
+    for (int i = 0; i < AZURE_REQUEST_MOST_HEADERS && request->headers[i].name != NULL; i++) {
+        if (!http_request_add(http, request->headers[i].name, request->headers[i].value, err)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; metadata != NULL && i < metadata->count; i++) {
+        char *name = attempt->meta_names[i];
+        snprintf(name, sizeof(attempt->meta_names[i]), META_PREFIX "%s", metadata->entries[i].name);
+        if (!http_request_add(http, name, metadata->entries[i].value, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The date is part of what is signed and grows old within minutes: everything is made anew for each
+ * attempt. */
+static bool build(const struct azure_session *session, const struct azure_request *request,
+                  struct attempt *attempt, struct error *err)
+{
+    struct http_request *http = &attempt->request;
+
+    if (!build_url(session, request, &attempt->url, err) || !random_uuid(attempt->id, err)) {
+        return false;
+    }
+    clock_format_http(attempt->date, clock_utc_ms());
+    *http = (struct http_request){.method = request->method,
+                                  .url = text_string(&attempt->url),
+                                  .body = request->body,
+                                  .body_size = request->body_size};
+    if (!http_request_add(http, "x-ms-version", AZURE_REQUEST_VERSION, err) ||
+        !http_request_add(http, "x-ms-date", attempt->date, err) ||
+        !http_request_add(http, "x-ms-client-request-id", attempt->id, err) ||
+        !add_headers(attempt, request, err)) {
+        return false;
+    }
+    return session->account->key_size == 0 ||
+           (azure_sign(session->account, http, attempt->authorization, err) &&
+            http_request_add(http, "Authorization", attempt->authorization, err));
+}
+
+static bool exchange(const struct azure_session *session, const struct azure_request *request,
+                     struct http_reply *reply, struct error *err)
+{
+    struct attempt *attempt = calloc(1, sizeof(*attempt));
+
+    http_reply_clear(reply);
+    if (attempt == NULL) {
+        return error_set_memory(err);
+    }
+    attempt->url = (struct text)TEXT_INIT(URL_CAP);
+    bool ok = build(session, request, attempt, err) &&
+              http_exchange(session->client, &attempt->request, reply, err);
+    text_clear(&attempt->url);
+    free(attempt);
+    return ok;
+}
+
+/* The text of an element of the reply's <Error>; a reply without one, as HEAD's, has none. */
+static void error_element(const struct http_reply *reply, const char *name, struct text *out)
+{
+    struct error ignored = ERROR_INIT;
+
+    if (reply->body.length == 0) {
+        return;
+    }
+    struct xml *xml = xml_parse(reply->body.data, reply->body.length, &ignored);
+    if (xml != NULL && strcmp(xml_name(xml_root(xml)), "Error") == 0) {
+        xml_child_text(xml_root(xml), name, out);
+    }
+    xml_free(xml);
+}
+
+void azure_request_code(const struct http_reply *reply, char out[AZURE_REQUEST_CODE_SIZE])
+{
+    if (http_reply_header(reply, "x-ms-error-code", out, AZURE_REQUEST_CODE_SIZE)) {
+        return;
+    }
+    struct text code = TEXT_INIT(AZURE_REQUEST_CODE_SIZE - 1);
+    error_element(reply, "Code", &code);
+    snprintf(out, AZURE_REQUEST_CODE_SIZE, "%s", text_string(&code));
+    text_clear(&code);
+}
+
+static bool is_one_of(const char *code, const char *const codes[])
+{
+    for (size_t i = 0; codes[i] != NULL; i++) {
+        if (strcmp(code, codes[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hint_clock(const struct http_reply *reply, struct error *err)
+{
+    char date[CLOCK_HTTP_SIZE];
+    int64_t theirs;
+
+    if (http_reply_header(reply, "Date", date, sizeof(date)) && clock_parse_http(date, &theirs)) {
+        int64_t ahead = clock_utc_ms() - theirs;
+        if (ahead > SKEW_MS || ahead < -SKEW_MS) {
+            error_hint(err, "this host's clock is %lld s %s the service's: correct it",
+                       (long long)(ahead > 0 ? ahead : -ahead) / 1000,
+                       ahead > 0 ? "ahead of" : "behind");
+        }
+    }
+}
+
+static void hint_credentials(const struct azure_account *account, const struct http_reply *reply,
+                             struct error *err)
+{
+    char end[AZURE_ACCOUNT_FIELD_SIZE];
+    char permissions[AZURE_ACCOUNT_FIELD_SIZE];
+    char types[AZURE_ACCOUNT_FIELD_SIZE];
+
+    if (account->sas == NULL) {
+        error_hint(err, "check AccountName and AccountKey of AZURE_STORAGE_CONNECTION_STRING, and "
+                        "that the account allows its keys and this host's address");
+        hint_clock(reply, err);
+        return;
+    }
+    azure_account_sas_field(account, "se", end);
+    azure_account_sas_field(account, "sp", permissions);
+    azure_account_sas_field(account, "srt", types);
+    error_hint(err,
+               "the shared access signature must not have ended (se=%s), must permit racwdl "
+               "(sp=%s) and, if it is one for the account, containers and objects (srt=%s)",
+               end, permissions, types);
+}
+
+static void hint(const struct azure_account *account, const struct http_reply *reply,
+                 const char *code, struct error *err)
+{
+    if (reply->status == 401 || reply->status == 403) {
+        hint_credentials(account, reply, err);
+    } else if (strcmp(code, "ContainerNotFound") == 0) {
+        error_hint(err,
+                   "check the container's name (AZURE_BACKUP_CONTAINER or RYTHM_BACKUP_STORES);"
+                   " a backup makes it when the credentials allow that");
+    } else if (strcmp(code, "ContainerBeingDeleted") == 0) {
+        error_hint(err, "wait until the service has deleted it, or choose another container");
+    } else if (reply->status >= 300 && reply->status < 400) {
+        error_hint(err, "redirects are not followed: check BlobEndpoint");
+    }
+}
+
+/* The real service quotes the string that it signed: how a signature is debugged. */
+static void log_detail(const struct http_reply *reply)
+{
+    struct text detail = TEXT_INIT(MESSAGE_CAP);
+
+    if (log_enabled(LOG_DEBUG)) {
+        error_element(reply, "AuthenticationErrorDetail", &detail);
+        if (detail.length > 0) {
+            log_debug("azure_authentication", "%s", text_string(&detail));
+        }
+    }
+    text_clear(&detail);
+}
+
+bool azure_request_refuse(const struct azure_session *session, const struct http_reply *reply,
+                          struct error *err)
+{
+    char code[AZURE_REQUEST_CODE_SIZE];
+    char id[128];
+    struct text message = TEXT_INIT(MESSAGE_CAP);
+
+    azure_request_code(reply, code);
+    error_element(reply, "Message", &message);
+    const char *line = text_string(&message);
+    int length = (int)strcspn(line, "\r\n");
+    error_set(err, ERROR_FAILED, "the service answered %d%s%s%s%.*s", reply->status,
+              *code != '\0' ? " " : "", code, length > 0 ? ": " : "", length, line);
+    if (http_reply_header(reply, "x-ms-request-id", id, sizeof(id))) {
+        error_hint(err, "request id %s", id);
+    }
+    hint(session->account, reply, code, err);
+    log_detail(reply);
+    text_clear(&message);
+    return false;
+}
+
+static bool is_answer(const struct azure_request *request, int status)
+{
+    for (int i = 0; i < AZURE_REQUEST_MOST_ANSWERS && request->answers[i] != 0; i++) {
+        if (request->answers[i] == status) {
+            return true;
+        }
+    }
+    return status >= 200 && status < 300;
+}
+
+/* A body damaged on its way may be sent again, a few times: more often, it is not the way that
+ * damages it. InvalidOperation is what the emulator calls Md5Mismatch. */
+static bool is_worth_repeating(const struct azure_request *request, const struct http_reply *reply,
+                               int *resendings)
+{
+    static const char *const damaged[] = {"Md5Mismatch", "Crc64Mismatch", "InvalidOperation", NULL};
+    char code[AZURE_REQUEST_CODE_SIZE];
+
+    azure_request_code(reply, code);
+    if (reply->status == 400 && request->body_size > 0 && is_one_of(code, damaged)) {
+        return (*resendings)++ < MOST_RESENDINGS;
+    }
+    return retry_status_is_transient(reply->status) ||
+           (reply->status == 409 && strcmp(code, "ContainerBeingDeleted") == 0);
+}
+
+bool azure_request_send(const struct azure_session *session, const struct azure_request *request,
+                        struct http_reply *reply, struct error *err)
+{
+    struct retry retry;
+    int resendings = 0;
+
+    retry_begin(&retry, &session->policy);
+    do {
+        if (exchange(session, request, reply, err)) {
+            bool repeat = is_worth_repeating(request, reply, &resendings);
+            if (!repeat && is_answer(request, reply->status)) {
+                /* What earlier attempts left there is no error any more. */
+                error_clear(err);
+                return true;
+            }
+            azure_request_refuse(session, reply, err);
+            error_prefix(err, "%s %s/%s%s%s", request->method, session->account->endpoint,
+                         session->container, request->blob != NULL ? "/" : "",
+                         request->blob != NULL ? request->blob : "");
+            err->retryable = repeat;
+        }
+    } while (retry_again(&retry, reply, err));
+    return false;
+}

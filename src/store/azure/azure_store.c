@@ -1,0 +1,315 @@
+#include "store/azure/azure_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "store/azure/azure_account.h"
+#include "store/azure/azure_list.h"
+#include "store/azure/azure_object.h"
+#include "store/azure/azure_request.h"
+#include "store/azure/azure_upload.h"
+
+#define SCHEME        "azblob"
+#define REPLY_CAP     (64 * 1024)
+#define LONGEST_BLOB  1024
+#define FOLDER_CAP    512
+#define MOST_ATTEMPTS 10
+#define FIRST_WAIT_MS 1000
+#define LAST_WAIT_MS  60000
+/* For everything but blocks; the service itself ends such an operation within a minute. */
+#define REPLY_MS (5 * 60 * 1000)
+/* "Put Block" of the versions from 2019-12-12 on. */
+#define MOST_BLOCK_SIZE ((size_t)4000 * 1024 * 1024)
+#define MOST_BLOCKS     50000
+
+struct azure_store {
+    struct store base;
+    struct azure_account account;
+    char *container;
+    char *folder; /* "" or "some/folder/" */
+    struct http_limits limits;
+    struct azure_session session;      /* its client is made when first needed */
+    struct http_client *commit_client; /* sees a commit through, whatever the stop flag says */
+};
+
+static struct azure_store *cast(struct store *store)
+{
+    return (struct azure_store *)store;
+}
+
+/* libcurl is loaded here: a tick that has nothing to do opens the store but never gets here. */
+static bool connect_client(struct azure_store *store, struct error *err)
+{
+    struct http_limits limits = store->limits;
+
+    if (store->session.client == NULL) {
+        limits.reply_ms = REPLY_MS;
+        store->session.client = http_client_new(&limits, err);
+    }
+    return store->session.client != NULL;
+}
+
+static bool connect_commit_client(struct azure_store *store, struct error *err)
+{
+    struct http_limits limits = store->limits;
+
+    if (store->commit_client == NULL) {
+        limits.reply_ms = REPLY_MS;
+        store->commit_client = http_client_new(&limits, err);
+        if (store->commit_client == NULL) {
+            return false;
+        }
+        http_client_ignore_stop(store->commit_client);
+    }
+    return true;
+}
+
+static char *blob_name(const struct azure_store *store, const char *name, struct error *err)
+{
+    struct text blob = TEXT_INIT(LONGEST_BLOB);
+
+    text_appendf(&blob, "%s%s", store->folder, name);
+    if (blob.failed || blob.length == 0) {
+        text_clear(&blob);
+        error_set(err, ERROR_FAILED, "'%s' is no name for a blob, or memory is out", name);
+    }
+    return blob.data;
+}
+
+static bool prepare(struct store *base, struct error *err)
+{
+    struct azure_store *store = cast(base);
+    struct http_reply reply = HTTP_REPLY_INIT(REPLY_CAP);
+    const struct azure_request request = {
+        .method = "PUT", .parameters = {{"restype", "container"}}, .answers = {403, 409}};
+    char code[AZURE_REQUEST_CODE_SIZE];
+
+    if (!connect_client(store, err)) {
+        return false;
+    }
+    bool ok = azure_request_send(&store->session, &request, &reply, err);
+    azure_request_code(&reply, code);
+    /* A signature for one container may not make any: then it is there, or the upload tells. */
+    if (ok && reply.status >= 400 && strcmp(code, "ContainerAlreadyExists") != 0 &&
+        !(reply.status == 403 && store->account.sas != NULL)) {
+        ok = azure_request_refuse(&store->session, &reply, err);
+    }
+    http_reply_clear(&reply);
+    return ok ? true : error_prefix(err, "making container %s", base->location);
+}
+
+static bool list(struct store *base, const char *prefix, struct objects *out, struct error *err)
+{
+    struct azure_store *store = cast(base);
+    const struct azure_list wanted = {
+        .folder = store->folder, .prefix = prefix, .page_blobs = AZURE_LIST_PAGE_BLOBS};
+
+    return connect_client(store, err) && azure_list_all(&store->session, &wanted, out, err);
+}
+
+static bool head(struct store *base, const char *name, struct object *out, bool *found,
+                 struct error *err)
+{
+    struct azure_store *store = cast(base);
+    char *blob = blob_name(store, name, err);
+    bool ok = blob != NULL && connect_client(store, err) &&
+              azure_object_head(&store->session, blob, name, out, found, err);
+
+    free(blob);
+    return ok;
+}
+
+static bool remove_object(struct store *base, const struct object *object,
+                          enum store_removal *result, struct error *err)
+{
+    struct azure_store *store = cast(base);
+    char *blob = blob_name(store, object->name, err);
+    bool ok = blob != NULL && connect_client(store, err) &&
+              azure_object_remove(&store->session, blob, object->etag, result, err);
+
+    free(blob);
+    return ok;
+}
+
+/* There is no call that drops uncommitted blocks; the service does, within a week. */
+static bool discard(struct store *base, const char *name, const char *run_id, struct error *err)
+{
+    (void)base;
+    (void)name;
+    (void)run_id;
+    (void)err;
+    return true;
+}
+
+static bool upload_begin(struct store *base, const struct upload_options *options,
+                         struct upload **out, struct error *err)
+{
+    struct azure_store *store = cast(base);
+    char *blob = blob_name(store, options->name, err);
+
+    if (blob == NULL || !connect_commit_client(store, err)) {
+        free(blob);
+        return false;
+    }
+    struct azure_session session = store->session;
+    session.client = store->commit_client;
+    const struct azure_upload_options inner = {.store = base,
+                                               .session = &session,
+                                               .block_limits = store->limits,
+                                               .blob = blob,
+                                               .run_id = options->run_id,
+                                               .parallel = options->parallel};
+    bool ok = azure_upload_begin(&inner, out, err);
+    free(blob);
+    return ok;
+}
+
+static void close_store(struct store *base)
+{
+    struct azure_store *store = cast(base);
+
+    http_client_free(store->session.client);
+    http_client_free(store->commit_client);
+    azure_account_clear(&store->account);
+    free(store->container);
+    free(store->folder);
+    free(base->location);
+    free(store);
+}
+
+static const struct store_ops ops = {
+    .prepare = prepare,
+    .list = list,
+    .head = head,
+    .remove = remove_object,
+    .discard = discard,
+    .upload_begin = upload_begin,
+    .upload_block = azure_upload_block,
+    .upload_flush = azure_upload_flush,
+    .upload_commit = azure_upload_commit,
+    .upload_abandon = azure_upload_abandon,
+    .close = close_store,
+};
+
+/* `path` is what follows the container: "", "/", "/some/folder" or "/some/folder/". */
+static bool set_folder(struct azure_store *store, const char *path, struct error *err)
+{
+    struct text folder = TEXT_INIT(FOLDER_CAP);
+
+    path += *path == '/';
+    text_append(&folder, path);
+    if (*path != '\0' && path[strlen(path) - 1] != '/') {
+        text_append(&folder, "/");
+    }
+    store->folder = text_copy(text_string(&folder));
+    bool ok = !folder.failed && store->folder != NULL;
+    text_clear(&folder);
+    if (!ok) {
+        return error_set(err, ERROR_CONFIG, "the prefix is longer than %d bytes", FOLDER_CAP);
+    }
+    for (const char *part = store->folder; *part != '\0'; part += strcspn(part, "/") + 1) {
+        size_t length = strcspn(part, "/");
+        bool dots = strspn(part, ".") == length;
+        if (dots || strpbrk(part, "\\?#%") != NULL || !text_is_printable_ascii(part)) {
+            return error_set(err, ERROR_CONFIG,
+                             "the prefix has an empty part, one of dots only, or one of the "
+                             "characters \\ ? # %%, or one that is not printable ASCII");
+        }
+    }
+    return true;
+}
+
+static bool set_account(struct azure_store *store, const char *name, size_t length,
+                        const struct settings *settings, struct error *err)
+{
+    const char *connection = settings_get(settings, SETTING_AZURE_CONNECTION_STRING);
+
+    if (connection == NULL) {
+        return error_set(err, ERROR_CONFIG, "it needs AZURE_STORAGE_CONNECTION_STRING");
+    }
+    if (!azure_account_parse(connection, &store->account, err)) {
+        return false;
+    }
+    /* store_urls() leaves the account out: it is the connection string's. */
+    if (length == 0) {
+        return true;
+    }
+    if (strlen(store->account.name) != length || memcmp(store->account.name, name, length) != 0) {
+        return error_set(err, ERROR_CONFIG, "AZURE_STORAGE_CONNECTION_STRING is for the account %s",
+                         store->account.name);
+    }
+    return true;
+}
+
+static bool set_place(struct azure_store *store, const char *url, const struct settings *settings,
+                      struct error *err)
+{
+    struct text location = TEXT_INIT(FOLDER_CAP * 2);
+    size_t account_length = strcspn(url, "/");
+    const char *container = url + account_length + (url[account_length] == '/');
+    size_t length = strcspn(container, "/");
+
+    if (length == 0) {
+        return error_set(err, ERROR_CONFIG,
+                         "it is not of the form " SCHEME "://ACCOUNT/CONTAINER or " SCHEME
+                         "://ACCOUNT/CONTAINER/PREFIX");
+    }
+    store->container = strndup(container, length);
+    if (store->container == NULL) {
+        return error_set_memory(err);
+    }
+    if (!azure_account_check_container(store->container, err) ||
+        !set_folder(store, container + length, err) ||
+        !set_account(store, url, account_length, settings, err)) {
+        return false;
+    }
+    text_appendf(&location, SCHEME "://%s/%s%s%s", store->account.name, store->container,
+                 *store->folder != '\0' ? "/" : "", store->folder);
+    if (location.failed) {
+        text_clear(&location);
+        return error_set_memory(err);
+    }
+    store->base.location = location.data;
+    return true;
+}
+
+static void set_patience(struct azure_store *store, const struct settings *settings)
+{
+    store->limits = (struct http_limits){
+        .connect_ms = settings_get_number(settings, SETTING_CONNECT_TIMEOUT) * 1000,
+        .stall_s = settings_get_number(settings, SETTING_STALL_TIMEOUT),
+    };
+    store->session.policy = (struct retry_policy){
+        .attempts = MOST_ATTEMPTS,
+        .first_wait_ms = FIRST_WAIT_MS,
+        .longest_wait_ms = LAST_WAIT_MS,
+        .total_ms = settings_get_number(settings, SETTING_RETRY_TIMEOUT) * 1000,
+    };
+}
+
+static bool open_store(const char *url, const struct settings *settings, struct store **out,
+                       struct error *err)
+{
+    struct azure_store *store = calloc(1, sizeof(*store));
+
+    if (store == NULL) {
+        return error_set_memory(err);
+    }
+    store->base.ops = &ops;
+    store->base.is_remote = true;
+    store->base.block_limits = (struct block_limits){
+        .first_size = BLOCK_FIRST_SIZE, .most_size = MOST_BLOCK_SIZE, .most_blocks = MOST_BLOCKS};
+    if (!set_place(store, url, settings, err)) {
+        close_store(&store->base);
+        return error_prefix(err, "store " SCHEME "://%s", url);
+    }
+    set_patience(store, settings);
+    store->session.account = &store->account;
+    store->session.container = store->container;
+    *out = &store->base;
+    return true;
+}
+
+const struct store_kind azure_store_kind = {.scheme = SCHEME, .open = open_store};

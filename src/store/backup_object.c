@@ -1,0 +1,230 @@
+#include "store/backup_object.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define SHA256_HEX 64
+/* An upper bound that arithmetic on durations cannot overflow: a hundred years. */
+#define DURATION_MOST_MS (INT64_C(100) * 366 * 86400 * 1000)
+
+void backup_name_format(char out[BACKUP_NAME_SIZE], int64_t begun_ms, const char *suffix)
+{
+    char time[CLOCK_ISO_SIZE];
+
+    clock_format_iso(time, begun_ms);
+    for (char *c = time; *c != '\0'; c++) {
+        if (*c == ':' || *c == '.') {
+            *c = '-';
+        }
+    }
+    snprintf(out, BACKUP_NAME_SIZE, BACKUP_NAME_PREFIX "%.32s.sql%.16s", time, suffix);
+}
+
+/* Reads an instant that looks like `form`, where a 'd' stands for a digit. */
+static bool parse_instant(const char *string, const char *form, int64_t *instant_ms)
+{
+    int fields[7] = {0};
+    size_t field = 0;
+
+    for (size_t i = 0; form[i] != '\0'; i++) {
+        if (form[i] != 'd') {
+            field += form[i + 1] == 'd';
+            if (string[i] != form[i]) {
+                return false;
+            }
+        } else if (string[i] < '0' || string[i] > '9') {
+            return false;
+        } else {
+            fields[field] = fields[field] * 10 + (string[i] - '0');
+        }
+    }
+    return clock_from_civil(fields[0], fields[1], fields[2], fields[3], fields[4], fields[5],
+                            fields[6], instant_ms);
+}
+
+static const char iso_form[] = "dddd-dd-ddTdd:dd:dd.dddZ";
+
+bool backup_name_parse(const char *name, int64_t *begun_ms)
+{
+    static const char own_form[] = "dddd-dd-ddTdd-dd-dd-dddZ";
+    size_t prefix = strlen(BACKUP_NAME_PREFIX);
+
+    if (strncmp(name, BACKUP_NAME_PREFIX, prefix) != 0) {
+        return false;
+    }
+    const char *time = name + prefix;
+    int64_t instant_ms;
+    bool own = parse_instant(time, own_form, &instant_ms);
+    if (!own && !parse_instant(time, iso_form, &instant_ms)) {
+        return false;
+    }
+    /* Both forms have the same length. */
+    const char *suffix = time + strlen(own_form);
+    if (strcmp(suffix, ".sql") != 0 &&
+        !(own && (strcmp(suffix, ".sql.zst") == 0 || strcmp(suffix, ".sql.gz") == 0))) {
+        return false;
+    }
+    *begun_ms = instant_ms;
+    return true;
+}
+
+static bool is_hex(const char *string, size_t length)
+{
+    return strlen(string) == length && strspn(string, "0123456789abcdef") == length;
+}
+
+static bool is_uuid(const char *string)
+{
+    static const char form[] = "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
+
+    if (strlen(string) != strlen(form)) {
+        return false;
+    }
+    for (size_t i = 0; form[i] != '\0'; i++) {
+        if (form[i] == '-' ? string[i] != '-'
+                           : strchr("0123456789abcdefABCDEF", string[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_type(const char *type)
+{
+    return strcmp(type, "scheduled") == 0 || strcmp(type, "manual") == 0;
+}
+
+/* Blanks are encoded too, so that none can stand at an end. */
+static bool set_encoded(struct metadata *out, const char *name, const char *value,
+                        struct error *err)
+{
+    struct text encoded = TEXT_INIT(4096);
+
+    for (const char *c = value; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~' || *c == '%') {
+            text_appendf(&encoded, "%%%02X", (unsigned)(unsigned char)*c);
+        } else {
+            text_append_bytes(&encoded, c, 1);
+        }
+    }
+    bool ok = encoded.failed ? error_set_memory(err)
+                             : metadata_set(out, name, text_string(&encoded), err);
+    text_clear(&encoded);
+    return ok;
+}
+
+static bool set_unless_empty(struct metadata *out, const char *name, const char *value,
+                             struct error *err)
+{
+    return *value == '\0' || set_encoded(out, name, value, err);
+}
+
+static bool set_number(struct metadata *out, const char *name, uint64_t number, struct error *err)
+{
+    char value[32];
+
+    snprintf(value, sizeof(value), "%" PRIu64, number);
+    return metadata_set(out, name, value, err);
+}
+
+static bool set_instant(struct metadata *out, const char *name, int64_t instant_ms,
+                        struct error *err)
+{
+    char value[CLOCK_ISO_SIZE];
+
+    clock_format_iso(value, instant_ms);
+    return metadata_set(out, name, value, err);
+}
+
+bool backup_facts_format(const struct backup_facts *facts, struct metadata *out, struct error *err)
+{
+    /* What backup_object_parse() will insist on. */
+    if (!is_hex(facts->run_id, BACKUP_RUN_ID_SIZE - 1) || !is_hex(facts->sha256, SHA256_HEX) ||
+        !is_type(facts->type) || facts->duration_ms < 0) {
+        return error_set(err, ERROR_FAILED, "the facts about backup run '%s' are incomplete",
+                         facts->run_id);
+    }
+    return metadata_set(out, "run", facts->run_id, err) &&
+           set_unless_empty(out, "schedule", facts->schedule_id, err) &&
+           (!facts->has_occurrence || set_instant(out, "occurrence", facts->occurrence_ms, err)) &&
+           metadata_set(out, "type", facts->type, err) &&
+           set_unless_empty(out, "database", facts->database, err) &&
+           set_unless_empty(out, "server", facts->server_version, err) &&
+           set_unless_empty(out, "tool", facts->tool_version, err) &&
+           set_unless_empty(out, "compression", facts->compression, err) &&
+           set_number(out, "bytes", facts->bytes, err) &&
+           set_number(out, "rawbytes", facts->raw_bytes, err) &&
+           set_number(out, "durationms", (uint64_t)facts->duration_ms, err) &&
+           metadata_set(out, "sha256", facts->sha256, err);
+}
+
+static bool get_text(const struct metadata *metadata, const char *name, char *out, size_t size)
+{
+    const char *value = metadata_get(metadata, name);
+
+    return value == NULL || text_decode_percent(out, size, value);
+}
+
+static bool get_number(const struct metadata *metadata, const char *name, int64_t most,
+                       int64_t *out)
+{
+    const char *value = metadata_get(metadata, name);
+
+    return value != NULL && text_parse_integer(value, 0, most, out);
+}
+
+static bool parse_facts(const struct metadata *metadata, struct backup_facts *facts)
+{
+    const char *occurrence = metadata_get(metadata, "occurrence");
+    int64_t bytes;
+    int64_t raw_bytes;
+
+    if (!get_text(metadata, "run", facts->run_id, sizeof(facts->run_id)) ||
+        !get_text(metadata, "schedule", facts->schedule_id, sizeof(facts->schedule_id)) ||
+        !get_text(metadata, "type", facts->type, sizeof(facts->type)) ||
+        !get_text(metadata, "database", facts->database, sizeof(facts->database)) ||
+        !get_text(metadata, "server", facts->server_version, sizeof(facts->server_version)) ||
+        !get_text(metadata, "tool", facts->tool_version, sizeof(facts->tool_version)) ||
+        !get_text(metadata, "compression", facts->compression, sizeof(facts->compression)) ||
+        !get_text(metadata, "sha256", facts->sha256, sizeof(facts->sha256)) ||
+        !get_number(metadata, "bytes", INT64_MAX, &bytes) ||
+        !get_number(metadata, "rawbytes", INT64_MAX, &raw_bytes) ||
+        !get_number(metadata, "durationms", DURATION_MOST_MS, &facts->duration_ms)) {
+        return false;
+    }
+    facts->bytes = (uint64_t)bytes;
+    facts->raw_bytes = (uint64_t)raw_bytes;
+    facts->has_occurrence = occurrence != NULL;
+    if (occurrence != NULL && (strlen(occurrence) != strlen(iso_form) ||
+                               !parse_instant(occurrence, iso_form, &facts->occurrence_ms))) {
+        return false;
+    }
+    return is_hex(facts->run_id, BACKUP_RUN_ID_SIZE - 1) && is_hex(facts->sha256, SHA256_HEX) &&
+           is_type(facts->type) && (facts->schedule_id[0] == '\0' || is_uuid(facts->schedule_id));
+}
+
+bool backup_object_parse(const struct object *object, struct backup_object *out)
+{
+    struct backup_object parsed = {.object = object};
+
+    if (!backup_name_parse(object->name, &parsed.begun_ms)) {
+        return false;
+    }
+    if (object->metadata.count == 0) {
+        size_t length = strlen(object->name);
+        /* The old service did not compress. */
+        parsed.legacy = strcmp(object->name + length - strlen(".sql"), ".sql") == 0;
+        if (!parsed.legacy) {
+            return false;
+        }
+    } else if (!parse_facts(&object->metadata, &parsed.facts) ||
+               parsed.facts.bytes != object->bytes) {
+        return false;
+    }
+    *out = parsed;
+    return true;
+}

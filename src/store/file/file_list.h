@@ -1,0 +1,27 @@
+/*
+ * What is in the folder of a file store, as objects. The etag is device, inode, modification time
+ * and size.
+ */
+#ifndef STORE_FILE_FILE_LIST_H
+#define STORE_FILE_FILE_LIST_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "store/file/file_folder.h"
+#include "store/objects.h"
+
+/* Every object whose name starts with `prefix`, sorted by name, or an error. Sidecars that a crash
+ * left without their object are removed on the way, where that can be done at once. */
+bool file_list_all(const struct file_folder *folder, const char *prefix, struct objects *out,
+                   struct error *err);
+
+/* One object; *found = false without an error when it is not there. */
+bool file_list_head(const struct file_folder *folder, const char *name, struct object *out,
+                    bool *found, struct error *err);
+
+/* *same = false when the object is gone or another one by now. */
+bool file_list_is_still(const struct file_folder *folder, const struct object *object, bool *same,
+                        struct error *err);
+
+#endif

@@ -1,0 +1,165 @@
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "store/azure/azure_store.h"
+#include "store/file/file_store.h"
+
+#define DEFAULT_FOLDER_URL "file:///var/lib/rythm-backup"
+#define URLS_CAP           8192
+#define BLANKS             " \t\r\n"
+
+static const struct {
+    const struct store_kind *kind;
+    const char *form; /* of its URLs, for messages */
+} store_kinds[] = {
+    {&azure_store_kind, "azblob://ACCOUNT/CONTAINER[/PREFIX]"},
+    {&file_store_kind, "file:///DIR"},
+};
+
+#define KIND_COUNT (sizeof(store_kinds) / sizeof(store_kinds[0]))
+
+static bool refuse_url(const char *url, struct error *err)
+{
+    struct text forms = TEXT_INIT(1024);
+
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        text_appendf(&forms, "%s%s", i > 0 ? " or " : "", store_kinds[i].form);
+    }
+    /* What follows a question mark may be a signature. */
+    error_set(err, ERROR_CONFIG, "'%.*s' is not the URL of a store; write %s",
+              (int)strcspn(url, "?"), url, text_string(&forms));
+    text_clear(&forms);
+    return false;
+}
+
+bool store_open(const char *url, const struct settings *settings, struct store **out,
+                struct error *err)
+{
+    const char *end = strstr(url, "://");
+
+    for (size_t i = 0; end != NULL && i < KIND_COUNT; i++) {
+        const struct store_kind *kind = store_kinds[i].kind;
+        if (strlen(kind->scheme) == (size_t)(end - url) &&
+            memcmp(kind->scheme, url, (size_t)(end - url)) == 0) {
+            return kind->open(end + strlen("://"), settings, out, err);
+        }
+    }
+    return refuse_url(url, err);
+}
+
+static void append_configured(struct text *urls, const char *value)
+{
+    for (value += strspn(value, BLANKS); *value != '\0'; value += strspn(value, BLANKS)) {
+        size_t length = strcspn(value, BLANKS);
+        if (urls->length > 0) {
+            text_append(urls, " ");
+        }
+        text_append_bytes(urls, value, length);
+        value += length;
+    }
+}
+
+static bool append_azure(struct text *urls, const char *container, struct error *err)
+{
+    /* Whether such a container can exist is the service's to say; here it must not be able to
+     * change what the URL means. */
+    if (container[strcspn(container, BLANKS "/?#%")] != '\0') {
+        error_set(err, ERROR_CONFIG, "%s = '%s' is not a container's name",
+                  settings_table[SETTING_AZURE_CONTAINER].name, container);
+        return error_hint(err, "write lower-case letters, digits and hyphens");
+    }
+    text_appendf(urls, "azblob:///%s", container);
+    return true;
+}
+
+char *store_urls(const struct settings *settings, struct error *err)
+{
+    struct text urls = TEXT_INIT(URLS_CAP);
+    const char *configured = settings_get(settings, SETTING_STORES);
+
+    if (configured != NULL) {
+        append_configured(&urls, configured);
+    }
+    if (!urls.failed && urls.length == 0) {
+        if (settings_get(settings, SETTING_AZURE_CONNECTION_STRING) == NULL) {
+            text_append(&urls, DEFAULT_FOLDER_URL);
+        } else if (!append_azure(&urls, settings_get(settings, SETTING_AZURE_CONTAINER), err)) {
+            goto failed;
+        }
+    }
+    if (urls.failed) {
+        error_set(err, ERROR_CONFIG, "%s is longer than the %d bytes allowed",
+                  settings_table[SETTING_STORES].name, URLS_CAP);
+        goto failed;
+    }
+    return urls.data;
+
+failed:
+    text_clear(&urls);
+    return NULL;
+}
+
+bool store_prepare(struct store *store, struct error *err)
+{
+    return store->ops->prepare(store, err);
+}
+
+bool store_list(struct store *store, const char *prefix, struct objects *out, struct error *err)
+{
+    return store->ops->list(store, prefix, out, err);
+}
+
+bool store_head(struct store *store, const char *name, struct object *out, bool *found,
+                struct error *err)
+{
+    return store->ops->head(store, name, out, found, err);
+}
+
+bool store_remove(struct store *store, const struct object *object, enum store_removal *result,
+                  struct error *err)
+{
+    return store->ops->remove(store, object, result, err);
+}
+
+bool store_discard(struct store *store, const char *name, const char *run_id, struct error *err)
+{
+    return store->ops->discard(store, name, run_id, err);
+}
+
+bool store_upload_begin(struct store *store, const struct upload_options *options,
+                        struct upload **out, struct error *err)
+{
+    return store->ops->upload_begin(store, options, out, err);
+}
+
+bool store_upload_block(struct upload *upload, struct block *block, struct error *err)
+{
+    return upload->store->ops->upload_block(upload, block, err);
+}
+
+bool store_upload_flush(struct upload *upload, struct error *err)
+{
+    return upload->store->ops->upload_flush(upload, err);
+}
+
+bool store_upload_commit(struct upload *upload, const struct metadata *metadata, struct error *err)
+{
+    return upload->store->ops->upload_commit(upload, metadata, err);
+}
+
+void store_upload_abandon(struct upload *upload)
+{
+    if (upload != NULL) {
+        upload->store->ops->upload_abandon(upload);
+    }
+}
+
+void store_close(struct store *store)
+{
+    if (store != NULL) {
+        store->ops->close(store);
+    }
+}

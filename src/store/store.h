@@ -1,0 +1,115 @@
+/*
+ * Where backups are kept: the interface that every kind of store fills in, and the calls that
+ * everybody else uses.
+ *
+ * A store knows objects: a name, bytes, and a few named values (metadata). What the values mean is
+ * store/backup_object.h. Invariant I2: an object is complete or not visible, and nothing overwrites
+ * a published one.
+ *
+ * To add a kind of store:
+ *   1. a folder src/store/KIND/ with a `const struct store_kind` that fills in `struct store_ops`;
+ *   2. its row in store_kinds[] (store/store.c);
+ *   3. its settings, if any, in base/settings.c;
+ *   4. tests/unit/ for its parsers, and its name in tests/integration/conftest.py's `store` list,
+ *      which runs every store test against it;
+ *   5. README, man page.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/settings.h"
+#include "store/metadata.h"
+#include "store/objects.h"
+#include "stream/blocks.h"
+
+struct store;
+struct upload;
+
+struct upload_options {
+    const char *name;   /* of the object, within the store's prefix */
+    const char *run_id; /* 16 hex digits: makes what a half-done upload leaves behind its own */
+    int parallel;       /* requests in flight, where the store has requests */
+};
+
+enum store_removal { STORE_REMOVED, STORE_WAS_GONE, STORE_CHANGED, STORE_IMMUTABLE };
+
+struct store_ops {
+    /* What must exist before an upload is made when missing (container, folder). */
+    bool (*prepare)(struct store *store, struct error *err);
+    /* Every object whose name starts with `prefix`, with metadata: all of them or an error (I6). */
+    bool (*list)(struct store *store, const char *prefix, struct objects *out, struct error *err);
+    /* One object; *found = false without an error when it is not there. */
+    bool (*head)(struct store *store, const char *name, struct object *out, bool *found,
+                 struct error *err);
+    /* Deletes this object unless it is another one by now (its etag changed). */
+    bool (*remove)(struct store *store, const struct object *object, enum store_removal *result,
+                   struct error *err);
+    /* Removes what an upload that died before its commit can have left, never a published
+     * object. */
+    bool (*discard)(struct store *store, const char *name, const char *run_id, struct error *err);
+
+    bool (*upload_begin)(struct store *store, const struct upload_options *options,
+                         struct upload **out, struct error *err);
+    /* Takes the next block, in order; may return before it is stored. */
+    bool (*upload_block)(struct upload *upload, struct block *block, struct error *err);
+    /* Waits until every block is stored. Still nothing is visible. */
+    bool (*upload_flush)(struct upload *upload, struct error *err);
+    /* Publishes, only if no object has the name (I2), then checks what the store has (I3). A lost
+     * answer is resolved by asking. Ends the upload: it is freed in any case. */
+    bool (*upload_commit)(struct upload *upload, const struct metadata *metadata,
+                          struct error *err);
+    /* Gives up: nothing becomes visible, what can be removed is removed. Frees. NULL is fine. */
+    void (*upload_abandon)(struct upload *upload);
+
+    void (*close)(struct store *store);
+};
+
+/* Embedded by each kind as its first member. */
+struct store {
+    const struct store_ops *ops;
+    char *location; /* for people: the URL without secrets */
+    struct block_limits block_limits;
+    bool is_remote; /* a service, not this host's file system */
+};
+struct upload {
+    struct store *store;
+};
+
+struct store_kind {
+    const char *scheme; /* "file", "azblob" */
+    /* `url` is the part after "scheme://". Makes no request yet. */
+    bool (*open)(const char *url, const struct settings *settings, struct store **out,
+                 struct error *err);
+};
+
+/* Opens the store of a URL: azblob://ACCOUNT/CONTAINER[/PREFIX] or file:///DIR. An empty ACCOUNT
+ * means the connection string's. Nothing is asked of the store yet. */
+bool store_open(const char *url, const struct settings *settings, struct store **out,
+                struct error *err);
+/* The URLs that the settings ask for (RYTHM_BACKUP_STORES, else Azure when its connection string is
+ * set, else the default folder), separated by single spaces; the caller frees. NULL on failure. */
+char *store_urls(const struct settings *settings, struct error *err);
+
+/* As the operations above. upload_abandon and close accept NULL. */
+bool store_prepare(struct store *store, struct error *err);
+bool store_list(struct store *store, const char *prefix, struct objects *out, struct error *err);
+bool store_head(struct store *store, const char *name, struct object *out, bool *found,
+                struct error *err);
+bool store_remove(struct store *store, const struct object *object, enum store_removal *result,
+                  struct error *err);
+bool store_discard(struct store *store, const char *name, const char *run_id, struct error *err);
+bool store_upload_begin(struct store *store, const struct upload_options *options,
+                        struct upload **out, struct error *err);
+bool store_upload_block(struct upload *upload, struct block *block, struct error *err);
+bool store_upload_flush(struct upload *upload, struct error *err);
+bool store_upload_commit(struct upload *upload, const struct metadata *metadata,
+                         struct error *err);
+void store_upload_abandon(struct upload *upload);
+void store_close(struct store *store);
+
+#endif

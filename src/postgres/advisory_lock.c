@@ -1,0 +1,57 @@
+#include "postgres/advisory_lock.h"
+
+#include "postgres/query.h"
+
+#define KEY "hashtextextended('rythm-backup:' || $1::text, 0)"
+
+/* Without a pooler, the server process named when the connection began is the one that answers. */
+static bool refuse_pooler(struct error *err)
+{
+    error_set(err, ERROR_CONFIG,
+              "there is a connection pooler between this program and Postgres: the lock against a "
+              "second backup would mean nothing");
+    return error_hint(err, "connect to Postgres directly (often port 5432 instead of 6432)");
+}
+
+bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,
+                       struct error *err)
+{
+    const char *values[] = {schedule_id};
+    PGresult *result = query_run(session, "SELECT pg_backend_pid(), pg_try_advisory_lock(" KEY ")",
+                                 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "taking the lock of schedule %s", schedule_id);
+    }
+    bool direct = query_number(result, 0, 0) == PQbackendPID(session->connection);
+    bool got = query_bool(result, 0, 1);
+    PQclear(result);
+    if (!direct) {
+        return refuse_pooler(err);
+    }
+    *taken = got;
+    return true;
+}
+
+/* pg_locks shows a 64-bit key as two halves with objsubid 1 (manual, "pg_locks"). */
+bool advisory_lock_held(struct session *session, const char *schedule_id, struct error *err)
+{
+    const char *values[] = {schedule_id};
+    PGresult *result =
+        query_run(session,
+                  "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                  " AND pid = pg_backend_pid() AND objsubid = 1"
+                  " AND (classid::bigint << 32 | objid::bigint) = " KEY ")",
+                  1, values, err);
+    bool held = result != NULL && query_bool(result, 0, 0);
+
+    if (result != NULL && !held) {
+        error_set(err, ERROR_FAILED, "the lock is not held any more");
+    }
+    PQclear(result);
+    if (!held) {
+        return error_prefix(err, "making sure that the lock of schedule %s is still ours",
+                            schedule_id);
+    }
+    return true;
+}

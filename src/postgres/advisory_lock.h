@@ -1,0 +1,22 @@
+/*
+ * The lock that makes one process at a time back up a schedule: a session-level advisory lock
+ * (PostgreSQL manual, "Advisory Locks"), held by a session of its own for the whole run.
+ */
+#ifndef POSTGRES_ADVISORY_LOCK_H
+#define POSTGRES_ADVISORY_LOCK_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "postgres/session.h"
+
+/* *taken is false, without an error, when another session holds it. A connection pooler between us
+ * and the server, which would make the lock meaningless, is refused with ERROR_CONFIG. */
+bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,
+                       struct error *err);
+
+/* True while this session holds it, asked of the server now. It is released by closing the
+ * session. */
+bool advisory_lock_held(struct session *session, const char *schedule_id, struct error *err);
+
+#endif

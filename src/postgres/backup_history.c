@@ -1,0 +1,248 @@
+#include "postgres/backup_history.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "postgres/query.h"
+
+#define NUMBER_SIZE 24
+
+static const char *format_number(char out[NUMBER_SIZE], int64_t number)
+{
+    snprintf(out, NUMBER_SIZE, "%" PRId64, number);
+    return out;
+}
+
+bool backup_history_start(struct session *session, const struct history_start *start,
+                          char history_id[HISTORY_ID_SIZE], bool *claimed, struct error *err)
+{
+    char occurrence[NUMBER_SIZE];
+    char attempt[NUMBER_SIZE];
+    const char *values[] = {
+        session->shift,
+        start->name,
+        start->scheduled ? "scheduled" : "manual",
+        start->run_id,
+        start->schedule_id,
+        start->has_occurrence ? format_number(occurrence, start->occurrence_ms) : NULL,
+        format_number(attempt, start->attempt),
+        start->store,
+    };
+    PGresult *result = query_run(
+        session,
+        "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"
+        " run_id, schedule_id, occurrence_at, attempt, store)"
+        " VALUES ($2, $3, 'started', " QUERY_NOW(1) ", " QUERY_NOW(
+            1) ", $4, $5,"
+               " timestamptz 'epoch' + $6::bigint * interval '1 millisecond', $7, $8)"
+               " ON CONFLICT (schedule_id, occurrence_at)"
+               " WHERE status IN ('started', 'completed') AND occurrence_at IS NOT NULL"
+               " DO NOTHING RETURNING history_id",
+        8, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "claiming the run in backup_history");
+    }
+    *claimed = PQntuples(result) == 1;
+    if (*claimed) {
+        query_copy(result, 0, 0, history_id, HISTORY_ID_SIZE);
+    }
+    PQclear(result);
+    return true;
+}
+
+/* The fence: exactly one row, and it was still 'started'. */
+static bool update_started(struct session *session, const char *sql, int count,
+                           const char *const values[], const char *run_id, struct error *err)
+{
+    PGresult *result = query_run(session, sql, count, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "writing the result of run %s to backup_history", run_id);
+    }
+    bool one = strcmp(PQcmdTuples(result), "1") == 0;
+    PQclear(result);
+    if (!one) {
+        return error_set(err, ERROR_FAILED,
+                         "run %s is no longer 'started' in backup_history: another process has "
+                         "taken it for dead and resolved it",
+                         run_id);
+    }
+    return true;
+}
+
+bool backup_history_complete(struct session *session, const struct history_result *done,
+                             struct error *err)
+{
+    char bytes[NUMBER_SIZE];
+    char raw_bytes[NUMBER_SIZE];
+    char seconds[NUMBER_SIZE];
+    const char *values[] = {
+        session->shift,
+        done->run_id,
+        format_number(bytes, (int64_t)done->bytes),
+        format_number(raw_bytes, (int64_t)done->raw_bytes),
+        format_number(seconds, (done->duration_ms + 500) / 1000),
+        done->sha256,
+    };
+
+    return update_started(session,
+                          "UPDATE backup_history SET status = 'completed',"
+                          " completed_at = " QUERY_NOW(
+                              1) ", file_size_bytes = $3,"
+                                 " raw_size_bytes = $4, duration_seconds = $5, sha256 = $6,"
+                                 " error_message = NULL WHERE run_id = $2 AND status = 'started'",
+                          6, values, done->run_id, err);
+}
+
+bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,
+                         const char *message, struct error *err)
+{
+    char seconds[NUMBER_SIZE];
+    const char *values[] = {session->shift, run_id,
+                            format_number(seconds, (duration_ms + 500) / 1000), message};
+
+    return update_started(session,
+                          "UPDATE backup_history SET status = 'failed',"
+                          " completed_at = " QUERY_NOW(
+                              1) ", duration_seconds = $3,"
+                                 " error_message = $4 WHERE run_id = $2 AND status = 'started'",
+                          4, values, run_id, err);
+}
+
+bool backup_history_is_started(struct session *session, const char *run_id, struct error *err)
+{
+    const char *values[] = {run_id};
+    PGresult *result =
+        query_run(session, "SELECT status FROM backup_history WHERE run_id = $1", 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "looking up run %s in backup_history", run_id);
+    }
+    const char *status = PQntuples(result) == 1 ? query_text(result, 0, 0) : "missing";
+    bool started = strcmp(status, "started") == 0;
+    if (!started) {
+        error_set(err, ERROR_FAILED,
+                  "run %s is '%s' in backup_history, not 'started': another process has resolved "
+                  "it",
+                  run_id, status);
+    }
+    PQclear(result);
+    return started;
+}
+
+static bool read_row(const PGresult *result, int row, struct history_row *out, struct error *err)
+{
+    query_copy(result, row, 0, out->history_id, sizeof(out->history_id));
+    query_copy(result, row, 1, out->name, sizeof(out->name));
+    query_copy(result, row, 2, out->type, sizeof(out->type));
+    query_copy(result, row, 3, out->status, sizeof(out->status));
+    out->has_bytes = query_text(result, row, 4) != NULL;
+    out->bytes = query_number(result, row, 4);
+    out->duration_s = query_number(result, row, 5);
+    const char *message = query_text(result, row, 6);
+    if (message != NULL) {
+        out->error_message = text_copy(message);
+        if (out->error_message == NULL) {
+            return error_set_memory(err);
+        }
+    }
+    out->started_ms = query_number(result, row, 7);
+    query_copy(result, row, 8, out->run_id, sizeof(out->run_id));
+    query_copy(result, row, 9, out->schedule_id, sizeof(out->schedule_id));
+    out->has_occurrence = query_text(result, row, 10) != NULL;
+    out->occurrence_ms = query_number(result, row, 10);
+    out->attempt = query_number(result, row, 11);
+    return true;
+}
+
+/* The columns of ours are read through to_jsonb(), which has no opinion on whether they exist: the
+ * application's own table, not yet migrated, is as good. */
+#define SELECT_ROWS                                                                                \
+    "SELECT history_id, backup_filename, backup_type, status, file_size_bytes, duration_seconds,"  \
+    " error_message, " QUERY_MS(                                                                   \
+        "coalesce(started_at, created_at)") ","                                                    \
+                                            " to_jsonb(h)->>'run_id', "                            \
+                                            "to_jsonb(h)->>'schedule_id',"                         \
+                                            " " QUERY_MS("(to_jsonb(h)->>'occurrence_at')::"       \
+                                                         "timestamptz") ", "                       \
+                                                                        "to_jsonb(h)->>'attempt'"  \
+                                                                        " FROM backup_history h "
+
+static bool read_rows(struct session *session, const char *sql, int count,
+                      const char *const values[], struct history_rows *out, struct error *err)
+{
+    bool ok = true;
+
+    *out = (struct history_rows){.items = NULL};
+    PGresult *result = query_run(session, sql, count, values, err);
+    if (result == NULL) {
+        return error_prefix(err, "reading backup_history");
+    }
+    int rows = PQntuples(result);
+    if (rows > 0) {
+        out->items = calloc((size_t)rows, sizeof(*out->items));
+        ok = out->items != NULL ? true : error_set_memory(err);
+    }
+    for (int row = 0; ok && row < rows; row++) {
+        out->count++;
+        ok = read_row(result, row, &out->items[row], err);
+    }
+    PQclear(result);
+    if (!ok) {
+        backup_history_clear(out);
+    }
+    return ok;
+}
+
+bool backup_history_read_started(struct session *session, struct history_rows *out,
+                                 struct error *err)
+{
+    return read_rows(session,
+                     SELECT_ROWS "WHERE status = 'started' AND run_id IS NOT NULL"
+                                 " ORDER BY started_at LIMIT 1000",
+                     0, NULL, out, err);
+}
+
+bool backup_history_read_all(struct session *session, struct history_rows *out, struct error *err)
+{
+    return read_rows(session, SELECT_ROWS "ORDER BY 8 DESC LIMIT 100000", 0, NULL, out, err);
+}
+
+bool backup_history_find(struct session *session, const char *name, struct history_rows *out,
+                         struct error *err)
+{
+    const char *values[] = {name};
+
+    return read_rows(session, SELECT_ROWS "WHERE backup_filename = $1 ORDER BY 8 DESC LIMIT 1", 1,
+                     values, out, err);
+}
+
+bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err)
+{
+    PGresult *result = query_run(
+        session,
+        "SELECT coalesce((SELECT raw_size_bytes FROM backup_history"
+        " WHERE status = 'completed' AND raw_size_bytes IS NOT NULL"
+        " ORDER BY completed_at DESC NULLS LAST LIMIT 1), pg_database_size(current_database()))",
+        0, NULL, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "estimating the size of the dump");
+    }
+    *raw_bytes = (uint64_t)query_number(result, 0, 0);
+    PQclear(result);
+    return true;
+}
+
+void backup_history_clear(struct history_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        free(rows->items[i].error_message);
+    }
+    free(rows->items);
+    *rows = (struct history_rows){.items = NULL};
+}

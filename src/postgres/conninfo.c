@@ -1,0 +1,119 @@
+#include "postgres/conninfo.h"
+
+#include <libpq-fe.h>
+#include <string.h>
+
+#include "base/redact.h"
+
+/* PostgreSQL manual, "Connection URIs". */
+static bool is_uri(const char *text)
+{
+    return strncmp(text, "postgresql://", 13) == 0 || strncmp(text, "postgres://", 11) == 0;
+}
+
+static bool malformed(struct error *err, const char *why)
+{
+    return error_set(err, ERROR_CONFIG, "reading DATABASE_URL: %s (its value is not shown)", why);
+}
+
+/* In a URI the password ends at the first '/' or '?', whatever the user meant: "u:pa/ss@host" is
+ * the host "u". What libpq would then try to resolve or report is a piece of the password. */
+static bool check_uri(const char *text, struct error *err)
+{
+    const char *authority = strstr(text, "://") + 3;
+    size_t length = strcspn(authority, "/?#");
+    size_t at_signs = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        at_signs += authority[i] == '@';
+    }
+    if (at_signs > 1) {
+        return malformed(err, "there is more than one '@' before the path; in a user name or "
+                              "password write @ as %40");
+    }
+    const char *path_end = authority + length + strcspn(authority + length, "?");
+    if (memchr(authority + length, '@', (size_t)(path_end - (authority + length))) != NULL) {
+        return malformed(err, "there is an '@' after the first '/'; in a password write / as %2F, "
+                              "? as %3F, # as %23 and @ as %40");
+    }
+    return true;
+}
+
+static bool check_ports(const char *ports, struct error *err)
+{
+    if (ports[strspn(ports, "0123456789,")] != '\0') {
+        return malformed(err, "the port is not a number; in a password write / as %2F, : as %3A "
+                              "and @ as %40");
+    }
+    return true;
+}
+
+static void set(struct conninfo *out, const char *keyword, const char *value)
+{
+    if (out->count + 1 < CONNINFO_MOST) {
+        out->keywords[out->count] = keyword;
+        out->values[out->count] = value;
+        out->count++;
+        out->keywords[out->count] = NULL;
+        out->values[out->count] = NULL;
+    }
+}
+
+bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
+{
+    char *message = NULL;
+
+    *out = (struct conninfo)CONNINFO_INIT;
+    if (text == NULL) {
+        return true;
+    }
+    if (!is_uri(text) && strchr(text, '=') == NULL) {
+        set(out, "dbname", text);
+        return true;
+    }
+    if (is_uri(text) && !check_uri(text, err)) {
+        return false;
+    }
+    PQconninfoOption *options = PQconninfoParse(text, &message);
+    if (options == NULL) {
+        PQfreemem(message);
+        return malformed(err, is_uri(text)
+                                  ? "it is not a valid URI; the form is "
+                                    "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special "
+                                    "characters in the password percent-encoded (@ : / ? # % "
+                                    "become %40 %3A %2F %3F %23 %25)"
+                                  : "it is not a valid connection string; the form is "
+                                    "keyword=value ..., a value with blanks in single quotes");
+    }
+    out->parsed = options;
+    for (PQconninfoOption *option = options; option->keyword != NULL; option++) {
+        if (option->val == NULL || *option->val == '\0') {
+            continue;
+        }
+        if (option->dispchar[0] == '*') {
+            redact_register(option->val);
+        }
+        if (strcmp(option->keyword, "port") == 0 && !check_ports(option->val, err)) {
+            conninfo_clear(out);
+            return false;
+        }
+        set(out, option->keyword, option->val);
+    }
+    return true;
+}
+
+void conninfo_clear(struct conninfo *conninfo)
+{
+    PQconninfoFree(conninfo->parsed);
+    *conninfo = (struct conninfo)CONNINFO_INIT;
+}
+
+void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value)
+{
+    for (size_t i = 0; i < conninfo->count; i++) {
+        if (strcmp(conninfo->keywords[i], keyword) == 0) {
+            return;
+        }
+    }
+    set(conninfo, keyword, value);
+}

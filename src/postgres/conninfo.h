@@ -1,0 +1,38 @@
+/*
+ * What a user gives us to reach a database: a libpq connection string, a URI, or a plain database
+ * name, as psql takes them.
+ *
+ * libpq's own messages about a malformed one quote pieces of it, the password among them, so it is
+ * examined here first and nothing of its value is ever shown (invariant I9).
+ */
+#ifndef POSTGRES_CONNINFO_H
+#define POSTGRES_CONNINFO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+#define CONNINFO_MOST 64
+
+struct conninfo {
+    const char *keywords[CONNINFO_MOST]; /* NULL-terminated, for PQconnectStartParams() */
+    const char *values[CONNINFO_MOST];
+    size_t count;
+    void *parsed; /* owns what the arrays point to */
+};
+#define CONNINFO_INIT                                                                              \
+    {                                                                                              \
+        .count = 0                                                                                 \
+    }
+
+/* Takes `text`, which must outlive *out, apart; NULL means libpq's environment variables alone. A
+ * password in it is registered for redaction. On failure the error tells what is wrong without
+ * quoting it. */
+bool conninfo_parse(const char *text, struct conninfo *out, struct error *err);
+void conninfo_clear(struct conninfo *conninfo);
+
+/* Adds a keyword at the end unless it is set already. Both strings are borrowed. */
+void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value);
+
+#endif

@@ -1,0 +1,19 @@
+#include "postgres/migrations.h"
+
+#include "postgres/query.h"
+
+/* CREATE ... IF NOT EXISTS of two processes at once can still collide: one at a time. The lock ends
+ * with the transaction. */
+#define ONE_AT_A_TIME "SELECT pg_advisory_xact_lock(hashtextextended('rythm-backup:migrate', 0))"
+
+bool migrations_apply(struct session *session, const struct migration *migration, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+
+    if (query_script(session, "BEGIN", err) && query_script(session, ONE_AT_A_TIME, err) &&
+        query_script(session, migration->sql, err) && query_script(session, "COMMIT", err)) {
+        return true;
+    }
+    query_script(session, "ROLLBACK", &ignored);
+    return error_prefix(err, "applying migration %s", migration->name);
+}

@@ -1,0 +1,170 @@
+#include "postgres/query.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* No query of ours runs longer by itself; what waits behind a lock gives up. */
+#define QUERY_LIMIT_MS (60 * 1000)
+
+#define TALKING "talking to Postgres"
+
+static struct deadline query_deadline(const struct session *session)
+{
+    return session->ignore_stop ? deadline_cleanup_in_ms(QUERY_LIMIT_MS)
+                                : deadline_in_ms(QUERY_LIMIT_MS);
+}
+
+bool query_wait(struct session *session, short events, const struct deadline *deadline,
+                struct error *err)
+{
+    struct wait_fd fd = {.fd = PQsocket(session->connection), .events = events};
+
+    return wait_for(&fd, 1, deadline, err);
+}
+
+bool query_report(struct session *session, const char *doing, struct error *err)
+{
+    const char *message = PQerrorMessage(session->connection);
+
+    return error_set(err, ERROR_FAILED, "%s: %s", doing,
+                     *message != '\0' ? message : "no reason given");
+}
+
+static bool report_result(struct session *session, const PGresult *result, struct error *err)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+
+    snprintf(session->sqlstate, sizeof(session->sqlstate), "%s", state != NULL ? state : "");
+    if (primary == NULL) {
+        return query_report(session, TALKING, err);
+    }
+    error_set(err, ERROR_FAILED, "Postgres says: %s%s%s", primary, detail != NULL ? "; " : "",
+              detail != NULL ? detail : "");
+    /* undefined_table, undefined_column, undefined_function (manual, appendix A) */
+    if (strcmp(session->sqlstate, "42P01") == 0 || strcmp(session->sqlstate, "42703") == 0 ||
+        strcmp(session->sqlstate, "42883") == 0) {
+        err->kind = ERROR_CONFIG;
+        error_hint(err, "run 'rythm-backup migrate' on this database");
+    } else if (strcmp(session->sqlstate, "42501") == 0) {
+        err->kind = ERROR_CONFIG;
+        error_hint(err, "grant it to the role (see PRIVILEGES in the manual page)");
+    } else if (strncmp(session->sqlstate, "08", 2) == 0 ||
+               strncmp(session->sqlstate, "57P", 3) == 0 ||
+               strncmp(session->sqlstate, "53", 2) == 0) {
+        err->retryable = true;
+    }
+    return false;
+}
+
+/* Collects the results of what was sent; keeps the last one, or the first that failed. */
+static PGresult *collect(struct session *session, struct error *err)
+{
+    struct deadline deadline = query_deadline(session);
+    PGresult *kept = NULL;
+
+    for (;;) {
+        while (PQisBusy(session->connection) != 0) {
+            int flushed = PQflush(session->connection);
+            if (!query_wait(session, flushed > 0 ? POLLIN | POLLOUT : POLLIN, &deadline, err)) {
+                PQclear(kept);
+                error_prefix(err, "waiting for Postgres");
+                return NULL;
+            }
+            if (PQconsumeInput(session->connection) == 0) {
+                PQclear(kept);
+                query_report(session, TALKING, err);
+                err->retryable = true;
+                return NULL;
+            }
+        }
+        PGresult *result = PQgetResult(session->connection);
+        if (result == NULL) {
+            break;
+        }
+        if (kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) {
+            PQclear(result);
+        } else {
+            PQclear(kept);
+            kept = result;
+        }
+    }
+    if (kept == NULL) {
+        query_report(session, TALKING, err);
+        return NULL;
+    }
+    ExecStatusType status = PQresultStatus(kept);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        report_result(session, kept, err);
+        PQclear(kept);
+        return NULL;
+    }
+    return kept;
+}
+
+PGresult *query_run(struct session *session, const char *sql, int count, const char *const values[],
+                    struct error *err)
+{
+    session->sqlstate[0] = '\0';
+    if (PQsendQueryParams(session->connection, sql, count, NULL, values, NULL, NULL, 0) == 0) {
+        query_report(session, TALKING, err);
+        err->retryable = true;
+        return NULL;
+    }
+    return collect(session, err);
+}
+
+bool query_execute(struct session *session, const char *sql, int count, const char *const values[],
+                   struct error *err)
+{
+    PGresult *result = query_run(session, sql, count, values, err);
+
+    PQclear(result);
+    return result != NULL;
+}
+
+bool query_script(struct session *session, const char *sql, struct error *err)
+{
+    session->sqlstate[0] = '\0';
+    if (PQsendQuery(session->connection, sql) == 0) {
+        return query_report(session, TALKING, err);
+    }
+    PGresult *result = collect(session, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+const char *query_text(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) != 0 ? NULL : PQgetvalue(result, row, column);
+}
+
+int64_t query_number(const PGresult *result, int row, int column)
+{
+    const char *text = query_text(result, row, column);
+    int64_t number = 0;
+
+    if (text != NULL && !text_parse_integer(text, INT64_MIN, INT64_MAX, &number)) {
+        return 0;
+    }
+    return number;
+}
+
+bool query_bool(const PGresult *result, int row, int column)
+{
+    const char *text = query_text(result, row, column);
+
+    return text != NULL && text[0] == 't';
+}
+
+void query_copy(const PGresult *result, int row, int column, char *out, size_t size)
+{
+    const char *text = query_text(result, row, column);
+
+    snprintf(out, size, "%s", text != NULL ? text : "");
+    text_cut_utf8(out);
+}

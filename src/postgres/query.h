@@ -1,0 +1,53 @@
+/*
+ * For the files of this folder: running one statement. Everyone else calls the functions named
+ * after what they ask for.
+ */
+#ifndef POSTGRES_QUERY_H
+#define POSTGRES_QUERY_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/wait.h"
+#include "postgres/session.h"
+
+struct session {
+    PGconn *connection;
+    bool ignore_stop;
+    char shift[24];   /* of the clock, in milliseconds, as a parameter */
+    char sqlstate[6]; /* of the last error, or "" */
+};
+
+/* Waits for the connection's socket; `events` as for poll(2). */
+bool query_wait(struct session *session, short events, const struct deadline *deadline,
+                struct error *err);
+/* "doing: " and libpq's last message about the connection; returns false. */
+bool query_report(struct session *session, const char *doing, struct error *err);
+
+/* Runs one statement with text parameters (NULL = SQL null) whose types the server infers. Returns
+ * its result, for PQclear(), or NULL with the error: a missing table, column or function says to
+ * run migrate, a missing privilege names what the server named. */
+PGresult *query_run(struct session *session, const char *sql, int count, const char *const values[],
+                    struct error *err);
+/* As query_run(), when only success matters. */
+bool query_execute(struct session *session, const char *sql, int count, const char *const values[],
+                   struct error *err);
+/* Runs a script of several statements in one implicit transaction. */
+bool query_script(struct session *session, const char *sql, struct error *err);
+
+/* now(), shifted: `$n` must be session->shift. */
+#define QUERY_NOW(n) "(clock_timestamp() + $" #n "::bigint * interval '1 millisecond')"
+/* An instant as milliseconds since the epoch. */
+#define QUERY_MS(expression) "(extract(epoch FROM " expression ") * 1000)::bigint"
+
+/* Field access: NULL/0/false for an SQL null. A number out of bounds reads as 0. */
+const char *query_text(const PGresult *result, int row, int column);
+int64_t query_number(const PGresult *result, int row, int column);
+bool query_bool(const PGresult *result, int row, int column);
+/* Copies a text field, cut to fit; "" for an SQL null. */
+void query_copy(const PGresult *result, int row, int column, char *out, size_t size);
+
+#endif

@@ -1,0 +1,201 @@
+#include "postgres/session.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/redact.h"
+#include "base/text.h"
+#include "base/wait.h"
+#include "postgres/conninfo.h"
+#include "postgres/query.h"
+
+#define CONNECTING "connecting to Postgres"
+#define SETTING_UP "setting up the session"
+
+static bool connect_until(struct session *session, const struct deadline *deadline,
+                          struct error *err)
+{
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+
+    while (status != PGRES_POLLING_OK) {
+        if (status == PGRES_POLLING_FAILED) {
+            query_report(session, CONNECTING, err);
+            err->retryable = true;
+            return false;
+        }
+        if (!query_wait(session, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline,
+                        err)) {
+            const char *host = PQhost(session->connection);
+            const char *port = PQport(session->connection);
+            return error_prefix(err, CONNECTING " at %s, port %s", host != NULL ? host : "?",
+                                port != NULL ? port : "?");
+        }
+        status = PQconnectPoll(session->connection);
+    }
+    return true;
+}
+
+/* One round trip. Names that the server's version does not have would be errors. */
+static bool set_parameters(struct session *session, struct error *err)
+{
+    static const struct {
+        int since; /* the first server version that has it */
+        const char *name;
+        const char *value;
+    } parameters[] = {
+        {0, "statement_timeout", "0"},
+        {0, "lock_timeout", "30s"},
+        {0, "idle_in_transaction_session_timeout", "0"},
+        {140000, "idle_session_timeout", "0"},
+        {170000, "transaction_timeout", "0"},
+        {0, "tcp_keepalives_idle", "15"}, /* a vanished client's lock is free within a minute */
+        {0, "tcp_keepalives_interval", "10"},
+        {0, "tcp_keepalives_count", "3"},
+        {140000, "client_connection_check_interval", "10s"},
+        {0, "DateStyle", "ISO"},
+        {0, "TimeZone", "UTC"},
+        {0, "client_min_messages", "warning"},
+        {0, "row_security", "off"},
+        {0, "standard_conforming_strings", "on"},
+    };
+    struct text sql = TEXT_INIT(4096);
+    int version = PQserverVersion(session->connection);
+
+    for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
+        if (version >= parameters[i].since) {
+            text_appendf(&sql, "SET %s = '%s';", parameters[i].name, parameters[i].value);
+        }
+    }
+    bool ok = sql.failed ? error_set_memory(err) : query_script(session, text_string(&sql), err);
+    text_clear(&sql);
+    return ok ? true : error_prefix(err, SETTING_UP);
+}
+
+static void ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    log_debug("postgres_notice", "Postgres notes: %s", PQresultErrorMessage(result));
+}
+
+static bool begin(struct session *session, struct conninfo *conninfo,
+                  const struct session_options *options, struct error *err)
+{
+    struct deadline deadline = options->ignore_stop
+                                   ? deadline_cleanup_in_ms(options->connect_s * 1000)
+                                   : deadline_in_ms(options->connect_s * 1000);
+
+    conninfo_default(conninfo, "fallback_application_name", "rythm-backup");
+    conninfo_default(conninfo, "client_encoding", "UTF8");
+    conninfo_default(conninfo, "keepalives_idle", "15");
+    conninfo_default(conninfo, "keepalives_interval", "10");
+    conninfo_default(conninfo, "keepalives_count", "3");
+    conninfo_default(conninfo, "tcp_user_timeout", "60000");
+    session->connection = PQconnectStartParams(conninfo->keywords, conninfo->values, 0);
+    if (session->connection == NULL) {
+        return error_set_memory(err);
+    }
+    if (PQstatus(session->connection) == CONNECTION_BAD) {
+        return query_report(session, CONNECTING, err);
+    }
+    if (!connect_until(session, &deadline, err)) {
+        return false;
+    }
+    /* It may have come from a password file or the environment. */
+    redact_register(PQpass(session->connection));
+    if (PQsetnonblocking(session->connection, 1) != 0) {
+        return query_report(session, SETTING_UP, err);
+    }
+    PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
+    return set_parameters(session, err);
+}
+
+bool session_open(const struct session_options *options, struct session **out, struct error *err)
+{
+    struct conninfo conninfo = CONNINFO_INIT;
+    struct session *session = calloc(1, sizeof(*session));
+
+    if (session == NULL) {
+        return error_set_memory(err);
+    }
+    session->ignore_stop = options->ignore_stop;
+    snprintf(session->shift, sizeof(session->shift), "%" PRId64, options->clock_shift_ms);
+    bool ok = conninfo_parse(options->conninfo, &conninfo, err) &&
+              begin(session, &conninfo, options, err);
+    conninfo_clear(&conninfo);
+    if (!ok) {
+        session_close(session);
+        return false;
+    }
+    *out = session;
+    return true;
+}
+
+void session_close(struct session *session)
+{
+    if (session == NULL) {
+        return;
+    }
+    PQfinish(session->connection);
+    free(session);
+}
+
+void session_ignore_stop(struct session *session)
+{
+    session->ignore_stop = true;
+}
+
+bool session_is_alive(struct session *session)
+{
+    struct error ignored = ERROR_INIT;
+
+    return query_execute(session, "SELECT 1", 0, NULL, &ignored);
+}
+
+void session_facts(const struct session *session, struct server_facts *out)
+{
+    const char *version = PQparameterStatus(session->connection, "server_version");
+
+    *out = (struct server_facts){.version_number = PQserverVersion(session->connection)};
+    /* "15.20 (Debian 15.20-0+deb12u1)": the number is enough. */
+    snprintf(out->version, sizeof(out->version), "%.*s",
+             version != NULL ? (int)strcspn(version, " ") : 0, version != NULL ? version : "");
+    snprintf(out->database, sizeof(out->database), "%s", PQdb(session->connection));
+}
+
+bool session_now(struct session *session, int64_t *now_ms, struct error *err)
+{
+    const char *values[] = {session->shift};
+    PGresult *result = query_run(session, "SELECT " QUERY_MS(QUERY_NOW(1)), 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "asking the server for the time");
+    }
+    *now_ms = query_number(result, 0, 0);
+    PQclear(result);
+    return true;
+}
+
+bool session_parse_shift(struct session *session, const char *timestamp, int64_t *shift_ms,
+                         struct error *err)
+{
+    const char *values[] = {timestamp};
+    PGresult *result = query_run(
+        session, "SELECT " QUERY_MS("$1::timestamptz") " - " QUERY_MS("clock_timestamp()"), 1,
+        values, err);
+
+    if (result == NULL) {
+        /* class 22, data exception */
+        if (strncmp(session->sqlstate, "22", 2) == 0) {
+            err->kind = ERROR_USAGE;
+        }
+        return error_prefix(err, "option --now");
+    }
+    bool finite = query_text(result, 0, 0) != NULL;
+    *shift_ms = query_number(result, 0, 0);
+    PQclear(result);
+    return finite;
+}

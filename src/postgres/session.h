@@ -1,0 +1,52 @@
+/*
+ * A connection to Postgres, with an end to every wait (invariant I10) and an ear for the stop flag.
+ * The only folder that uses libpq.
+ *
+ * Whatever the role or database sets that would kill a long run (statement_timeout,
+ * idle_session_timeout, ...) is overridden as soon as the session is open.
+ */
+#ifndef POSTGRES_SESSION_H
+#define POSTGRES_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct session;
+
+struct session_options {
+    const char *conninfo; /* DATABASE_URL's value, or NULL for libpq's own variables */
+    int64_t connect_s;    /* limit for connecting */
+    /* What --now asks for: the time that every query calls now, minus the server's. */
+    int64_t clock_shift_ms;
+    bool ignore_stop; /* goes on after a stop was requested: for cleaning up */
+};
+
+/* A server that cannot be reached or refuses us is ERROR_FAILED; a wrong connection string is
+ * ERROR_CONFIG. No text holds the password. */
+bool session_open(const struct session_options *options, struct session **out, struct error *err);
+/* NULL is fine. Any lock the session held is released by the server. */
+void session_close(struct session *session);
+
+/* From here on its waits go on after a stop was requested: for cleaning up. */
+void session_ignore_stop(struct session *session);
+
+/* True while the server answers on it. */
+bool session_is_alive(struct session *session);
+
+struct server_facts {
+    int version_number;    /* 150020 */
+    char version[64];      /* "15.20" */
+    char database[64 * 4]; /* its name */
+};
+void session_facts(const struct session *session, struct server_facts *out);
+
+/* The database server's clock, shifted as --now asks (invariant I8). */
+bool session_now(struct session *session, int64_t *now_ms, struct error *err);
+/* The instant that a --now argument means, read by the server (any form Postgres takes; UTC unless
+ * it says otherwise), minus the server's clock. */
+bool session_parse_shift(struct session *session, const char *timestamp, int64_t *shift_ms,
+                         struct error *err);
+
+#endif

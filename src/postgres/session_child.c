@@ -1,0 +1,91 @@
+#include "postgres/session_child.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "postgres/query.h"
+
+#define CONNINFO_CAP (64 * 1024)
+
+/* 'value' with ' and \ escaped (manual, "Keyword/Value Connection Strings"). */
+static void append_pair(struct text *out, const char *keyword, const char *value)
+{
+    text_appendf(out, "%s%s='", out->length > 0 ? " " : "", keyword);
+    for (const char *c = value; *c != '\0'; c++) {
+        if (*c == '\'' || *c == '\\') {
+            text_append(out, "\\");
+        }
+        text_append_bytes(out, c, 1);
+    }
+    text_append(out, "'");
+}
+
+/* Of several hosts the child must get the one that answered us. */
+static const char *pinned(const PGconn *connection, const PQconninfoOption *option)
+{
+    if (strcmp(option->keyword, "host") == 0) {
+        return PQhost(connection);
+    }
+    if (strcmp(option->keyword, "hostaddr") == 0) {
+        return PQhostaddr(connection);
+    }
+    if (strcmp(option->keyword, "port") == 0) {
+        return PQport(connection);
+    }
+    return option->val;
+}
+
+bool session_child_init(struct session_child *out, struct session *session, struct error *err)
+{
+    struct text conninfo = TEXT_INIT(CONNINFO_CAP);
+    struct text password = TEXT_INIT(CONNINFO_CAP);
+    bool secret_left = false;
+    PQconninfoOption *options = PQconninfo(session->connection);
+
+    for (PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++) {
+        const char *value = pinned(session->connection, option);
+        if (option->val == NULL || value == NULL || *value == '\0') {
+            continue;
+        }
+        if (strcmp(option->keyword, "password") == 0) {
+            text_appendf(&password, "PGPASSWORD=%s", value);
+        } else if (option->dispchar[0] == '*') {
+            secret_left = true;
+        } else if (strcmp(option->keyword, "client_encoding") != 0) {
+            append_pair(&conninfo, option->keyword, value);
+        }
+    }
+    bool listed = options != NULL;
+    PQconninfoFree(options);
+    if (secret_left) {
+        error_set(err, ERROR_CONFIG,
+                  "sslpassword cannot be handed to pg_dump without showing it to other users; "
+                  "use a client key without a passphrase");
+    } else if (!listed || conninfo.failed || password.failed) {
+        error_set_memory(err);
+    } else {
+        out->conninfo = text_copy(text_string(&conninfo));
+        out->password = text_copy(text_string(&password));
+        if (out->conninfo != NULL && out->password != NULL) {
+            text_clear(&conninfo);
+            text_clear(&password);
+            return true;
+        }
+        session_child_clear(out);
+        error_set_memory(err);
+    }
+    text_clear(&conninfo);
+    text_clear(&password);
+    return false;
+}
+
+void session_child_clear(struct session_child *child)
+{
+    free(child->conninfo);
+    if (child->password != NULL) {
+        explicit_bzero(child->password, strlen(child->password));
+    }
+    free(child->password);
+    *child = (struct session_child){NULL, NULL};
+}

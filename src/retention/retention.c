@@ -1,0 +1,166 @@
+#include "retention/retention.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_MS       (INT64_C(24) * 3600 * 1000)
+#define DAYS_MOST    INT64_C(1000000)
+#define MINIMUM_MOST INT64_C(1000000)
+
+static bool check_policy(const struct retention_policy *policy, struct error *err)
+{
+    if (policy->schedule_id[0] == '\0') {
+        /* It would match the backups that belong to no schedule. */
+        return error_set(err, ERROR_CONFIG, "retention without a schedule");
+    }
+    if (policy->retention_days < 1 || policy->retention_days > DAYS_MOST) {
+        error_set(err, ERROR_CONFIG,
+                  "retention_days = %" PRId64 " of schedule %s is not between 1 and %" PRId64,
+                  policy->retention_days, policy->schedule_id, DAYS_MOST);
+        return error_hint(err, "nothing is deleted until it is corrected");
+    }
+    if (policy->keep_min < 1 || policy->keep_min > MINIMUM_MOST) {
+        return error_set(err, ERROR_CONFIG,
+                         "the number of backups to keep, %" PRId64
+                         ", is not between 1 and %" PRId64,
+                         policy->keep_min, MINIMUM_MOST);
+    }
+    return true;
+}
+
+static bool belongs(const struct backup_object *backup, const struct retention_policy *policy)
+{
+    if (backup->legacy) {
+        return policy->is_default;
+    }
+    return strcmp(backup->facts.schedule_id, policy->schedule_id) == 0 &&
+           strcmp(backup->facts.database, policy->database) == 0;
+}
+
+/* What can be said about a backup without looking at the others. */
+static enum retention_reason judge_alone(const struct backup_object *backup,
+                                         const struct retention_policy *policy)
+{
+    if (!backup->legacy && backup->facts.schedule_id[0] == '\0') {
+        return RETENTION_KEEP_MANUAL_OTHER;
+    }
+    if (!belongs(backup, policy)) {
+        return RETENTION_KEEP_FOREIGN;
+    }
+    if (backup->begun_ms > policy->now_ms) {
+        return RETENTION_KEEP_FUTURE;
+    }
+    if (policy->now_ms - backup->begun_ms <= policy->retention_days * DAY_MS) {
+        return RETENTION_KEEP_YOUNG;
+    }
+    return RETENTION_DELETE_EXPIRED;
+}
+
+static int compare_newest_first(const void *left, const void *right)
+{
+    int64_t one = *(const int64_t *)left;
+    int64_t other = *(const int64_t *)right;
+
+    return one < other ? 1 : one > other ? -1 : 0;
+}
+
+/* True when fewer than keep_min of the backups that count are newer than this instant. */
+static bool is_among_newest(const int64_t *newest_first, size_t count, int64_t begun_ms,
+                            int64_t keep_min)
+{
+    return (uint64_t)keep_min > count || newest_first[keep_min - 1] <= begun_ms;
+}
+
+bool retention_plan(const struct backup_object *backups, size_t count,
+                    const struct retention_policy *policy, struct retention_decision *decisions,
+                    struct error *err)
+{
+    size_t counted = 0;
+
+    if (!check_policy(policy, err)) {
+        return false;
+    }
+    if (count == 0) {
+        return true;
+    }
+    int64_t *newest_first = calloc(count, sizeof(*newest_first));
+    if (newest_first == NULL) {
+        return error_set_memory(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        enum retention_reason reason = judge_alone(&backups[i], policy);
+        decisions[i] = (struct retention_decision){
+            .reason = reason, .age_days = (policy->now_ms - backups[i].begun_ms) / DAY_MS};
+        if (reason == RETENTION_KEEP_YOUNG || reason == RETENTION_DELETE_EXPIRED) {
+            newest_first[counted++] = backups[i].begun_ms;
+        }
+    }
+    qsort(newest_first, counted, sizeof(*newest_first), compare_newest_first);
+    for (size_t i = 0; i < count; i++) {
+        if (decisions[i].reason != RETENTION_DELETE_EXPIRED) {
+            continue;
+        }
+        if (is_among_newest(newest_first, counted, backups[i].begun_ms, policy->keep_min)) {
+            decisions[i].reason = RETENTION_KEEP_MINIMUM;
+        } else {
+            decisions[i].delete = true;
+        }
+    }
+    free(newest_first);
+    return true;
+}
+
+void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_decision *decision,
+                      const struct retention_policy *policy)
+{
+    const char *days = policy->retention_days == 1 ? "day" : "days";
+
+    switch (decision->reason) {
+    case RETENTION_KEEP_YOUNG:
+        snprintf(out, RETENTION_TEXT_SIZE, "not older than %" PRId64 " %s", policy->retention_days,
+                 days);
+        return;
+    case RETENTION_KEEP_MINIMUM:
+        if (policy->keep_min == 1) {
+            snprintf(out, RETENTION_TEXT_SIZE, "the newest one");
+        } else {
+            snprintf(out, RETENTION_TEXT_SIZE, "one of the newest %" PRId64, policy->keep_min);
+        }
+        return;
+    case RETENTION_KEEP_FOREIGN:
+        snprintf(out, RETENTION_TEXT_SIZE, "another schedule's or another database's");
+        return;
+    case RETENTION_KEEP_MANUAL_OTHER:
+        snprintf(out, RETENTION_TEXT_SIZE, "belongs to no schedule");
+        return;
+    case RETENTION_KEEP_FUTURE:
+        snprintf(out, RETENTION_TEXT_SIZE, "dated after the database server's clock");
+        return;
+    case RETENTION_DELETE_EXPIRED:
+        snprintf(out, RETENTION_TEXT_SIZE, "older than %" PRId64 " %s", policy->retention_days,
+                 days);
+        return;
+    }
+    out[0] = '\0';
+}
+
+static bool are_siblings(const struct backup_object *one, const struct backup_object *other)
+{
+    if (one->legacy || other->legacy) {
+        return one->legacy && other->legacy;
+    }
+    return strcmp(one->facts.schedule_id, other->facts.schedule_id) == 0 &&
+           strcmp(one->facts.database, other->facts.database) == 0;
+}
+
+bool retention_is_last(const struct backup_object *backups, size_t count, size_t index)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i != index && are_siblings(&backups[i], &backups[index])) {
+            return false;
+        }
+    }
+    return true;
+}

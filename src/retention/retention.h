@@ -1,0 +1,58 @@
+/*
+ * Retention: backups + policy + now -> a decision for each. Pure: no store, no database, no clock.
+ *
+ * Invariant I6 lives here: a backup is deleted only when at least keep_min newer completed backups
+ * of the same schedule stand in the same listing; what is not provably a backup of this schedule of
+ * this database is kept. (That the listing is whole is the store's promise; who calls deletes
+ * nothing when listing failed.)
+ */
+#ifndef RETENTION_RETENTION_H
+#define RETENTION_RETENTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "store/backup_object.h"
+
+struct retention_policy {
+    const char *schedule_id;
+    const char *database;  /* a backup that names another database is not this schedule's */
+    bool is_default;       /* the schedule that the old service's objects belong to */
+    int64_t retention_days; /* 1 or more */
+    int64_t keep_min;       /* 1 or more */
+    int64_t now_ms;         /* the database server's */
+};
+
+enum retention_reason {
+    RETENTION_KEEP_YOUNG,    /* not older than retention_days */
+    RETENTION_KEEP_MINIMUM,  /* one of the newest keep_min */
+    RETENTION_KEEP_FOREIGN,  /* another schedule's or another database's */
+    RETENTION_KEEP_MANUAL_OTHER, /* a backup that belongs to no schedule */
+    RETENTION_KEEP_FUTURE,   /* dated after now: clocks disagree, nothing is concluded from it */
+    RETENTION_DELETE_EXPIRED,
+};
+
+struct retention_decision {
+    enum retention_reason reason;
+    bool delete;
+    int64_t age_days;
+};
+
+/* Writes one decision per backup, in the same order. False, with nothing written, for a policy
+ * whose numbers are out of bounds. */
+bool retention_plan(const struct backup_object *backups, size_t count,
+                    const struct retention_policy *policy, struct retention_decision *decisions,
+                    struct error *err);
+
+/* "older than 30 days", "one of the newest 3", ... */
+#define RETENTION_TEXT_SIZE 128
+void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_decision *decision,
+                      const struct retention_policy *policy);
+
+/* True when deleting `index` would leave no other backup of its schedule (and database) in the
+ * list: the question that `prune NAME` asks. */
+bool retention_is_last(const struct backup_object *backups, size_t count, size_t index);
+
+#endif

@@ -1,0 +1,437 @@
+/*
+ * Retention (invariant I6): cases by hand, and random lists against a naive model written from the
+ * invariant's words alone.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "retention/retention.h"
+
+#define DAY_MS  INT64_C(86400000)
+#define NOW_MS  INT64_C(1750000000000)
+#define OURS    "11111111-1111-4111-8111-111111111111"
+#define ANOTHER "22222222-2222-4222-8222-222222222222"
+
+static const struct retention_policy usual = {.schedule_id = OURS,
+                                              .database = "rythm",
+                                              .is_default = false,
+                                              .retention_days = 30,
+                                              .keep_min = 3,
+                                              .now_ms = NOW_MS};
+
+static struct backup_object backup(const char *schedule, const char *database, int64_t age_ms)
+{
+    struct backup_object result = {.begun_ms = NOW_MS - age_ms};
+
+    snprintf(result.facts.schedule_id, sizeof(result.facts.schedule_id), "%s", schedule);
+    snprintf(result.facts.database, sizeof(result.facts.database), "%s", database);
+    snprintf(result.facts.type, sizeof(result.facts.type), "scheduled");
+    return result;
+}
+
+static struct backup_object ours(int64_t age_ms)
+{
+    return backup(OURS, "rythm", age_ms);
+}
+
+static struct backup_object legacy(int64_t age_ms)
+{
+    return (struct backup_object){.begun_ms = NOW_MS - age_ms, .legacy = true};
+}
+
+static void check(const struct backup_object *backups, size_t count,
+                  const struct retention_policy *policy, const enum retention_reason *expected)
+{
+    struct retention_decision decisions[16];
+    struct error err = ERROR_INIT;
+
+    assert_true(count <= 16);
+    assert_true(retention_plan(backups, count, policy, decisions, &err));
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(decisions[i].reason, expected[i]);
+        assert_int_equal(decisions[i].delete, expected[i] == RETENTION_DELETE_EXPIRED);
+    }
+}
+
+#define YOUNG   RETENTION_KEEP_YOUNG
+#define MINIMUM RETENTION_KEEP_MINIMUM
+#define FOREIGN RETENTION_KEEP_FOREIGN
+#define OTHER   RETENTION_KEEP_MANUAL_OTHER
+#define FUTURE  RETENTION_KEEP_FUTURE
+#define EXPIRED RETENTION_DELETE_EXPIRED
+
+static void test_old_ones_go(void **state)
+{
+    const struct backup_object backups[] = {ours(40 * DAY_MS), ours(1 * DAY_MS), ours(50 * DAY_MS),
+                                            ours(2 * DAY_MS), ours(3 * DAY_MS)};
+    const enum retention_reason expected[] = {EXPIRED, YOUNG, EXPIRED, YOUNG, YOUNG};
+
+    (void)state;
+    check(backups, 5, &usual, expected);
+}
+
+/* G1: everything recent failed; the newest that exist stay for ever. */
+static void test_the_newest_stay_however_old(void **state)
+{
+    const struct backup_object backups[] = {ours(100 * DAY_MS), ours(101 * DAY_MS),
+                                            ours(103 * DAY_MS), ours(102 * DAY_MS),
+                                            ours(104 * DAY_MS)};
+    const enum retention_reason expected[] = {MINIMUM, MINIMUM, EXPIRED, MINIMUM, EXPIRED};
+
+    (void)state;
+    check(backups, 5, &usual, expected);
+}
+
+static void test_young_ones_count_towards_the_minimum(void **state)
+{
+    const struct backup_object backups[] = {ours(1 * DAY_MS), ours(40 * DAY_MS), ours(41 * DAY_MS),
+                                            ours(42 * DAY_MS)};
+    const enum retention_reason expected[] = {YOUNG, MINIMUM, MINIMUM, EXPIRED};
+
+    (void)state;
+    check(backups, 4, &usual, expected);
+}
+
+static void test_the_boundary_is_kept(void **state)
+{
+    const struct backup_object backups[] = {ours(0), ours(1), ours(2), ours(30 * DAY_MS),
+                                            ours(30 * DAY_MS + 1)};
+    const enum retention_reason expected[] = {YOUNG, YOUNG, YOUNG, YOUNG, EXPIRED};
+
+    (void)state;
+    check(backups, 5, &usual, expected);
+}
+
+/* "Newer" is strict: neither of two of the same instant is newer than the other. */
+static void test_ties_are_kept(void **state)
+{
+    struct retention_policy policy = usual;
+    const struct backup_object backups[] = {ours(40 * DAY_MS), ours(40 * DAY_MS),
+                                            ours(41 * DAY_MS)};
+    const enum retention_reason expected[] = {MINIMUM, MINIMUM, EXPIRED};
+
+    (void)state;
+    policy.keep_min = 1;
+    check(backups, 3, &policy, expected);
+}
+
+static void test_what_is_not_ours_stays_and_does_not_count(void **state)
+{
+    const struct backup_object backups[] = {backup(ANOTHER, "rythm", 90 * DAY_MS),
+                                            backup(OURS, "other", 90 * DAY_MS),
+                                            backup("", "rythm", 90 * DAY_MS),
+                                            backup(OURS, "", 90 * DAY_MS),
+                                            legacy(90 * DAY_MS),
+                                            ours(91 * DAY_MS),
+                                            ours(92 * DAY_MS),
+                                            ours(93 * DAY_MS)};
+    const enum retention_reason expected[] = {FOREIGN, FOREIGN, OTHER,   FOREIGN,
+                                              FOREIGN, MINIMUM, MINIMUM, MINIMUM};
+
+    (void)state;
+    check(backups, 8, &usual, expected);
+}
+
+static void test_manual_ones_of_the_schedule_are_like_the_others(void **state)
+{
+    struct retention_policy policy = usual;
+    struct backup_object backups[] = {ours(1 * DAY_MS), ours(40 * DAY_MS)};
+    const enum retention_reason expected[] = {YOUNG, EXPIRED};
+
+    (void)state;
+    policy.keep_min = 1;
+    snprintf(backups[0].facts.type, sizeof(backups[0].facts.type), "manual");
+    check(backups, 2, &policy, expected);
+    snprintf(backups[1].facts.type, sizeof(backups[1].facts.type), "manual");
+    check(backups, 2, &policy, expected);
+}
+
+static void test_legacy_ones_belong_to_the_default_schedule(void **state)
+{
+    struct retention_policy policy = usual;
+    const struct backup_object backups[] = {legacy(50 * DAY_MS), ours(1 * DAY_MS),
+                                            legacy(40 * DAY_MS), ours(2 * DAY_MS)};
+    const enum retention_reason expected[] = {EXPIRED, YOUNG, MINIMUM, YOUNG};
+
+    (void)state;
+    policy.is_default = true;
+    check(backups, 4, &policy, expected);
+}
+
+/* A clock that was ahead must not make others look old nor push them out of the newest. */
+static void test_future_ones_prove_nothing(void **state)
+{
+    const struct backup_object backups[] = {ours(-1), ours(-400 * DAY_MS), ours(-2),
+                                            ours(60 * DAY_MS), ours(61 * DAY_MS)};
+    const enum retention_reason expected[] = {FUTURE, FUTURE, FUTURE, MINIMUM, MINIMUM};
+
+    (void)state;
+    check(backups, 5, &usual, expected);
+}
+
+static void test_ages(void **state)
+{
+    const struct backup_object backups[] = {ours(0), ours(DAY_MS - 1), ours(DAY_MS),
+                                            ours(45 * DAY_MS + 5)};
+    const int64_t days[] = {0, 0, 1, 45};
+    struct retention_decision decisions[4];
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(retention_plan(backups, 4, &usual, decisions, &err));
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(decisions[i].age_days, days[i]);
+    }
+}
+
+static void test_bad_policies_are_refused(void **state)
+{
+    static const struct {
+        const char *schedule_id;
+        int64_t days;
+        int64_t keep_min;
+    } bad[] = {{OURS, 0, 3},         {OURS, -1, 3},        {OURS, INT64_C(1) << 31, 3},
+               {OURS, INT64_MIN, 3}, {OURS, 30, 0},        {OURS, 30, -1},
+               {OURS, 30, 1000001},  {OURS, INT64_MAX, 3}, {"", 30, 3}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct retention_policy policy = usual;
+        struct backup_object backups[] = {ours(1), ours(900 * DAY_MS)};
+        struct retention_decision decisions[2];
+        struct retention_decision untouched[2];
+        struct error err = ERROR_INIT;
+        memset(decisions, 0x5a, sizeof(decisions));
+        memset(untouched, 0x5a, sizeof(untouched));
+        policy.schedule_id = bad[i].schedule_id;
+        policy.retention_days = bad[i].days;
+        policy.keep_min = bad[i].keep_min;
+        assert_false(retention_plan(backups, 2, &policy, decisions, &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        assert_memory_equal(decisions, untouched, sizeof(decisions));
+        assert_false(retention_plan(NULL, 0, &policy, NULL, &err));
+    }
+}
+
+static void test_no_backups(void **state)
+{
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(retention_plan(NULL, 0, &usual, NULL, &err));
+}
+
+static void check_text(enum retention_reason reason, const struct retention_policy *policy,
+                       const char *expected)
+{
+    struct retention_decision decision = {.reason = reason};
+    char text[RETENTION_TEXT_SIZE];
+
+    retention_format(text, &decision, policy);
+    assert_string_equal(text, expected);
+}
+
+static void test_texts(void **state)
+{
+    struct retention_policy one = usual;
+
+    (void)state;
+    one.retention_days = 1;
+    one.keep_min = 1;
+    check_text(YOUNG, &usual, "not older than 30 days");
+    check_text(YOUNG, &one, "not older than 1 day");
+    check_text(MINIMUM, &usual, "one of the newest 3");
+    check_text(MINIMUM, &one, "the newest one");
+    check_text(FOREIGN, &usual, "another schedule's or another database's");
+    check_text(OTHER, &usual, "belongs to no schedule");
+    check_text(FUTURE, &usual, "dated after the database server's clock");
+    check_text(EXPIRED, &usual, "older than 30 days");
+    check_text(EXPIRED, &one, "older than 1 day");
+}
+
+static void test_is_last(void **state)
+{
+    const struct backup_object backups[] = {ours(1),
+                                            backup(ANOTHER, "rythm", 2),
+                                            backup(OURS, "other", 3),
+                                            legacy(4),
+                                            legacy(5),
+                                            backup("", "rythm", 6),
+                                            ours(7)};
+    const bool expected[] = {false, true, true, false, false, true, false};
+
+    (void)state;
+    for (size_t i = 0; i < 7; i++) {
+        assert_int_equal(retention_is_last(backups, 7, i), expected[i]);
+    }
+    assert_true(retention_is_last(backups, 1, 0));
+}
+
+/* Random lists. */
+
+#define LISTS     25000
+#define LONGEST   40
+#define STEP_MS   (DAY_MS / 4)
+#define AGE_STEPS 60
+
+static uint64_t seed = UINT64_C(0x9e3779b97f4a7c15);
+
+static uint32_t draw(uint32_t below)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 33) % below;
+}
+
+/* Ages on a coarse grid, so that ties and the boundary come up often; some in the future. */
+static struct backup_object draw_backup(void)
+{
+    static const char *const schedules[] = {OURS, OURS, OURS, OURS, ANOTHER, ""};
+    static const char *const databases[] = {"rythm", "rythm", "rythm", "rythm", "other"};
+    int64_t age_ms = ((int64_t)draw(AGE_STEPS) - 5) * STEP_MS;
+
+    if (draw(8) == 0) {
+        return legacy(age_ms);
+    }
+    return backup(schedules[draw(6)], databases[draw(5)], age_ms);
+}
+
+static struct retention_policy draw_policy(void)
+{
+    struct retention_policy policy = usual;
+
+    policy.is_default = draw(2) == 0;
+    policy.retention_days = 1 + draw(10);
+    policy.keep_min = 1 + draw(6);
+    return policy;
+}
+
+static bool model_is_ours(const struct backup_object *b, const struct retention_policy *policy)
+{
+    bool named = !b->legacy && strcmp(b->facts.schedule_id, policy->schedule_id) == 0 &&
+                 strcmp(b->facts.database, policy->database) == 0;
+
+    return named || (b->legacy && policy->is_default);
+}
+
+static bool model_counts(const struct backup_object *b, const struct retention_policy *policy)
+{
+    return model_is_ours(b, policy) && b->begun_ms <= policy->now_ms;
+}
+
+/* "Deleted only when at least keep_min newer backups of the same schedule stand in the list", and
+ * then only when it is too old. */
+static bool model_deletes(const struct backup_object *backups, size_t count, size_t index,
+                          const struct retention_policy *policy)
+{
+    int64_t newer = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (model_counts(&backups[i], policy) && backups[i].begun_ms > backups[index].begun_ms) {
+            newer++;
+        }
+    }
+    return model_counts(&backups[index], policy) && newer >= policy->keep_min &&
+           backups[index].begun_ms + policy->retention_days * DAY_MS < policy->now_ms;
+}
+
+static size_t survivors(const struct backup_object *backups,
+                        const struct retention_decision *decisions, size_t count,
+                        struct backup_object *out)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!decisions[i].delete) {
+            out[kept++] = backups[i];
+        }
+    }
+    return kept;
+}
+
+static int64_t count_ours(const struct backup_object *backups, size_t count,
+                          const struct retention_policy *policy)
+{
+    int64_t result = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        result += model_counts(&backups[i], policy);
+    }
+    return result;
+}
+
+static size_t check_random_list(void)
+{
+    struct backup_object backups[LONGEST] = {{.begun_ms = 0}};
+    struct backup_object kept[LONGEST] = {{.begun_ms = 0}};
+    struct retention_decision decisions[LONGEST];
+    struct retention_policy policy = draw_policy();
+    struct error err = ERROR_INIT;
+    size_t count = draw(LONGEST + 1);
+    size_t deleted = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        backups[i] = draw_backup();
+    }
+    assert_true(retention_plan(backups, count, &policy, decisions, &err));
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(decisions[i].delete, model_deletes(backups, count, i, &policy));
+        assert_int_equal(decisions[i].delete, decisions[i].reason == RETENTION_DELETE_EXPIRED);
+        assert_false(decisions[i].delete &&!model_is_ours(&backups[i], &policy));
+        assert_false(decisions[i].delete &&backups[i].begun_ms > policy.now_ms);
+        deleted += decisions[i].delete;
+    }
+    size_t left = survivors(backups, decisions, count, kept);
+    int64_t before = count_ours(backups, count, &policy);
+    int64_t after = count_ours(kept, left, &policy);
+    assert_true(after >= (before < policy.keep_min ? before : policy.keep_min));
+    /* What one prune leaves, the next one leaves too. */
+    assert_true(retention_plan(kept, left, &policy, decisions, &err));
+    for (size_t i = 0; i < left; i++) {
+        assert_false(decisions[i].delete);
+    }
+    return deleted;
+}
+
+static void test_random_lists_against_the_model(void **state)
+{
+    size_t deleted = 0;
+
+    (void)state;
+    for (int i = 0; i < LISTS; i++) {
+        deleted += check_random_list();
+    }
+    /* Else the lists would prove nothing. */
+    assert_true(deleted > LISTS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_old_ones_go),
+        cmocka_unit_test(test_the_newest_stay_however_old),
+        cmocka_unit_test(test_young_ones_count_towards_the_minimum),
+        cmocka_unit_test(test_the_boundary_is_kept),
+        cmocka_unit_test(test_ties_are_kept),
+        cmocka_unit_test(test_what_is_not_ours_stays_and_does_not_count),
+        cmocka_unit_test(test_manual_ones_of_the_schedule_are_like_the_others),
+        cmocka_unit_test(test_legacy_ones_belong_to_the_default_schedule),
+        cmocka_unit_test(test_future_ones_prove_nothing),
+        cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_bad_policies_are_refused),
+        cmocka_unit_test(test_no_backups),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_is_last),
+        cmocka_unit_test(test_random_lists_against_the_model),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

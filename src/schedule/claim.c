@@ -1,0 +1,179 @@
+#include "schedule/claim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/wait.h"
+#include "crypto/digest.h"
+#include "crypto/random.h"
+#include "postgres/advisory_lock.h"
+
+/* Recording an outcome is worth another try: without it the next check must find out. */
+#define RECORD_ATTEMPTS 3
+#define RECORD_PAUSE_MS 1000
+
+static bool make_run_id(char out[BACKUP_RUN_ID_SIZE], struct error *err)
+{
+    unsigned char bytes[(BACKUP_RUN_ID_SIZE - 1) / 2];
+
+    if (!random_bytes(bytes, sizeof(bytes), err)) {
+        return false;
+    }
+    digest_format_hex(out, bytes, sizeof(bytes));
+    return true;
+}
+
+/* Asked again under the lock: what the tick saw may be old by now. */
+static bool still_due(struct session *session, const struct claim_request *request, bool *due,
+                      struct error *err)
+{
+    struct schedules schedules;
+
+    *due = false;
+    if (!backup_schedule_read(session, request->catch_up_s, &schedules, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < schedules.count; i++) {
+        const struct schedule *now = &schedules.items[i];
+        if (strcmp(now->id, request->schedule->id) == 0) {
+            *due = now->state == SCHEDULE_DUE &&
+                   now->occurrence_ms == request->schedule->occurrence_ms;
+        }
+    }
+    backup_schedule_clear(&schedules);
+    return true;
+}
+
+static bool start_row(struct claim *claim, const struct claim_request *request, bool *claimed,
+                      struct error *err)
+{
+    const struct schedule *schedule = request->schedule;
+
+    if (!make_run_id(claim->run_id, err) || !session_now(claim->session, &claim->begun_ms, err)) {
+        return false;
+    }
+    backup_name_format(claim->name, claim->begun_ms, request->suffix);
+    struct history_start start = {
+        .run_id = claim->run_id,
+        .name = claim->name,
+        .schedule_id = schedule->id,
+        .scheduled = request->scheduled,
+        .has_occurrence = request->scheduled,
+        .occurrence_ms = schedule->occurrence_ms,
+        .attempt = request->scheduled ? schedule->attempt : 1,
+        .store = request->store,
+    };
+    return backup_history_start(claim->session, &start, claim->history_id, claimed, err);
+}
+
+static bool take(const struct claim_request *request, struct claim *claim,
+                 enum claim_result *result, struct error *err)
+{
+    bool taken = false;
+    bool due = true;
+    bool claimed = false;
+
+    if (!session_open(request->session, &claim->session, err) ||
+        !advisory_lock_try(claim->session, claim->schedule_id, &taken, err)) {
+        return false;
+    }
+    *result = CLAIM_LOCKED;
+    if (!taken) {
+        return true;
+    }
+    *result = CLAIM_NOT_DUE;
+    if (request->scheduled && !still_due(claim->session, request, &due, err)) {
+        return false;
+    }
+    if (!due) {
+        return true;
+    }
+    if (!start_row(claim, request, &claimed, err)) {
+        return false;
+    }
+    if (claimed) {
+        *result = CLAIM_TAKEN;
+    }
+    return true;
+}
+
+bool claim_take(const struct claim_request *request, struct claim *out, enum claim_result *result,
+                struct error *err)
+{
+    struct claim claim = CLAIM_INIT;
+
+    claim.session_options = *request->session;
+    claim.begun_mono_ms = clock_monotonic_ms();
+    snprintf(claim.schedule_id, sizeof(claim.schedule_id), "%s", request->schedule->id);
+    bool ok = take(request, &claim, result, err);
+    if (!ok || *result != CLAIM_TAKEN) {
+        claim_close(&claim);
+        return ok;
+    }
+    *out = claim;
+    return true;
+}
+
+bool claim_confirm(struct claim *claim, struct error *err)
+{
+    return advisory_lock_held(claim->session, claim->schedule_id, err) &&
+           backup_history_is_started(claim->session, claim->run_id, err);
+}
+
+int64_t claim_elapsed_ms(const struct claim *claim)
+{
+    return clock_monotonic_ms() - claim->begun_mono_ms;
+}
+
+/* A session that answers, also after a stop was requested and after the first one died. */
+static bool renew(struct claim *claim, struct error *err)
+{
+    session_ignore_stop(claim->session);
+    if (session_is_alive(claim->session)) {
+        return true;
+    }
+    struct session_options options = claim->session_options;
+    struct session *fresh = NULL;
+    options.ignore_stop = true;
+    if (!session_open(&options, &fresh, err)) {
+        return false;
+    }
+    session_close(claim->session);
+    claim->session = fresh;
+    return true;
+}
+
+/* Tries to write the outcome, and again after a pause on what may pass. */
+static bool record(struct claim *claim, const struct history_result *done, const char *message,
+                   struct error *err)
+{
+    for (int attempt = 1;; attempt++) {
+        bool ok = renew(claim, err) &&
+                  (done != NULL ? backup_history_complete(claim->session, done, err)
+                                : backup_history_fail(claim->session, claim->run_id,
+                                                      claim_elapsed_ms(claim), message, err));
+        if (ok || !err->retryable || attempt == RECORD_ATTEMPTS) {
+            return ok;
+        }
+        struct deadline pause = deadline_cleanup_in_ms(RECORD_PAUSE_MS);
+        struct error ignored = ERROR_INIT;
+        wait_until(&pause, &ignored);
+    }
+}
+
+bool claim_complete(struct claim *claim, const struct history_result *done, struct error *err)
+{
+    return record(claim, done, NULL, err);
+}
+
+bool claim_fail(struct claim *claim, const char *message, struct error *err)
+{
+    return record(claim, NULL, message, err);
+}
+
+void claim_close(struct claim *claim)
+{
+    session_close(claim->session);
+    claim->session = NULL;
+}

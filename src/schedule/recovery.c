@@ -1,0 +1,121 @@
+#include "schedule/recovery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "postgres/advisory_lock.h"
+#include "store/backup_object.h"
+
+static bool adopt(struct session *session, const struct backup_object *found, struct recovered *out,
+                  struct error *err)
+{
+    struct history_result done = {
+        .run_id = out->row.run_id,
+        .bytes = found->object->bytes,
+        .raw_bytes = found->facts.raw_bytes,
+        .duration_ms = found->facts.duration_ms,
+        .sha256 = found->facts.sha256,
+    };
+
+    out->adopted = true;
+    out->bytes = done.bytes;
+    out->duration_ms = done.duration_ms;
+    return backup_history_complete(session, &done, err) &&
+           backup_schedule_record_run(session, out->row.schedule_id, err);
+}
+
+/* With the schedule's lock held: the run is dead. What the store says decides. */
+static bool settle(struct session *session, struct store *store, struct recovered *out,
+                   struct error *err)
+{
+    struct object object = OBJECT_INIT;
+    struct backup_object backup;
+    bool found = false;
+
+    if (!store_head(store, out->row.name, &object, &found, err)) {
+        return false;
+    }
+    bool ours = found && backup_object_parse(&object, &backup) && !backup.legacy &&
+                strcmp(backup.facts.run_id, out->row.run_id) == 0;
+    bool ok = ours ? adopt(session, &backup, out, err)
+                   : store_discard(store, out->row.name, out->row.run_id, err) &&
+                         backup_history_fail(session, out->row.run_id, 0, RECOVERY_MESSAGE, err);
+    object_clear(&object);
+    return ok;
+}
+
+static bool resolve(const struct session_options *options, struct store *store,
+                    const struct history_row *row, struct recoveries *out, struct error *err)
+{
+    struct session *session = NULL;
+    bool taken = false;
+    struct recovered recovered = {.row = *row};
+
+    recovered.row.error_message = NULL;
+    bool ok = session_open(options, &session, err) &&
+              advisory_lock_try(session, row->schedule_id, &taken, err);
+    /* The row may have ended between our reading it and our having the lock. */
+    struct error ended = ERROR_INIT;
+    if (ok && taken && backup_history_is_started(session, row->run_id, &ended)) {
+        ok = settle(session, store, &recovered, err);
+        if (ok) {
+            out->items[out->count++] = recovered;
+        }
+    }
+    session_close(session);
+    return ok;
+}
+
+static void report(const struct recovered *recovered)
+{
+    const char *run_id = recovered->row.run_id;
+    const char *name = recovered->row.name;
+
+    if (recovered->adopted) {
+        log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "run_adopted",
+                            LOG_TEXT("run_id", run_id), LOG_TEXT("name", name)),
+                  "Backup %s had been published by a run that died before recording it: adopted as "
+                  "completed",
+                  name);
+    } else {
+        log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "run_interrupted",
+                            LOG_TEXT("run_id", run_id), LOG_TEXT("name", name)),
+                  "Backup %s was interrupted before it was published: marked failed", name);
+    }
+}
+
+bool recovery_run(const struct session_options *session, struct store *store,
+                  struct recoveries *out, struct error *err)
+{
+    struct session *ledger = NULL;
+    struct history_rows rows = {.items = NULL};
+
+    *out = (struct recoveries){.items = NULL};
+    bool ok =
+        session_open(session, &ledger, err) && backup_history_read_started(ledger, &rows, err);
+    session_close(ledger);
+    if (ok && rows.count > 0) {
+        out->items = calloc(rows.count, sizeof(*out->items));
+        ok = out->items != NULL ? true : error_set_memory(err);
+    }
+    for (size_t i = 0; ok && i < rows.count; i++) {
+        struct error problem = ERROR_INIT;
+        size_t before = out->count;
+        if (!resolve(session, store, &rows.items[i], out, &problem)) {
+            out->unresolved++;
+            log_warning("run_unresolved", "What became of backup %s could not be found out: %s",
+                        rows.items[i].name, problem.text);
+        } else if (out->count > before) {
+            report(&out->items[out->count - 1]);
+        }
+    }
+    backup_history_clear(&rows);
+    return ok;
+}
+
+void recovery_clear(struct recoveries *recoveries)
+{
+    free(recoveries->items);
+    *recoveries = (struct recoveries){.items = NULL};
+}

@@ -1,0 +1,148 @@
+#include "backup/aftermath.h"
+
+#include <stdio.h>
+
+#include "backup/prune.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "notify/outbox.h"
+
+void aftermath_log(const struct backup_request *request, const struct backup_result *result,
+                   const struct error *problem)
+{
+    const char *kind = request->scheduled ? "Scheduled" : "Manual";
+    char duration[CLOCK_DURATION_SIZE];
+    char size[TEXT_BYTES_SIZE];
+    char next[CLOCK_ISO_SIZE];
+
+    if (result->status == BACKUP_FAILED || result->status == BACKUP_UNSETTLED) {
+        log_write(&LOG_WITH(LOG_ERROR, LOG_MARK_FAILED, "backup_failed",
+                            LOG_TEXT("name", result->name[0] != '\0' ? result->name : NULL),
+                            LOG_TEXT("schedule_id", request->schedule->id),
+                            LOG_NUMBER("duration_ms", result->duration_ms)),
+                  "%s backup failed: %s", kind, problem->text);
+        return;
+    }
+    clock_format_duration(duration, result->duration_ms);
+    text_format_bytes(size, result->object.bytes);
+    clock_format_iso(next, request->schedule->next_ms);
+    log_write(&LOG_WITH(LOG_INFO, LOG_MARK_OK, "backup_completed", LOG_TEXT("name", result->name),
+                        LOG_TEXT("run_id", result->run_id),
+                        LOG_TEXT("schedule_id", request->schedule->id),
+                        LOG_NUMBER("bytes", (int64_t)result->object.bytes),
+                        LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes),
+                        LOG_NUMBER("duration_ms", result->duration_ms)),
+              "%s backup completed successfully in %s", kind, duration);
+    log_info(LOG_MARK_DETAIL, "backup_name", "Backup: %s", result->name);
+    log_info(LOG_MARK_DETAIL, "backup_size", "Size: %s", size);
+    if (request->scheduled) {
+        log_info(LOG_MARK_DETAIL, "next_run", "Next run: %s", next);
+    }
+}
+
+bool aftermath_prune(const struct backup_request *request, struct error *err)
+{
+    struct session *session = NULL;
+    struct schedules schedules = {.items = NULL};
+    struct prune_plan plan = {.items = NULL};
+    struct server_facts server;
+    struct prune_request prune = {
+        .store = request->store,
+        .schedules = &schedules,
+        .schedule_id = request->schedule->id,
+        .keep_min = settings_get_number(request->settings, SETTING_KEEP_MIN),
+    };
+
+    bool ok =
+        session_open(request->session, &session, err) &&
+        backup_schedule_read(session, settings_get_number(request->settings, SETTING_CATCH_UP),
+                             &schedules, err);
+    if (ok) {
+        session_facts(session, &server);
+        prune.database = server.database;
+    }
+    session_close(session);
+    ok = ok && prune_decide(&prune, &plan, err) && prune_apply(request->store, &plan, err);
+    prune_clear(&plan);
+    backup_schedule_clear(&schedules);
+    return ok ? true : error_prefix(err, "applying retention");
+}
+
+/* What makes two attempts' outcomes the same news: "SCHEDULE OCCURRENCE failed". A manual run is an
+ * occurrence of its own. */
+#define KEY_SIZE 128
+static void format_key(char out[KEY_SIZE], const char *schedule_id, const char *run_id,
+                       bool has_occurrence, int64_t occurrence_ms, bool completed)
+{
+    char occurrence[CLOCK_ISO_SIZE];
+    const char *outcome = completed ? "completed" : "failed";
+
+    if (has_occurrence) {
+        clock_format_iso(occurrence, occurrence_ms);
+        snprintf(out, KEY_SIZE, "%s %.32s %s", schedule_id, occurrence, outcome);
+    } else {
+        snprintf(out, KEY_SIZE, "%s %s", run_id, outcome);
+    }
+}
+
+bool aftermath_enqueue(const struct backup_request *request, const struct backup_result *result,
+                       const struct error *problem, struct error *err)
+{
+    struct session *session = NULL;
+    char key[KEY_SIZE];
+    size_t added = 0;
+    bool completed = result->status == BACKUP_COMPLETED;
+    struct outcome outcome = {
+        .key = key,
+        .completed = completed,
+        .history_id = result->history_id,
+        .run_id = result->run_id,
+        .name = result->name,
+        .database = result->database,
+        .bytes = result->object.bytes,
+        .duration_ms = result->duration_ms,
+        .at_ms = result->ended_ms,
+        .has_next = request->schedule->state != SCHEDULE_DISABLED,
+        .next_ms = request->schedule->next_ms,
+        .error = completed ? NULL : problem->text,
+    };
+
+    format_key(key, request->schedule->id, result->run_id, request->scheduled,
+               request->schedule->occurrence_ms, completed);
+    bool ok = session_open(request->session, &session, err) &&
+              outbox_enqueue(session, request->settings, &outcome, false, &added, err);
+    session_close(session);
+    return ok ? true : error_prefix(err, "preparing the notification");
+}
+
+bool aftermath_enqueue_recovered(const struct settings *settings, struct session *session,
+                                 const struct recovered *recovered, int64_t next_ms,
+                                 struct error *err)
+{
+    char key[KEY_SIZE];
+    size_t added = 0;
+    struct server_facts server;
+    struct outcome outcome = {
+        .key = key,
+        .completed = recovered->adopted,
+        .history_id = recovered->row.history_id,
+        .run_id = recovered->row.run_id,
+        .name = recovered->row.name,
+        .database = server.database,
+        .bytes = recovered->bytes,
+        .duration_ms = recovered->duration_ms,
+        .has_next = next_ms != 0,
+        .next_ms = next_ms,
+        .error = recovered->adopted ? NULL : RECOVERY_MESSAGE,
+    };
+
+    session_facts(session, &server);
+    format_key(key, recovered->row.schedule_id, recovered->row.run_id,
+               recovered->row.has_occurrence, recovered->row.occurrence_ms, recovered->adopted);
+    if (session_now(session, &outcome.at_ms, err) &&
+        outbox_enqueue(session, settings, &outcome, false, &added, err)) {
+        return true;
+    }
+    return error_prefix(err, "preparing the notification");
+}

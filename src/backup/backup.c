@@ -1,0 +1,244 @@
+#include "backup/backup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/progress.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "base/text.h"
+#include "config.h"
+#include "dump/dump.h"
+#include "schedule/claim.h"
+#include "stream/blocks.h"
+
+static bool take_block(void *upload, struct block *block, struct error *err)
+{
+    return store_upload_block(upload, block, err);
+}
+
+/* compress -> digest -> cut in blocks -> upload */
+static struct stage *build_stream(const struct backup_request *request, struct upload *upload,
+                                  struct stream_digest *digest, struct error *err)
+{
+    struct stage *stage = blocks_stage_new(&request->store->block_limits, take_block, upload, err);
+
+    if (stage != NULL) {
+        stage = digest_stage_new(digest, stage, err);
+    }
+    if (stage != NULL) {
+        stage = compress_stage_new(&request->compression, stage, err);
+    }
+    return stage;
+}
+
+/* Everything up to the commit: afterwards every byte is in the store, and nothing is visible. */
+static bool transfer(const struct backup_request *request, struct claim *claim,
+                     struct upload *upload, struct backup_result *result, struct error *err)
+{
+    struct progress progress;
+    struct dump_options dump = {
+        .session = claim->session,
+        .settings = request->settings,
+        .progress = progress_update,
+        .progress_context = &progress,
+    };
+    uint64_t estimated_bytes = 0;
+
+    if (request->show_progress && !backup_history_estimate(claim->session, &estimated_bytes, err)) {
+        return false;
+    }
+    struct stage *stream = build_stream(request, upload, &result->object, err);
+    if (stream == NULL) {
+        return false;
+    }
+    progress_begin(&progress, "Dumping", estimated_bytes, request->show_progress);
+    bool ok = dump_run(&dump, stream, &result->raw_bytes, err) && stage_finish(stream, err) &&
+              store_upload_flush(upload, err);
+    progress_end(&progress);
+    stage_free(stream);
+    return ok;
+}
+
+static bool describe(const struct backup_request *request, const struct claim *claim,
+                     const struct backup_result *result, struct metadata *out, struct error *err)
+{
+    struct backup_facts facts = {
+        .has_occurrence = request->scheduled,
+        .occurrence_ms = request->schedule->occurrence_ms,
+        .bytes = result->object.bytes,
+        .raw_bytes = result->raw_bytes,
+        .duration_ms = claim_elapsed_ms(claim),
+    };
+    struct server_facts server;
+
+    session_facts(claim->session, &server);
+    snprintf(facts.run_id, sizeof(facts.run_id), "%s", claim->run_id);
+    snprintf(facts.schedule_id, sizeof(facts.schedule_id), "%s", claim->schedule_id);
+    snprintf(facts.type, sizeof(facts.type), "%s", request->scheduled ? "scheduled" : "manual");
+    snprintf(facts.database, sizeof(facts.database), "%s", server.database);
+    snprintf(facts.server_version, sizeof(facts.server_version), "%.31s", server.version);
+    snprintf(facts.tool_version, sizeof(facts.tool_version), "%s", PACKAGE_VERSION);
+    snprintf(facts.compression, sizeof(facts.compression), "%s",
+             compression_name(request->compression.method));
+    snprintf(facts.sha256, sizeof(facts.sha256), "%s", result->object.sha256);
+    return backup_facts_format(&facts, out, err);
+}
+
+/* Invariant I3: every source ended well, no stop was asked for, the lock and the row are ours; then
+ * the commit. *tried tells whether the store may have been asked to publish. */
+static bool publish(const struct backup_request *request, struct claim *claim,
+                    struct upload **upload, const struct backup_result *result, bool *tried,
+                    struct error *err)
+{
+    struct metadata metadata = METADATA_INIT;
+    bool ok = describe(request, claim, result, &metadata, err) && claim_confirm(claim, err) &&
+              stop_check(err);
+
+    if (ok) {
+        struct upload *committed = *upload;
+        *upload = NULL;
+        *tried = true;
+        ok = store_upload_commit(committed, &metadata, err);
+    }
+    metadata_clear(&metadata);
+    return ok;
+}
+
+/* After a commit that failed: true when the store says that no object of this run is there. */
+static bool nothing_published(const struct backup_request *request, const struct claim *claim)
+{
+    struct object object = OBJECT_INIT;
+    struct error problem = ERROR_INIT;
+    bool found = false;
+    bool asked = store_head(request->store, claim->name, &object, &found, &problem);
+    const char *run = found ? metadata_get(&object.metadata, "run") : NULL;
+    bool ours = run != NULL && strcmp(run, claim->run_id) == 0;
+
+    object_clear(&object);
+    return asked && !ours;
+}
+
+static bool record_completed(const struct backup_request *request, struct claim *claim,
+                             struct backup_result *result, struct error *err)
+{
+    struct history_result done = {
+        .run_id = claim->run_id,
+        .bytes = result->object.bytes,
+        .raw_bytes = result->raw_bytes,
+        .duration_ms = result->duration_ms,
+        .sha256 = result->object.sha256,
+    };
+
+    if (claim_complete(claim, &done, err) &&
+        backup_schedule_record_run(claim->session, request->schedule->id, err)) {
+        return true;
+    }
+    err->kind = ERROR_DEGRADED;
+    error_prefix(err, "backup %s is stored, but recording it failed", claim->name);
+    return error_hint(err, "the next check records it");
+}
+
+static bool record_failed(struct claim *claim, struct error *err)
+{
+    struct error problem = ERROR_INIT;
+
+    if (!claim_fail(claim, err->text, &problem)) {
+        log_warning("ledger_not_written",
+                    "The failure could not be recorded: %s; the next check marks the run failed",
+                    problem.text);
+    }
+    return false;
+}
+
+static bool transfer_and_publish(const struct backup_request *request, struct claim *claim,
+                                 struct backup_result *result, struct error *err)
+{
+    struct upload *upload = NULL;
+    struct upload_options options = {
+        .name = claim->name,
+        .run_id = claim->run_id,
+        .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
+    };
+    struct dump_options dump = {.session = claim->session, .settings = request->settings};
+    bool tried = false;
+    char size[TEXT_BYTES_SIZE];
+
+    bool ok = dump_check(&dump, err) && store_prepare(request->store, err) &&
+              store_upload_begin(request->store, &options, &upload, err) &&
+              transfer(request, claim, upload, result, err);
+    if (ok) {
+        text_format_bytes(size, result->object.bytes);
+        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_created",
+                            LOG_TEXT("name", claim->name),
+                            LOG_NUMBER("bytes", (int64_t)result->object.bytes),
+                            LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes)),
+                  "Backup created: %s (%s)", claim->name, size);
+        ok = publish(request, claim, &upload, result, &tried, err);
+    }
+    store_upload_abandon(upload);
+    if (ok) {
+        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_stored", LOG_TEXT("name", claim->name),
+                            LOG_TEXT("store", request->store->location)),
+                  request->store->is_remote ? "Uploaded to blob storage: %s" : "Stored: %s",
+                  claim->name);
+        return true;
+    }
+    if (tried && !nothing_published(request, claim)) {
+        result->status = BACKUP_UNSETTLED;
+        error_hint(err, "the next check asks the store whether it was published");
+    }
+    return false;
+}
+
+static void fill(struct backup_result *result, const struct claim *claim)
+{
+    struct server_facts server;
+
+    session_facts(claim->session, &server);
+    snprintf(result->history_id, sizeof(result->history_id), "%s", claim->history_id);
+    snprintf(result->run_id, sizeof(result->run_id), "%s", claim->run_id);
+    snprintf(result->name, sizeof(result->name), "%s", claim->name);
+    snprintf(result->database, sizeof(result->database), "%s", server.database);
+}
+
+bool backup_run(const struct backup_request *request, struct backup_result *result,
+                struct error *err)
+{
+    struct claim claim = CLAIM_INIT;
+    enum claim_result claimed = CLAIM_NOT_DUE;
+    struct claim_request claim_request = {
+        .session = request->session,
+        .schedule = request->schedule,
+        .store = request->store->location,
+        .suffix = compression_suffix(request->compression.method),
+        .catch_up_s = settings_get_number(request->settings, SETTING_CATCH_UP),
+        .scheduled = request->scheduled,
+    };
+
+    *result = (struct backup_result){.status = BACKUP_FAILED};
+    if (!claim_take(&claim_request, &claim, &claimed, err)) {
+        return false;
+    }
+    if (claimed != CLAIM_TAKEN) {
+        result->status = claimed == CLAIM_LOCKED ? BACKUP_LOCKED : BACKUP_NOT_DUE;
+        return true;
+    }
+    fill(result, &claim);
+    log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_started", LOG_TEXT("name", claim.name),
+                        LOG_TEXT("run_id", claim.run_id),
+                        LOG_TEXT("schedule_id", claim.schedule_id)),
+              "Starting database backup...");
+    bool ok = transfer_and_publish(request, &claim, result, err);
+    result->duration_ms = claim_elapsed_ms(&claim);
+    result->ended_ms = claim.begun_ms + result->duration_ms;
+    if (ok) {
+        result->status = BACKUP_COMPLETED;
+        ok = record_completed(request, &claim, result, err);
+    } else if (result->status == BACKUP_FAILED) {
+        record_failed(&claim, err);
+    }
+    claim_close(&claim);
+    return ok;
+}

@@ -1,0 +1,57 @@
+/*
+ * One run of one schedule, from claim to ledger: the whole story. `check` and `run` both tell it.
+ */
+#ifndef BACKUP_BACKUP_H
+#define BACKUP_BACKUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/settings.h"
+#include "postgres/backup_history.h"
+#include "postgres/backup_schedule.h"
+#include "postgres/session.h"
+#include "store/backup_object.h"
+#include "store/store.h"
+#include "stream/compress.h"
+#include "stream/digest_stage.h"
+
+struct backup_request {
+    const struct settings *settings;
+    const struct session_options *session; /* of the configuration database, which is backed up */
+    struct store *store;
+    const struct schedule *schedule;
+    struct compression compression;
+    bool scheduled; /* else manual */
+    bool show_progress;
+};
+
+enum backup_status {
+    BACKUP_FAILED,
+    BACKUP_COMPLETED,
+    BACKUP_LOCKED,    /* another process is backing up this schedule */
+    BACKUP_NOT_DUE,   /* meanwhile another process made this backup, or tried to */
+    BACKUP_UNSETTLED, /* whether the object was published is not known: the next check finds out */
+};
+
+struct backup_result {
+    enum backup_status status;
+    char history_id[HISTORY_ID_SIZE];
+    char run_id[BACKUP_RUN_ID_SIZE];
+    char name[BACKUP_NAME_SIZE];
+    char database[64 * 4];
+    struct stream_digest object; /* length and SHA-256 of what is stored */
+    uint64_t raw_bytes;
+    int64_t duration_ms;
+    int64_t ended_ms; /* the server's clock */
+};
+
+/* True for BACKUP_COMPLETED, BACKUP_LOCKED and BACKUP_NOT_DUE. False with BACKUP_FAILED (nothing is
+ * published, the ledger says failed unless it could not be reached), BACKUP_UNSETTLED, or with
+ * BACKUP_COMPLETED and ERROR_DEGRADED: the backup is good but the ledger could not be told, which
+ * the next check makes up for. */
+bool backup_run(const struct backup_request *request, struct backup_result *result,
+                struct error *err);
+
+#endif

@@ -1,0 +1,254 @@
+#include "backup/prune.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/stop.h"
+
+const char *prune_fate_name(enum prune_fate fate)
+{
+    static const char *const names[] = {
+        [PRUNE_KEPT] = "keep",           [PRUNE_TO_DELETE] = "delete",
+        [PRUNE_DELETED] = "deleted",     [PRUNE_GONE] = "gone",
+        [PRUNE_IMMUTABLE] = "protected", [PRUNE_CHANGED] = "changed",
+        [PRUNE_NOT_DELETED] = "failed",
+    };
+
+    return names[fate];
+}
+
+static int newest_first(const void *left, const void *right)
+{
+    const struct prune_item *a = left;
+    const struct prune_item *b = right;
+
+    if (a->backup.begun_ms != b->backup.begun_ms) {
+        return a->backup.begun_ms < b->backup.begun_ms ? 1 : -1;
+    }
+    return strcmp(a->backup.object->name, b->backup.object->name);
+}
+
+bool prune_list(struct store *store, struct prune_plan *out, struct error *err)
+{
+    *out = (struct prune_plan){.items = NULL};
+    if (!store_list(store, BACKUP_NAME_PREFIX, &out->objects, err)) {
+        return error_prefix(err, "listing the backups in %s", store->location);
+    }
+    out->items = calloc(out->objects.count + 1, sizeof(*out->items));
+    if (out->items == NULL) {
+        prune_clear(out);
+        return error_set_memory(err);
+    }
+    for (size_t i = 0; i < out->objects.count; i++) {
+        struct prune_item *item = &out->items[out->count];
+        out->count += backup_object_parse(&out->objects.items[i], &item->backup);
+    }
+    qsort(out->items, out->count, sizeof(*out->items), newest_first);
+    return true;
+}
+
+static bool decide_for(const struct prune_request *request, const struct schedule *schedule,
+                       int64_t now_ms, const struct backup_object *backups,
+                       struct retention_decision *decisions, struct prune_plan *plan,
+                       struct error *err)
+{
+    struct retention_policy policy = {
+        .schedule_id = schedule->id,
+        .database = request->database,
+        .is_default = schedule->is_default,
+        .retention_days = schedule->retention_days,
+        .keep_min = request->keep_min,
+        .now_ms = now_ms,
+    };
+
+    if (schedule->problem[0] != '\0') {
+        return true;
+    }
+    if (!retention_plan(backups, plan->count, &policy, decisions, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        if (decisions[i].reason == RETENTION_KEEP_FOREIGN ||
+            decisions[i].reason == RETENTION_KEEP_MANUAL_OTHER) {
+            continue;
+        }
+        plan->items[i].fate = decisions[i].delete ? PRUNE_TO_DELETE : PRUNE_KEPT;
+        retention_format(plan->items[i].reason, &decisions[i], &policy);
+    }
+    return true;
+}
+
+bool prune_decide(const struct prune_request *request, struct prune_plan *out, struct error *err)
+{
+    if (!prune_list(request->store, out, err)) {
+        return false;
+    }
+    struct backup_object *backups = calloc(out->count + 1, sizeof(*backups));
+    struct retention_decision *decisions = calloc(out->count + 1, sizeof(*decisions));
+    bool ok = backups != NULL && decisions != NULL ? true : error_set_memory(err);
+    for (size_t i = 0; ok && i < out->count; i++) {
+        backups[i] = out->items[i].backup;
+        snprintf(out->items[i].reason, sizeof(out->items[i].reason),
+                 "belongs to no schedule of this database");
+    }
+    for (size_t i = 0; ok && i < request->schedules->count; i++) {
+        const struct schedule *schedule = &request->schedules->items[i];
+        if (request->schedule_id == NULL || strcmp(schedule->id, request->schedule_id) == 0) {
+            ok = decide_for(request, schedule, request->schedules->now_ms, backups, decisions, out,
+                            err);
+        }
+    }
+    free(backups);
+    free(decisions);
+    if (!ok) {
+        prune_clear(out);
+    }
+    return ok;
+}
+
+/* The last one, were everything that is marked already gone. */
+static bool is_last(const struct prune_plan *plan, size_t index, bool *last, struct error *err)
+{
+    struct backup_object *left = calloc(plan->count, sizeof(*left));
+    size_t count = 0;
+    size_t position = 0;
+
+    if (left == NULL) {
+        return error_set_memory(err);
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        if (i == index) {
+            position = count;
+        }
+        if (i == index || plan->items[i].fate == PRUNE_KEPT) {
+            left[count++] = plan->items[i].backup;
+        }
+    }
+    *last = retention_is_last(left, count, position);
+    free(left);
+    return true;
+}
+
+bool prune_name(struct prune_plan *plan, const char *name, bool force, struct error *err)
+{
+    size_t index = 0;
+    bool last = false;
+
+    while (index < plan->count && strcmp(plan->items[index].backup.object->name, name) != 0) {
+        index++;
+    }
+    if (index == plan->count) {
+        error_set(err, ERROR_USAGE, "there is no backup '%s'; nothing was deleted", name);
+        return error_hint(err, "'rythm-backup list' shows their names");
+    }
+    struct prune_item *item = &plan->items[index];
+    if (!force && !is_last(plan, index, &last, err)) {
+        return false;
+    }
+    if (last) {
+        error_set(err, ERROR_USAGE,
+                  "%s would be the last backup of its schedule to go; nothing was deleted", name);
+        return error_hint(err, "give --force to delete it all the same");
+    }
+    item->fate = PRUNE_TO_DELETE;
+    snprintf(item->reason, sizeof(item->reason), "named");
+    return true;
+}
+
+void prune_keep_named(struct prune_plan *plan)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->items[i].fate == PRUNE_TO_DELETE) {
+            plan->items[kept++] = plan->items[i];
+        }
+    }
+    plan->count = kept;
+}
+
+static enum prune_fate fate_of(enum store_removal removal)
+{
+    switch (removal) {
+    case STORE_REMOVED:
+        return PRUNE_DELETED;
+    case STORE_WAS_GONE:
+        return PRUNE_GONE;
+    case STORE_CHANGED:
+        return PRUNE_CHANGED;
+    case STORE_IMMUTABLE:
+        return PRUNE_IMMUTABLE;
+    }
+    return PRUNE_NOT_DELETED;
+}
+
+static void tell(const struct prune_item *item)
+{
+    const char *name = item->backup.object->name;
+
+    switch (item->fate) {
+    case PRUNE_DELETED:
+        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_PRUNE, "backup_deleted", LOG_TEXT("name", name),
+                            LOG_TEXT("reason", item->reason)),
+                  "Deleted backup %s: %s", name, item->reason);
+        break;
+    case PRUNE_IMMUTABLE:
+        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NOTE, "backup_protected", LOG_TEXT("name", name)),
+                  "Backup %s is protected by the store (immutability policy or legal hold) and was "
+                  "passed over",
+                  name);
+        break;
+    case PRUNE_CHANGED:
+        log_warning("backup_changed",
+                    "Backup %s is not the object that was listed and was passed over", name);
+        break;
+    case PRUNE_KEPT:
+    case PRUNE_TO_DELETE:
+    case PRUNE_GONE:
+    case PRUNE_NOT_DELETED:
+        break;
+    }
+}
+
+bool prune_apply(struct store *store, struct prune_plan *plan, struct error *err)
+{
+    struct error first = ERROR_INIT;
+
+    for (size_t left = plan->count; left > 0; left--) {
+        struct prune_item *item = &plan->items[left - 1];
+        enum store_removal removal;
+        struct error problem = ERROR_INIT;
+        if (item->fate != PRUNE_TO_DELETE) {
+            continue;
+        }
+        if (!stop_check(err)) {
+            return error_prefix(err, "deleting expired backups");
+        }
+        if (store_remove(store, item->backup.object, &removal, &problem)) {
+            item->fate = fate_of(removal);
+            plan->deleted += item->fate == PRUNE_DELETED;
+            tell(item);
+            continue;
+        }
+        item->fate = PRUNE_NOT_DELETED;
+        if (plan->failed++ == 0) {
+            first = problem;
+        }
+        log_warning("backup_not_deleted", "Backup %s could not be deleted: %s",
+                    item->backup.object->name, problem.text);
+    }
+    if (plan->failed == 0) {
+        return true;
+    }
+    return error_set(err, first.kind == ERROR_STOPPED ? ERROR_STOPPED : ERROR_DEGRADED,
+                     "%zu backup(s) could not be deleted; the first: %s", plan->failed, first.text);
+}
+
+void prune_clear(struct prune_plan *plan)
+{
+    free(plan->items);
+    objects_clear(&plan->objects);
+    *plan = (struct prune_plan){.items = NULL};
+}

@@ -1,0 +1,308 @@
+/* One tick. The quiet one, with nothing due, is one connection and one query. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/aftermath.h"
+#include "backup/backup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "commands/command.h"
+#include "commands/context.h"
+#include "commands/output.h"
+#include "notify/outbox.h"
+#include "schedule/recovery.h"
+
+enum { OPTION_DRY_RUN, OPTION_NOW, OPTION_JSON };
+
+/* What the tick came to. */
+struct tick {
+    json_t *runs; /* for --json; NULL otherwise */
+    size_t failed;
+    size_t degraded;
+    bool mails; /* some may wait */
+};
+
+static void degrade(struct tick *tick, const char *event, const struct error *problem)
+{
+    tick->degraded++;
+    log_warning(event, "%s", problem->text);
+}
+
+static void note_run(struct tick *tick, const struct schedule *schedule, const char *result,
+                     const struct backup_result *backup, const char *error)
+{
+    if (tick->runs == NULL) {
+        return;
+    }
+    bool made = backup != NULL && backup->status == BACKUP_COMPLETED;
+    json_array_append_new(
+        tick->runs,
+        json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "schedule", schedule->id, "occurrence",
+                  output_json_instant(schedule->has_occurrence, schedule->occurrence_ms), "result",
+                  result, "name", output_json_text(backup != NULL ? backup->name : NULL), "bytes",
+                  made ? json_integer((json_int_t)backup->object.bytes) : json_null(),
+                  "duration_ms", made ? json_integer(backup->duration_ms) : json_null(), "error",
+                  output_json_text(error)));
+}
+
+static bool recover(struct context *context, struct tick *tick, struct error *err)
+{
+    struct recoveries recoveries = {.items = NULL};
+    struct session *session = NULL;
+
+    if (!recovery_run(&context->session_options, context->store, &recoveries, err)) {
+        return false;
+    }
+    tick->degraded += recoveries.unresolved;
+    bool ok = recoveries.count == 0 || context_connect(context, &session, err);
+    for (size_t i = 0; ok && i < recoveries.count; i++) {
+        struct error problem = ERROR_INIT;
+        tick->mails = true;
+        if (!aftermath_enqueue_recovered(&context->settings, session, &recoveries.items[i], 0,
+                                         &problem)) {
+            degrade(tick, "notification_not_prepared", &problem);
+        }
+    }
+    session_close(session);
+    recovery_clear(&recoveries);
+    return ok;
+}
+
+static void tell_failure(const struct backup_request *request, const struct backup_result *result,
+                         const struct error *problem, struct tick *tick)
+{
+    struct error ignored = ERROR_INIT;
+
+    tick->failed++;
+    aftermath_log(request, result, problem);
+    note_run(tick, request->schedule, "failed", result, problem->text);
+    /* A run that was asked to stop, or whose end is not known, is not news yet. */
+    if (problem->kind == ERROR_STOPPED || result->status == BACKUP_UNSETTLED ||
+        result->run_id[0] == '\0') {
+        return;
+    }
+    tick->mails = true;
+    if (!aftermath_enqueue(request, result, problem, &ignored)) {
+        degrade(tick, "notification_not_prepared", &ignored);
+    }
+}
+
+static void tell_success(const struct backup_request *request, const struct backup_result *result,
+                         struct tick *tick)
+{
+    struct error problem = ERROR_INIT;
+
+    aftermath_log(request, result, NULL);
+    note_run(tick, request->schedule, "completed", result, NULL);
+    tick->mails = true;
+    if (!aftermath_prune(request, &problem)) {
+        degrade(tick, "prune_failed", &problem);
+    }
+    if (!aftermath_enqueue(request, result, NULL, &problem)) {
+        degrade(tick, "notification_not_prepared", &problem);
+    }
+}
+
+static void run_due(struct context *context, const struct schedule *schedule, struct tick *tick)
+{
+    struct backup_result result;
+    struct error problem = ERROR_INIT;
+    struct backup_request request = {
+        .settings = &context->settings,
+        .session = &context->session_options,
+        .store = context->store,
+        .schedule = schedule,
+        .compression = context->compression,
+        .scheduled = true,
+    };
+
+    log_write(&LOG_WITH(LOG_INFO, LOG_MARK_MATCHED, "schedule_due",
+                        LOG_TEXT("schedule_id", schedule->id),
+                        LOG_NUMBER("attempt", schedule->attempt)),
+              "Scheduled time matched: %s UTC - executing backup...", schedule->time);
+    log_info(LOG_MARK_BACKUP, "backup_begins", "Creating scheduled database backup...");
+    bool ok = backup_run(&request, &result, &problem);
+    if (result.status == BACKUP_LOCKED) {
+        log_info(LOG_MARK_NOTE, "schedule_locked",
+                 "Another process is backing up schedule %s: left to it", schedule->id);
+        note_run(tick, schedule, "locked", NULL, NULL);
+    } else if (result.status == BACKUP_NOT_DUE) {
+        log_info(LOG_MARK_NOTE, "schedule_taken", "Another process has just dealt with schedule %s",
+                 schedule->id);
+        note_run(tick, schedule, "not_due", NULL, NULL);
+    } else if (result.status == BACKUP_COMPLETED) {
+        if (!ok) {
+            degrade(tick, "ledger_not_written", &problem);
+        }
+        tell_success(&request, &result, tick);
+    } else {
+        tell_failure(&request, &result, &problem, tick);
+    }
+}
+
+static void run_all(struct context *context, const struct schedules *schedules, struct tick *tick)
+{
+    bool enabled = false;
+
+    for (size_t i = 0; i < schedules->count && stop_signal() == 0; i++) {
+        const struct schedule *schedule = &schedules->items[i];
+        enabled = enabled || schedule->state != SCHEDULE_DISABLED;
+        if (schedule->state == SCHEDULE_DUE) {
+            run_due(context, schedule, tick);
+        } else if (schedule->state == SCHEDULE_INVALID) {
+            tick->degraded++;
+            log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "schedule_invalid",
+                                LOG_TEXT("schedule_id", schedule->id)),
+                      "Schedule %s is wrong and was passed over: %s; correct its row in "
+                      "backup_schedule",
+                      schedule->id, schedule->problem);
+            note_run(tick, schedule, "invalid", NULL, schedule->problem);
+        }
+    }
+    /* Once an hour, as the old service did. */
+    if (!enabled && schedules->now_ms / 60000 % 60 == 0) {
+        log_info(LOG_MARK_NOTE, "backups_disabled", "Automated backups are disabled");
+    }
+}
+
+static void deliver(struct context *context, struct tick *tick)
+{
+    struct session *session = NULL;
+    struct outbox_report report = {0};
+    struct error problem = ERROR_INIT;
+
+    if (!context_connect(context, &session, &problem) ||
+        !outbox_deliver(session, &context->settings, &report, &problem)) {
+        error_prefix(&problem, "delivering notifications");
+        degrade(tick, "notifications_not_delivered", &problem);
+    }
+    tick->degraded += report.waiting + report.failed;
+    session_close(session);
+}
+
+static bool print_plan(const struct schedules *schedules, bool json, struct error *err)
+{
+    struct output_table table = OUTPUT_TABLE_INIT(6);
+    json_t *list = json ? json_array() : NULL;
+
+    output_table_add(&table, (const char *[]){"SCHEDULE", "TIME (UTC)", "STATE", "OCCURRENCE",
+                                              "NEXT", "WOULD RUN"});
+    for (size_t i = 0; i < schedules->count; i++) {
+        const struct schedule *schedule = &schedules->items[i];
+        char occurrence[CLOCK_ISO_SIZE] = "-";
+        char next[CLOCK_ISO_SIZE] = "-";
+        bool due = schedule->state == SCHEDULE_DUE;
+        if (schedule->has_occurrence) {
+            clock_format_iso(occurrence, schedule->occurrence_ms);
+            clock_format_iso(next, schedule->next_ms);
+        }
+        const char *state = schedule->problem[0] != '\0'
+                                ? schedule->problem
+                                : backup_schedule_state_name(schedule->state);
+        output_table_add(&table, (const char *[]){schedule->id, schedule->time, state, occurrence,
+                                                  next, due ? "yes" : "no"});
+        if (json) {
+            json_array_append_new(
+                list,
+                json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:I}", "schedule", schedule->id,
+                          "time", schedule->time, "state",
+                          backup_schedule_state_name(schedule->state), "problem",
+                          output_json_text(schedule->problem), "occurrence",
+                          output_json_instant(schedule->has_occurrence, schedule->occurrence_ms),
+                          "next", output_json_instant(schedule->has_occurrence, schedule->next_ms),
+                          "would_run", due, "attempt", (json_int_t)schedule->attempt));
+        }
+    }
+    if (json) {
+        struct error ignored = ERROR_INIT;
+        table.failed = true;
+        output_table_print(&table, &ignored);
+        return output_json(json_pack("{s:o, s:o}", "now",
+                                     output_json_instant(true, schedules->now_ms), "schedules",
+                                     list),
+                           err);
+    }
+    return output_table_print(&table, err);
+}
+
+/* The tick's outcome as the command's: what failed has been logged where it happened. */
+static bool conclude(const struct tick *tick, struct error *err)
+{
+    if (!stop_check(err)) {
+        return false;
+    }
+    if (tick->failed > 0 || tick->degraded > 0) {
+        return error_set(err, tick->failed > 0 ? ERROR_FAILED : ERROR_DEGRADED, "%s", "");
+    }
+    return true;
+}
+
+static bool tick_once(struct context *context, struct schedules *schedules, struct tick *tick,
+                      struct error *err)
+{
+    if (schedules->interrupted) {
+        if (!recover(context, tick, err)) {
+            return false;
+        }
+        backup_schedule_clear(schedules);
+        if (!context_read_schedules(context, schedules, err)) {
+            return false;
+        }
+    }
+    tick->mails = tick->mails || schedules->pending_mails;
+    run_all(context, schedules, tick);
+    if (tick->mails && stop_signal() == 0) {
+        deliver(context, tick);
+    }
+    return true;
+}
+
+static bool run(struct context *context, const struct invocation *invocation, struct error *err)
+{
+    struct schedules schedules = {.items = NULL};
+    bool json = invocation->options[OPTION_JSON] != NULL;
+    struct tick tick = {.runs = NULL};
+
+    if (invocation->options[OPTION_NOW] != NULL &&
+        !context_pretend_now(context, invocation->options[OPTION_NOW], err)) {
+        return false;
+    }
+    if (!context_read_schedules(context, &schedules, err)) {
+        return false;
+    }
+    if (invocation->options[OPTION_DRY_RUN] != NULL) {
+        bool printed = print_plan(&schedules, json, err);
+        backup_schedule_clear(&schedules);
+        return printed;
+    }
+    tick.runs = json ? json_array() : NULL;
+    int64_t now_ms = schedules.now_ms;
+    bool ok = tick_once(context, &schedules, &tick, err);
+    backup_schedule_clear(&schedules);
+    if (ok && json) {
+        ok = output_json(json_pack("{s:o, s:O, s:I, s:I}", "now", output_json_instant(true, now_ms),
+                                   "runs", tick.runs, "failed", (json_int_t)tick.failed, "degraded",
+                                   (json_int_t)tick.degraded),
+                         err);
+    }
+    json_decref(tick.runs);
+    return ok && conclude(&tick, err);
+}
+
+const struct command command_check = {
+    .name = "check",
+    .arguments = "",
+    .summary = "one tick, for cron: run what is due, recover what crashed, send pending mail",
+    .description =
+        "Reads the schedules and the clock from Postgres, resolves runs that a crash left behind,\n"
+        "runs every backup that is due, applies retention, and delivers pending notifications.\n"
+        "With nothing to do it prints nothing and exits 0. Run it every minute:\n\n"
+        "    * * * * * rythm-backup check",
+    .options = {{"dry-run", NULL, "print what would run, and when next; change nothing"},
+                {"now", "TIMESTAMP", "pretend that it is this time (UTC unless it says otherwise)"},
+                {"json", NULL, "print the outcome as JSON"}},
+    .needs_store = true,
+    .run = run,
+};

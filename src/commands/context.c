@@ -1,0 +1,101 @@
+#include "commands/context.h"
+
+#include <langinfo.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static bool wants_emoji(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+
+    return (no_color == NULL || *no_color == '\0') && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+static void configure_log(const struct settings *settings, const struct invocation *invocation)
+{
+    enum log_level level = invocation->quiet     ? LOG_WARNING
+                           : invocation->verbose ? LOG_DEBUG
+                                                 : LOG_INFO;
+    bool json = strcmp(settings_get(settings, SETTING_LOG_FORMAT), "json") == 0;
+
+    log_configure(level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, wants_emoji());
+}
+
+static bool open_store(struct context *context, struct error *err)
+{
+    char *urls = store_urls(&context->settings, err);
+
+    if (urls == NULL) {
+        return false;
+    }
+    bool ok;
+    if (strchr(urls, ' ') != NULL) {
+        ok = error_set(err, ERROR_CONFIG,
+                       "RYTHM_BACKUP_STORES names more than one store, which this version does "
+                       "not support");
+        error_hint(err, "name one");
+    } else {
+        ok = store_open(urls, &context->settings, &context->store, err);
+    }
+    free(urls);
+    return ok;
+}
+
+bool context_open(struct context *context, const struct invocation *invocation, struct error *err)
+{
+    *context = (struct context){.store = NULL};
+    if (!settings_load(&context->settings, invocation->settings, invocation->config_file, err)) {
+        return false;
+    }
+    configure_log(&context->settings, invocation);
+    context->session_options = (struct session_options){
+        .conninfo = settings_get(&context->settings, SETTING_DATABASE_URL),
+        .connect_s = settings_get_number(&context->settings, SETTING_CONNECT_TIMEOUT),
+    };
+    if (!compression_parse(settings_get(&context->settings, SETTING_COMPRESSION),
+                           &context->compression, err)) {
+        return false;
+    }
+    return invocation->command->needs_store ? open_store(context, err) : true;
+}
+
+void context_clear(struct context *context)
+{
+    store_close(context->store);
+    settings_clear(&context->settings);
+    context->store = NULL;
+}
+
+bool context_connect(struct context *context, struct session **session, struct error *err)
+{
+    return session_open(&context->session_options, session, err);
+}
+
+bool context_pretend_now(struct context *context, const char *timestamp, struct error *err)
+{
+    struct session *session = NULL;
+    bool ok =
+        context_connect(context, &session, err) &&
+        session_parse_shift(session, timestamp, &context->session_options.clock_shift_ms, err);
+
+    session_close(session);
+    return ok;
+}
+
+bool context_read_schedules(struct context *context, struct schedules *out, struct error *err)
+{
+    struct session *session = NULL;
+    bool ok = context_connect(context, &session, err) &&
+              backup_schedule_read(
+                  session, settings_get_number(&context->settings, SETTING_CATCH_UP), out, err);
+
+    session_close(session);
+    if (ok && out->count == 0) {
+        error_set(err, ERROR_CONFIG, "the table backup_schedule has no row");
+        return error_hint(err, "'rythm-backup migrate' adds a disabled one; enable it and set its "
+                               "schedule_time");
+    }
+    return ok;
+}

@@ -1,0 +1,37 @@
+/*
+ * What a command works with: settings, sessions, the store. Opens and wires things; nobody else
+ * does.
+ */
+#ifndef COMMANDS_CONTEXT_H
+#define COMMANDS_CONTEXT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/settings.h"
+#include "commands/command.h"
+#include "postgres/backup_schedule.h"
+#include "postgres/session.h"
+#include "store/store.h"
+#include "stream/compress.h"
+
+struct context {
+    struct settings settings;
+    struct session_options session_options;
+    struct compression compression;
+    struct store *store; /* NULL unless the command needs one */
+};
+
+/* Reads and checks every setting, configures the log, makes the store ready to be asked. Nothing is
+ * connected to yet. The caller clears it, also after a failure. */
+bool context_open(struct context *context, const struct invocation *invocation, struct error *err);
+void context_clear(struct context *context);
+
+/* A new session to the configured database; the caller closes it. */
+bool context_connect(struct context *context, struct session **session, struct error *err);
+/* From here on every session's clock says what the --now argument says. */
+bool context_pretend_now(struct context *context, const char *timestamp, struct error *err);
+/* Connects, reads the schedules, disconnects. An empty table is an error that says what to do. */
+bool context_read_schedules(struct context *context, struct schedules *out, struct error *err);
+
+#endif

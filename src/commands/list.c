@@ -1,0 +1,160 @@
+/* The backups that there are: what the store holds, joined with what the ledger says. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backup/prune.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "commands/command.h"
+#include "commands/context.h"
+#include "commands/output.h"
+#include "postgres/backup_history.h"
+
+enum { OPTION_JSON };
+
+static int by_name(const void *left, const void *right)
+{
+    const struct history_row *a = left;
+    const struct history_row *b = right;
+
+    return strcmp(a->name, b->name);
+}
+
+/* The ledger, sorted by name; *known is false, with a warning, when the database does not answer:
+ * the list is what the store holds, with or without it. */
+static void read_ledger(struct context *context, struct history_rows *rows, bool *known)
+{
+    struct session *session = NULL;
+    struct error problem = ERROR_INIT;
+
+    *known = context_connect(context, &session, &problem) &&
+             backup_history_read_all(session, rows, &problem);
+    session_close(session);
+    if (!*known) {
+        log_warning("ledger_not_read", "The list is what the store holds, without the ledger: %s",
+                    problem.text);
+        return;
+    }
+    if (rows->count > 0) {
+        qsort(rows->items, rows->count, sizeof(*rows->items), by_name);
+    }
+}
+
+static const struct history_row *find_row(const struct history_rows *rows, const char *name)
+{
+    struct history_row key = {.attempt = 0};
+    size_t length = strlen(name);
+
+    if (rows->count == 0 || length >= sizeof(key.name)) {
+        return NULL;
+    }
+    memcpy(key.name, name, length + 1);
+    return bsearch(&key, rows->items, rows->count, sizeof(*rows->items), by_name);
+}
+
+static json_t *to_json(const struct backup_object *backup, const struct history_row *row,
+                       const char *location)
+{
+    const struct backup_facts *facts = &backup->facts;
+
+    return json_pack(
+        "{s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name",
+        output_json_text(backup->object->name), "store", location, "created",
+        output_json_instant(true, backup->begun_ms), "bytes", (json_int_t)backup->object->bytes,
+        "raw_bytes", backup->legacy ? json_null() : json_integer((json_int_t)facts->raw_bytes),
+        "type", output_json_text(backup->legacy && row != NULL ? row->type : facts->type),
+        "schedule", output_json_text(facts->schedule_id), "occurrence",
+        output_json_instant(facts->has_occurrence, facts->occurrence_ms), "run_id",
+        output_json_text(facts->run_id), "database", output_json_text(facts->database),
+        "server_version", output_json_text(facts->server_version), "duration_ms",
+        backup->legacy ? json_null() : json_integer(facts->duration_ms), "sha256",
+        output_json_text(facts->sha256), "ledger", output_json_text(row != NULL ? row->status : ""),
+        "legacy", backup->legacy);
+}
+
+static void add_row(struct output_table *table, const struct backup_object *backup,
+                    const struct history_row *row, bool ledger_known)
+{
+    char size[TEXT_BYTES_SIZE];
+    char created[CLOCK_ISO_SIZE];
+    char duration[CLOCK_DURATION_SIZE] = "-";
+    const char *type = backup->legacy ? (row != NULL ? row->type : "-") : backup->facts.type;
+    const char *status = row != NULL ? row->status : ledger_known ? "not in ledger" : "?";
+
+    text_format_bytes(size, backup->object->bytes);
+    clock_format_iso(created, backup->begun_ms);
+    if (!backup->legacy) {
+        clock_format_duration(duration, backup->facts.duration_ms);
+    }
+    output_table_add(table,
+                     (const char *[]){backup->object->name, created, size, duration, type, status});
+}
+
+static bool print_json(const struct prune_plan *plan, const struct history_rows *rows,
+                       bool ledger_known, const char *location, struct error *err)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < plan->count; i++) {
+        const struct backup_object *backup = &plan->items[i].backup;
+        if (json_array_append_new(
+                list, to_json(backup, find_row(rows, backup->object->name), location)) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return output_json(
+        list != NULL ? json_pack("{s:b, s:o}", "ledger_read", ledger_known, "backups", list) : NULL,
+        err);
+}
+
+static bool print_table(const struct prune_plan *plan, const struct history_rows *rows,
+                        bool ledger_known, const char *location, struct error *err)
+{
+    struct output_table table = OUTPUT_TABLE_INIT(6);
+
+    if (plan->count == 0) {
+        log_info(LOG_MARK_NOTE, "no_backups", "There are no backups in %s", location);
+        return true;
+    }
+    output_table_add(&table,
+                     (const char *[]){"NAME", "CREATED", "SIZE", "DURATION", "TYPE", "STATUS"});
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct backup_object *backup = &plan->items[i].backup;
+        add_row(&table, backup, find_row(rows, backup->object->name), ledger_known);
+    }
+    return output_table_print(&table, err);
+}
+
+static bool run(struct context *context, const struct invocation *invocation, struct error *err)
+{
+    struct prune_plan plan = {.items = NULL};
+    struct history_rows rows = {.items = NULL};
+    bool ledger_known = false;
+
+    if (!prune_list(context->store, &plan, err)) {
+        return false;
+    }
+    read_ledger(context, &rows, &ledger_known);
+    const char *location = context->store->location;
+    bool ok = invocation->options[OPTION_JSON] != NULL
+                  ? print_json(&plan, &rows, ledger_known, location, err)
+                  : print_table(&plan, &rows, ledger_known, location, err);
+    backup_history_clear(&rows);
+    prune_clear(&plan);
+    return ok;
+}
+
+const struct command command_list = {
+    .name = "list",
+    .arguments = "",
+    .summary = "list the backups in the store, newest first",
+    .description =
+        "Lists the backups that the store holds, newest first, joined with the ledger. It works\n"
+        "without the database, which it then says.",
+    .options = {{"json", NULL, "print the list as JSON"}},
+    .needs_store = true,
+    .run = run,
+};

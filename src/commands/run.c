@@ -1,0 +1,216 @@
+/* A backup now. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/aftermath.h"
+#include "backup/backup.h"
+#include "backup/export.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "base/text.h"
+#include "commands/command.h"
+#include "commands/context.h"
+#include "commands/output.h"
+#include "notify/outbox.h"
+
+enum { OPTION_OUTPUT, OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_JSON };
+
+/* The schedule whose backup this is: the one named, or the only one. */
+static bool choose(const struct schedules *schedules, const char *name,
+                   const struct schedule **chosen, struct error *err)
+{
+    *chosen = NULL;
+    for (size_t i = 0; i < schedules->count; i++) {
+        if (name == NULL || strcmp(schedules->items[i].id, name) == 0) {
+            *chosen = &schedules->items[i];
+        }
+    }
+    if (name == NULL && schedules->count > 1) {
+        error_set(err, ERROR_USAGE, "there are %zu schedules: name the one to back up",
+                  schedules->count);
+        return error_hint(err, "'rythm-backup check --dry-run' lists them");
+    }
+    if (*chosen == NULL) {
+        error_set(err, ERROR_USAGE, "there is no schedule '%s'", name);
+        return error_hint(err, "'rythm-backup check --dry-run' lists them");
+    }
+    if ((*chosen)->problem[0] != '\0') {
+        error_set(err, ERROR_CONFIG, "schedule %s is wrong: %s", (*chosen)->id, (*chosen)->problem);
+        return error_hint(err, "correct its row in backup_schedule");
+    }
+    return true;
+}
+
+static bool notify(struct context *context, const struct backup_request *request,
+                   const struct backup_result *result, const struct error *problem,
+                   struct error *err)
+{
+    struct session *session = NULL;
+    struct outbox_report report = {0};
+
+    bool ok = aftermath_enqueue(request, result, problem, err) &&
+              context_connect(context, &session, err) &&
+              outbox_deliver(session, &context->settings, &report, err);
+    session_close(session);
+    if (!ok) {
+        return error_prefix(err, "notifying");
+    }
+    if (report.waiting + report.failed > 0) {
+        return error_set(err, ERROR_DEGRADED, "%zu notification(s) were not sent",
+                         report.waiting + report.failed);
+    }
+    return true;
+}
+
+static bool print_result(const struct backup_result *result, bool json, struct error *err)
+{
+    if (!json) {
+        printf("%s\n", result->name);
+        return true;
+    }
+    return output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "name", result->name,
+                                 "run_id", result->run_id, "database", result->database, "bytes",
+                                 (json_int_t)result->object.bytes, "raw_bytes",
+                                 (json_int_t)result->raw_bytes, "duration_ms",
+                                 (json_int_t)result->duration_ms, "sha256", result->object.sha256),
+                       err);
+}
+
+/* Logs a failure that leaves the backup good; true when there was none. */
+static bool unless_degraded(bool ok, const struct error *problem)
+{
+    if (!ok) {
+        log_warning("degraded", "%s", problem->text);
+    }
+    return ok;
+}
+
+static bool follow_up(struct context *context, const struct invocation *invocation,
+                      const struct backup_request *request, const struct backup_result *result,
+                      struct error *err)
+{
+    struct error problem = ERROR_INIT;
+    bool whole = true;
+
+    aftermath_log(request, result, NULL);
+    if (!print_result(result, invocation->options[OPTION_JSON] != NULL, err)) {
+        return false;
+    }
+    if (invocation->options[OPTION_NO_PRUNE] == NULL) {
+        whole = unless_degraded(aftermath_prune(request, &problem), &problem);
+    }
+    if (invocation->options[OPTION_NO_NOTIFY] == NULL) {
+        whole =
+            unless_degraded(notify(context, request, result, NULL, &problem), &problem) && whole;
+    }
+    return whole ? true : error_set(err, ERROR_DEGRADED, "%s", "");
+}
+
+static bool run_backup(struct context *context, const struct invocation *invocation,
+                       const struct schedule *schedule, struct error *err)
+{
+    struct backup_result result;
+    struct error problem = ERROR_INIT;
+    struct backup_request request = {
+        .settings = &context->settings,
+        .session = &context->session_options,
+        .store = context->store,
+        .schedule = schedule,
+        .compression = context->compression,
+        .show_progress = !invocation->quiet,
+    };
+
+    bool ok = backup_run(&request, &result, err);
+    switch (result.status) {
+    case BACKUP_COMPLETED:
+        if (!ok) {
+            log_warning("ledger_not_written", "%s", err->text);
+        }
+        return follow_up(context, invocation, &request, &result, err) && ok;
+    case BACKUP_LOCKED:
+    case BACKUP_NOT_DUE:
+        return error_set(err, ERROR_BUSY, "another process is backing up schedule %s",
+                         schedule->id);
+    case BACKUP_FAILED:
+        if (stop_signal() == 0 && result.run_id[0] != '\0' &&
+            invocation->options[OPTION_NO_NOTIFY] == NULL) {
+            unless_degraded(notify(context, &request, &result, err, &problem), &problem);
+        }
+        break;
+    case BACKUP_UNSETTLED:
+        break;
+    }
+    return false;
+}
+
+static bool run_to_store(struct context *context, const struct invocation *invocation,
+                         struct error *err)
+{
+    struct schedules schedules = {.items = NULL};
+    const struct schedule *schedule = NULL;
+
+    bool ok = context_read_schedules(context, &schedules, err) &&
+              choose(&schedules, invocation->argument_count > 0 ? invocation->arguments[0] : NULL,
+                     &schedule, err) &&
+              run_backup(context, invocation, schedule, err);
+    backup_schedule_clear(&schedules);
+    return ok;
+}
+
+static bool run_to_file(struct context *context, const struct invocation *invocation,
+                        struct error *err)
+{
+    struct session *session = NULL;
+    struct stream_digest written = {.bytes = 0};
+    char size[TEXT_BYTES_SIZE];
+
+    if (invocation->argument_count > 0) {
+        return error_set(err, ERROR_USAGE, "run --output dumps the database: it takes no schedule");
+    }
+    if (!context_connect(context, &session, err)) {
+        return false;
+    }
+    struct export_request request = {
+        .settings = &context->settings,
+        .session = session,
+        .compression = context->compression,
+        .path = invocation->options[OPTION_OUTPUT],
+        .show_progress = !invocation->quiet,
+    };
+    bool ok = export_run(&request, &written, err);
+    session_close(session);
+    if (ok) {
+        text_format_bytes(size, written.bytes);
+        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_OK, "dump_written",
+                            LOG_NUMBER("bytes", (int64_t)written.bytes),
+                            LOG_TEXT("sha256", written.sha256)),
+                  "Wrote %s (sha256 %s)", size, written.sha256);
+    }
+    return ok;
+}
+
+static bool run(struct context *context, const struct invocation *invocation, struct error *err)
+{
+    return invocation->options[OPTION_OUTPUT] != NULL ? run_to_file(context, invocation, err)
+                                                      : run_to_store(context, invocation, err);
+}
+
+const struct command command_run = {
+    .name = "run",
+    .arguments = "[SCHEDULE]",
+    .most_arguments = 1,
+    .summary = "back up now",
+    .description =
+        "Backs up the database now, as a manual backup of the schedule with this id (of the only\n"
+        "one, when there is one), and prints the backup's name. Retention and notifications\n"
+        "follow as after a scheduled backup.",
+    .options = {{"output", "FILE",
+                 "write to FILE ('-': standard output) instead of the store; no "
+                 "schedule and no ledger is needed"},
+                {"no-prune", NULL, "do not apply retention afterwards"},
+                {"no-notify", NULL, "do not notify"},
+                {"json", NULL, "print the outcome as JSON"}},
+    .needs_store = true,
+    .run = run,
+};

@@ -1,0 +1,226 @@
+"""The fixtures: parts are started once per run, each test has its own database and store."""
+
+import base64
+import io
+import itertools
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from acs_stub import AcsStub
+from azurite import Azurite
+from fault_proxy import HttpFaultProxy, TcpFaultProxy
+from postgres_cluster import PASSWORD, PostgresCluster
+from stores import AzureStore, FileStore
+from tool import Tool
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+SAMPLE = SOURCE / "contrib/sample-database.sql"
+SAMPLE_SCALE = 0.01
+
+numbers = itertools.count(1)
+
+
+class Database:
+    """One database of the cluster; `url` is how a user names it."""
+
+    def __init__(self, cluster, name):
+        self.cluster = cluster
+        self.name = name
+        self.url = cluster.url(name)
+        self.settings = {"DATABASE_URL": self.url}
+
+    def execute(self, sql, *parameters):
+        return self.cluster.execute(self.name, sql, *parameters)
+
+    def value(self, sql, *parameters):
+        """The one value that a query gives."""
+        (row,) = self.execute(sql, *parameters)
+        (value,) = row
+        return value
+
+    def connect(self):
+        return self.cluster.connect(self.name)
+
+    def dump(self, *options):
+        return self.cluster.dump(self.name, *options)
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """A folder for the whole run that the user postgres can reach, too."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="rythm-backup-tests-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def cluster(folder):
+    cluster = PostgresCluster(folder / "postgres")
+    cluster.create()
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def sample(cluster):
+    """The name of a database with the sample data, to be used as a template only."""
+    cluster.create_database("sample")
+    cluster.load("sample", SAMPLE, scale=SAMPLE_SCALE)
+    return "sample"
+
+
+@pytest.fixture(scope="session")
+def migrated_sample(cluster, sample, folder):
+    cluster.create_database("migrated_sample", sample)
+    Tool(folder, {"DATABASE_URL": cluster.url("migrated_sample")}).ok("migrate")
+    return "migrated_sample"
+
+
+@pytest.fixture(scope="session")
+def migrated_small(cluster, folder):
+    """Next to nothing to dump, and two system admins."""
+    cluster.create_database("migrated_small")
+    cluster.execute("migrated_small", "CREATE TABLE users (email text, role text)")
+    cluster.execute("migrated_small", "INSERT INTO users VALUES"
+                    " ('ada@rythm.example', 'system_admin'), ('user@rythm.example', 'member'),"
+                    " ('omar@rythm.example', 'system_admin')")
+    Tool(folder, {"DATABASE_URL": cluster.url("migrated_small")}).ok("migrate")
+    return "migrated_small"
+
+
+@pytest.fixture(scope="session")
+def migrated_noise(cluster, migrated_small):
+    """More than three blocks of 8 MiB when compressed, for it hardly can be."""
+    cluster.create_database("migrated_noise", migrated_small)
+    connection = cluster.connect("migrated_noise")
+    connection.cursor().execute("CREATE TABLE noise (line text)")
+    lines = base64.encodebytes(os.urandom(25 * 1024 * 1024))
+    connection.cursor().copy_expert("COPY noise FROM STDIN", io.BytesIO(lines))
+    connection.close()
+    return "migrated_noise"
+
+
+@pytest.fixture
+def make_database(cluster):
+    """A function: a database of its own for this test, from a template."""
+    made = []
+
+    def make(template="template1"):
+        name = f"test_{os.getpid()}_{next(numbers)}"
+        cluster.create_database(name, template)
+        made.append(name)
+        return Database(cluster, name)
+
+    yield make
+    for name in made:
+        cluster.drop_database(name)
+
+
+@pytest.fixture
+def database(make_database, migrated_sample):
+    """The sample database after `migrate`."""
+    return make_database(migrated_sample)
+
+
+@pytest.fixture
+def small_database(make_database, migrated_small):
+    return make_database(migrated_small)
+
+
+@pytest.fixture
+def large_database(make_database, migrated_noise):
+    return make_database(migrated_noise)
+
+
+@pytest.fixture
+def empty_database(make_database):
+    return make_database()
+
+
+@pytest.fixture
+def role(cluster, make_database):
+    """A function: a login role that may do what is granted here; (its name, its URL)."""
+    made = []
+
+    def make(database, *grants, attributes=""):
+        name = f"role_{os.getpid()}_{next(numbers)}"
+        database.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}' {attributes}")
+        made.append((database, name))
+        for grant in grants:
+            database.execute(grant.format(role=name))
+        return name, cluster.url(database.name, user=name)
+
+    yield make
+    for database, name in made:
+        database.execute(f"DROP OWNED BY {name}")
+        database.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture(scope="session")
+def azurite(folder):
+    server = Azurite(folder / "azurite")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def file_store(tmp_path):
+    return FileStore(tmp_path / "the backups")
+
+
+@pytest.fixture
+def azure_store(azurite, tmp_path):
+    return AzureStore(azurite, f"test-{os.getpid()}-{next(numbers)}", tmp_path)
+
+
+@pytest.fixture(params=["file", "azure"])
+def store(request):
+    """Each kind of store in turn."""
+    return request.getfixturevalue(f"{request.param}_store")
+
+
+@pytest.fixture
+def acs():
+    stub = AcsStub()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture
+def azure_proxy(azurite):
+    """In front of Azurite: AzureStore.settings_through(azure_proxy.port)."""
+    proxy = HttpFaultProxy(azurite.port)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def postgres_proxy(cluster):
+    """In front of Postgres: cluster.url(name, port=postgres_proxy.port)."""
+    proxy = TcpFaultProxy(cluster.port)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def make_tool(tmp_path):
+    """A function: the program with the settings of these parts (database, store, acs)."""
+    def make(*parts, **settings):
+        merged = {}
+        for part in parts:
+            merged |= part.settings
+        return Tool(tmp_path, merged | settings)
+    return make
+
+
+@pytest.fixture
+def tool(make_tool, database, file_store):
+    """The usual one: the sample database, backed up into a folder."""
+    return make_tool(database, file_store)

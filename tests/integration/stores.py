@@ -1,0 +1,103 @@
+"""The stores that the tests write to, read by somebody else than the program under test."""
+
+import json
+import pathlib
+import urllib.parse
+from dataclasses import dataclass, field
+
+import azurite
+
+
+@dataclass
+class Stored:
+    name: str
+    bytes: int
+    metadata: dict = field(default_factory=dict)
+
+
+class FileStore:
+    kind = "file"
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.settings = {"RYTHM_BACKUP_STORES": "file://" + urllib.parse.quote(str(self.folder))}
+
+    def list(self):
+        """The visible objects, by name."""
+        if not self.folder.exists():
+            return []
+        return [Stored(path.name, path.stat().st_size, self._metadata(path.name))
+                for path in sorted(self.folder.iterdir())
+                if not path.name.startswith(".") and path.suffix not in (".meta", ".json")]
+
+    def _metadata(self, name):
+        sidecar = self.folder / f"{name}.meta"
+        return json.loads(sidecar.read_text()) if sidecar.exists() else {}
+
+    def leftovers(self):
+        """Whatever lies there that is no object, nor belongs to one, nor is the folder's lock."""
+        names = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
+        visible = {stored.name for stored in self.list()}
+        sidecars = {name + suffix for name in visible for suffix in (".meta", ".json")}
+        return sorted(names - visible - sidecars - {".rythm-backup.lock"})
+
+    def read(self, name):
+        return (self.folder / name).read_bytes()
+
+    def put(self, name, content, metadata=None):
+        """Puts an object there that the program did not write."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_bytes(content)
+        if metadata:
+            (self.folder / f"{name}.meta").write_text(json.dumps(metadata))
+
+    def put_all(self, objects):
+        """Puts many there: (name, content, metadata) each."""
+        for name, content, metadata in objects:
+            self.put(name, content, metadata)
+
+    def remove(self, name):
+        (self.folder / name).unlink()
+        (self.folder / f"{name}.meta").unlink(missing_ok=True)
+
+
+class AzureStore:
+    kind = "azure"
+
+    def __init__(self, server, container, folder):
+        self.server = server
+        self.container = container
+        self.client = azurite.AzureClient(server.connection_string)
+        self.settings = self.settings_through(server.port)
+        self._scratch = pathlib.Path(folder) / "blob"
+
+    def settings_through(self, port):
+        """The settings for reaching it on another port: a proxy's."""
+        return {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string(port),
+                "AZURE_BACKUP_CONTAINER": self.container}
+
+    def list(self):
+        return [Stored(blob["name"], blob["bytes"], blob["metadata"])
+                for blob in self.client.list(self.container) if blob["committed"]]
+
+    def leftovers(self):
+        """Blobs with blocks and no commit. The service drops them after a week."""
+        return [blob["name"] for blob in self.client.list(self.container) if not blob["committed"]]
+
+    def read(self, name):
+        self._scratch.unlink(missing_ok=True)
+        self.client.download(self.container, name, self._scratch)
+        return self._scratch.read_bytes()
+
+    def put(self, name, content, metadata=None):
+        self._scratch.write_bytes(content)
+        self.client.upload(self.container, name, self._scratch, metadata)
+
+    def put_all(self, objects):
+        self._scratch.write_text(json.dumps([
+            {"name": name, "content": content.decode("latin-1"), "metadata": metadata or {}}
+            for name, content, metadata in objects]))
+        self.client.upload_many(self.container, self._scratch)
+
+    def remove(self, name):
+        self.client.delete(self.container, name)

@@ -1,0 +1,83 @@
+"""Runs the program under test as its users do, and checks what must hold at every run."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+
+import acs_stub
+import azurite
+import postgres_cluster
+
+SECRETS = (postgres_cluster.PASSWORD, azurite.KEY, acs_stub.KEY)
+SANITIZER_REPORTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:")
+# What a sanitized or faked run needs of our own environment.
+KEPT = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    @property
+    def events(self):
+        """The lines of --log-format=json."""
+        return [json.loads(line) for line in self.err.splitlines()]
+
+
+def check_output(text):
+    for secret in SECRETS:
+        assert secret not in text, f"a secret in the output: {text}"
+    for report in SANITIZER_REPORTS:
+        assert report not in text, text
+
+
+class Tool:
+    """One configuration of the program: `settings` are its environment, nothing else is."""
+
+    def __init__(self, home, settings=None):
+        self.program = os.path.abspath(os.environ["RYTHM_BACKUP"])
+        self.home = home
+        self.settings = dict(settings or {})
+
+    def with_settings(self, **settings):
+        """A copy with other settings; None removes one."""
+        merged = {**self.settings, **settings}
+        return Tool(self.home, {name: value for name, value in merged.items() if value is not None})
+
+    def environment(self):
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        return {**kept, "HOME": str(self.home), "LANG": "C.UTF-8", **self.settings}
+
+    def start(self, *arguments, prefix=(), **popen):
+        """Starts it and returns the process (text on both pipes), for tests that interfere."""
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.PIPE, "text": True, **popen}
+        return subprocess.Popen([*prefix, self.program, *map(str, arguments)],
+                                env=self.environment(), cwd=self.home, **options)
+
+    def finish(self, process, timeout=180):
+        """Waits for what start() began. Output that cannot be text fails here."""
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"still running after {timeout} s:\n{out}\n{err}") from None
+        check_output((out or "") + (err or ""))
+        return Result(process.returncode, out or "", err or "")
+
+    def run(self, *arguments, timeout=180, **popen):
+        return self.finish(self.start(*arguments, **popen), timeout)
+
+    def ok(self, *arguments, **options):
+        """Runs it and demands exit code 0."""
+        result = self.run(*arguments, **options)
+        assert result.code == 0, f"exit code {result.code}\n{result.out}\n{result.err}"
+        return result

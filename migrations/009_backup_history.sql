@@ -4,8 +4,8 @@
 CREATE TABLE IF NOT EXISTS backup_history (
     history_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     backup_filename varchar(255) NOT NULL,
-    backup_type varchar(20) NOT NULL CHECK (backup_type IN ('scheduled', 'manual')),
-    status varchar(20) NOT NULL CHECK (status IN ('started', 'completed', 'failed')),
+    backup_type text NOT NULL CHECK (backup_type IN ('scheduled', 'manual')),
+    status text NOT NULL CHECK (status IN ('started', 'completed', 'failed')),
     file_size_bytes bigint,                     -- of the object in the store
     duration_seconds integer,
     error_message text,

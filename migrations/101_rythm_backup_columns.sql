@@ -25,3 +25,5 @@ CREATE INDEX IF NOT EXISTS backup_history_interrupted
     ON backup_history (schedule_id) WHERE status = 'started' AND run_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS email_logs_backup_pending
     ON email_logs (created_at) WHERE status = 'pending' AND metadata ? 'rythm_backup';
+CREATE INDEX IF NOT EXISTS email_logs_backup_key
+    ON email_logs ((metadata->'rythm_backup'->>'key')) WHERE metadata ? 'rythm_backup';

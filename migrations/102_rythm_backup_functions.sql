@@ -31,7 +31,8 @@ RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $function$
                    THEN interval '1 day' ELSE interval '0' END) AT TIME ZONE 'UTC'
 $function$;
 
--- Every schedule as it stands at `at`. state is one of
+-- Every schedule as it stands at `at`. The oldest row is the default one, to which the backups of
+-- the old service belong. state is one of
 --   disabled   switched off
 --   invalid    a value in the row is wrong; problem says which
 --   waiting    the last occurrence is done, too old to catch up, or before the row was timed
@@ -41,27 +42,22 @@ $function$;
 --   due        to be run now
 CREATE OR REPLACE FUNCTION rythm_backup_due(
     at timestamptz DEFAULT now(), catch_up interval DEFAULT interval '1 hour')
-RETURNS TABLE (schedule_id uuid, is_default boolean, schedule_time time, retention_days integer,
-               occurrence_at timestamptz, next_at timestamptz, attempt integer, state text,
-               problem text)
+RETURNS TABLE (schedule_id uuid, is_default boolean, schedule_time time,
+               retention_days integer, occurrence_at timestamptz, next_at timestamptz,
+               attempt integer, state text, problem text)
 LANGUAGE sql STABLE AS $function$
     SELECT s.schedule_id,
-           s.schedule_id = (SELECT d.schedule_id FROM backup_schedule d
-                            ORDER BY d.created_at NULLS FIRST, d.schedule_id LIMIT 1),
+           row_number() OVER (ORDER BY s.created_at NULLS FIRST, s.schedule_id) = 1,
            s.schedule_time, s.retention_days, o.occurrence_at,
            o.occurrence_at + interval '1 day',
-           coalesce(h.failures, 0)::integer + 1,
+           h.failures::integer + 1,
            CASE
                WHEN s.enabled IS NOT TRUE THEN 'disabled'
                WHEN p.problem IS NOT NULL THEN 'invalid'
                WHEN o.occurrence_at < at - catch_up
                     OR o.occurrence_at < date_trunc('minute', s.timed_at)
                     OR h.completed THEN 'waiting'
-               WHEN EXISTS (SELECT FROM backup_history g
-                            WHERE g.status = 'completed'
-                              AND (g.schedule_id = s.schedule_id OR g.schedule_id IS NULL)
-                              AND g.completed_at > at - interval '2 minutes'
-                              AND g.completed_at <= at) THEN 'guarded'
+               WHEN h.guarded THEN 'guarded'
                WHEN h.failures >= 3 THEN 'exhausted'
                WHEN h.failures = 1 AND at < h.failed_at + interval '1 minute'
                     OR h.failures = 2 AND at < h.failed_at + interval '5 minutes' THEN 'retry'
@@ -79,11 +75,17 @@ LANGUAGE sql STABLE AS $function$
                    WHEN s.retention_days < 1 THEN
                        'retention_days is ' || s.retention_days || '; it must be 1 or more'
                END AS problem) p
-    LEFT JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE r.status = 'failed') AS failures,
-               max(r.completed_at) FILTER (WHERE r.status = 'failed') AS failed_at,
-               coalesce(bool_or(r.status = 'completed'), false) AS completed
+    CROSS JOIN LATERAL (
+        -- Rows of the old service name no schedule: they only guard.
+        SELECT count(*) FILTER (WHERE r.occurrence_at = o.occurrence_at
+                                  AND r.status = 'failed') AS failures,
+               max(r.completed_at) FILTER (WHERE r.occurrence_at = o.occurrence_at
+                                             AND r.status = 'failed') AS failed_at,
+               bool_or(r.occurrence_at = o.occurrence_at AND r.status = 'completed') AS completed,
+               bool_or(r.completed_at > at - interval '2 minutes' AND r.completed_at <= at
+                       AND r.status = 'completed') AS guarded
         FROM backup_history r
-        WHERE r.schedule_id = s.schedule_id AND r.occurrence_at = o.occurrence_at) h ON true
-    ORDER BY o.occurrence_at, s.schedule_id
+        WHERE (r.schedule_id = s.schedule_id AND r.occurrence_at = o.occurrence_at)
+           OR ((r.schedule_id = s.schedule_id OR r.schedule_id IS NULL)
+               AND r.completed_at > at - interval '2 minutes')) h
 $function$;

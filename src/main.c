@@ -102,7 +102,7 @@ int main(int argc, char *argv[])
         }
     }
     redact_clear();
-    if (!ok && stop_signal() != 0 && err.kind == ERROR_STOPPED) {
+    if (!ok && stop_signal() != 0) {
         return 128 + stop_signal();
     }
     return ok ? 0 : error_exit_code(err.kind);

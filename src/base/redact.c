@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OWN_NAME        "rythm-backup-"
 #define SHORTEST_SECRET 4
 #define MOST_SECRETS    64
 
@@ -67,7 +68,8 @@ static char *percent_encode(const char *plain)
 
 void redact_register(const char *secret)
 {
-    if (secret == NULL || strlen(secret) < SHORTEST_SECRET) {
+    /* A password that is part of our own name would mask the name of every backup. */
+    if (secret == NULL || strlen(secret) < SHORTEST_SECRET || strstr(OWN_NAME, secret) != NULL) {
         return;
     }
     remember(strdup(secret));

@@ -7,9 +7,9 @@
 #ifndef BASE_REDACT_H
 #define BASE_REDACT_H
 
-/* Remembers a secret and its percent-encoded form. Values under 4 bytes are ignored: they would
- * mask ordinary words, and the patterns below catch them where they stand. NULL is ignored. Returns
- * nothing: when the list is full or memory is out, the patterns remain. */
+/* Remembers a secret and its percent-encoded form. Values under 4 bytes, and pieces of this
+ * program's name, are ignored: they would mask ordinary words, and the patterns below catch them
+ * where they stand. NULL is ignored. When the list is full or memory is out, the patterns remain. */
 void redact_register(const char *secret);
 
 /* Masks in place every registered secret, and whatever follows a name that announces one

@@ -118,11 +118,6 @@ static void run_due(struct context *context, const struct schedule *schedule, st
         .scheduled = true,
     };
 
-    log_write(&LOG_WITH(LOG_INFO, LOG_MARK_MATCHED, "schedule_due",
-                        LOG_TEXT("schedule_id", schedule->id),
-                        LOG_NUMBER("attempt", schedule->attempt)),
-              "Scheduled time matched: %s UTC - executing backup...", schedule->time);
-    log_info(LOG_MARK_BACKUP, "backup_begins", "Creating scheduled database backup...");
     bool ok = backup_run(&request, &result, &problem);
     if (result.status == BACKUP_LOCKED) {
         log_info(LOG_MARK_NOTE, "schedule_locked",

@@ -54,16 +54,27 @@ bool backup_history_start(struct session *session, const struct history_start *s
     return true;
 }
 
+/* One statement for both tables: the ledger and what the admin page shows agree. A schedule that
+ * was deleted meanwhile is nobody's concern. */
+#define RECORD(history, schedule)                                                                  \
+    "WITH done AS (UPDATE backup_history SET " history                                             \
+    " WHERE run_id = $2 AND status = 'started' RETURNING schedule_id),"                            \
+    " noted AS (UPDATE backup_schedule s SET " schedule                                            \
+    " next_run_at = rythm_backup_occurrence(schedule_time, " QUERY_NOW(                            \
+        1) ") + interval '1 day'"                                                                  \
+           " FROM done WHERE s.schedule_id = done.schedule_id)"                                    \
+           " SELECT count(*) FROM done"
+
 /* The fence: exactly one row, and it was still 'started'. */
-static bool update_started(struct session *session, const char *sql, int count,
-                           const char *const values[], const char *run_id, struct error *err)
+static bool record(struct session *session, const char *sql, int count, const char *const values[],
+                   const char *run_id, struct error *err)
 {
     PGresult *result = query_run(session, sql, count, values, err);
 
     if (result == NULL) {
         return error_prefix(err, "writing the result of run %s to backup_history", run_id);
     }
-    bool one = strcmp(PQcmdTuples(result), "1") == 0;
+    bool one = query_number(result, 0, 0) == 1;
     PQclear(result);
     if (!one) {
         return error_set(err, ERROR_FAILED,
@@ -89,13 +100,13 @@ bool backup_history_complete(struct session *session, const struct history_resul
         done->sha256,
     };
 
-    return update_started(session,
-                          "UPDATE backup_history SET status = 'completed',"
-                          " completed_at = " QUERY_NOW(
-                              1) ", file_size_bytes = $3,"
-                                 " raw_size_bytes = $4, duration_seconds = $5, sha256 = $6,"
-                                 " error_message = NULL WHERE run_id = $2 AND status = 'started'",
-                          6, values, done->run_id, err);
+    return record(session,
+                  RECORD("status = 'completed', completed_at = " QUERY_NOW(
+                             1) ","
+                                " file_size_bytes = $3, raw_size_bytes = $4, duration_seconds = $5,"
+                                " sha256 = $6, error_message = NULL",
+                         "last_run_at = " QUERY_NOW(1) ","),
+                  6, values, done->run_id, err);
 }
 
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,
@@ -105,12 +116,12 @@ bool backup_history_fail(struct session *session, const char *run_id, int64_t du
     const char *values[] = {session->shift, run_id,
                             format_number(seconds, (duration_ms + 500) / 1000), message};
 
-    return update_started(session,
-                          "UPDATE backup_history SET status = 'failed',"
-                          " completed_at = " QUERY_NOW(
-                              1) ", duration_seconds = $3,"
-                                 " error_message = $4 WHERE run_id = $2 AND status = 'started'",
-                          4, values, run_id, err);
+    return record(session,
+                  RECORD("status = 'failed', completed_at = " QUERY_NOW(
+                             1) ","
+                                " duration_seconds = $3, error_message = $4",
+                         ""),
+                  4, values, run_id, err);
 }
 
 bool backup_history_is_started(struct session *session, const char *run_id, struct error *err)

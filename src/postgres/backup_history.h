@@ -40,7 +40,8 @@ struct history_result {
     int64_t duration_ms;
     const char *sha256;
 };
-/* Both fail when the row is not 'started' any more: somebody else resolved this run. */
+/* Both also set the schedule's next_run_at (the next scheduled instant), completion its last_run_at
+ * (now). They fail when the row is not 'started' any more: somebody else resolved this run. */
 bool backup_history_complete(struct session *session, const struct history_result *result,
                              struct error *err);
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,

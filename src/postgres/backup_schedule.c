@@ -20,19 +20,17 @@ const char *backup_schedule_state_name(enum schedule_state state)
 }
 
 /* The outer join gives one row, with no schedule in it, when the table is empty. */
-static const char tick_query[] = "SELECT " QUERY_MS(
-    "c.now") ","
-             " EXISTS (SELECT FROM backup_history WHERE status = 'started' AND run_id IS NOT NULL),"
-             " EXISTS (SELECT FROM email_logs WHERE status = 'pending' AND metadata ? "
-             "'rythm_backup'),"
-             " d.schedule_id, d.is_default, to_char(d.schedule_time, 'HH24:MI'), d.retention_days,"
-             " " QUERY_MS("d.occurrence_at") ", " QUERY_MS(
-                 "d.next_at") ", d.attempt, d.state, d.problem"
-                              " FROM (SELECT " QUERY_NOW(
-                                  1) " AS now) c"
-                                     " LEFT JOIN LATERAL rythm_backup_due(c.now, $2::bigint * "
-                                     "interval '1 second') d ON true"
-                                     " LIMIT 20001";
+static const char tick_query[] =
+    "SELECT (extract(epoch FROM c.now) * 1000)::bigint,"
+    " EXISTS (SELECT FROM backup_history WHERE status = 'started' AND run_id IS NOT NULL),"
+    " EXISTS (SELECT FROM email_logs"
+    " WHERE status = 'pending' AND metadata ? 'rythm_backup'),"
+    " d.schedule_id, d.is_default, to_char(d.schedule_time, 'HH24:MI'), d.retention_days,"
+    " (extract(epoch FROM d.occurrence_at) * 1000)::bigint,"
+    " (extract(epoch FROM d.next_at) * 1000)::bigint, d.attempt, d.state, d.problem"
+    " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
+    " LEFT JOIN LATERAL rythm_backup_due(c.now, $2::bigint * interval '1 second') d ON true"
+    " ORDER BY d.occurrence_at, d.schedule_id LIMIT 20001";
 
 static bool parse_state(const char *name, enum schedule_state *out)
 {
@@ -105,20 +103,4 @@ void backup_schedule_clear(struct schedules *schedules)
 {
     free(schedules->items);
     *schedules = (struct schedules){.items = NULL};
-}
-
-bool backup_schedule_record_run(struct session *session, const char *schedule_id, struct error *err)
-{
-    const char *values[] = {session->shift, schedule_id};
-
-    if (query_execute(session,
-                      "UPDATE backup_schedule SET last_run_at = " QUERY_NOW(
-                          1) ","
-                             " next_run_at = rythm_backup_occurrence(schedule_time, " QUERY_NOW(
-                                 1) ")"
-                                    " + interval '1 day' WHERE schedule_id = $2",
-                      2, values, err)) {
-        return true;
-    }
-    return error_prefix(err, "recording the run in backup_schedule");
 }

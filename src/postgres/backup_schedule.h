@@ -56,7 +56,4 @@ void backup_schedule_clear(struct schedules *schedules);
 /* "due", "waiting", ... as in SQL. */
 const char *backup_schedule_state_name(enum schedule_state state);
 
-/* After a completed run: last_run_at is now, next_run_at the next scheduled instant. */
-bool backup_schedule_record_run(struct session *session, const char *schedule_id,
-                                struct error *err);
 #endif

@@ -21,7 +21,7 @@ static bool malformed(struct error *err, const char *why)
 static bool check_uri(const char *text, struct error *err)
 {
     const char *authority = strstr(text, "://") + 3;
-    size_t length = strcspn(authority, "/?#");
+    size_t length = strcspn(authority, "/?");
     size_t at_signs = 0;
 
     for (size_t i = 0; i < length; i++) {
@@ -34,7 +34,7 @@ static bool check_uri(const char *text, struct error *err)
     const char *path_end = authority + length + strcspn(authority + length, "?");
     if (memchr(authority + length, '@', (size_t)(path_end - (authority + length))) != NULL) {
         return malformed(err, "there is an '@' after the first '/'; in a password write / as %2F, "
-                              "? as %3F, # as %23 and @ as %40");
+                              "? as %3F and @ as %40");
     }
     return true;
 }
@@ -80,8 +80,8 @@ bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
         return malformed(err, is_uri(text)
                                   ? "it is not a valid URI; the form is "
                                     "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special "
-                                    "characters in the password percent-encoded (@ : / ? # % "
-                                    "become %40 %3A %2F %3F %23 %25)"
+                                    "characters in the password percent-encoded (@ : / ? % "
+                                    "become %40 %3A %2F %3F %25)"
                                   : "it is not a valid connection string; the form is "
                                     "keyword=value ..., a value with blanks in single quotes");
     }

@@ -33,6 +33,20 @@ bool query_report(struct session *session, const char *doing, struct error *err)
                      *message != '\0' ? message : "no reason given");
 }
 
+/* Connection lost, resources short, serialization or deadlock, lock not had, server shutting down
+ * (manual, appendix A). */
+static bool may_pass(const char *sqlstate)
+{
+    static const char *const classes[] = {"08", "53", "40", "55P03", "57P"};
+
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+        if (strncmp(sqlstate, classes[i], strlen(classes[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool report_result(struct session *session, const PGresult *result, struct error *err)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -53,11 +67,8 @@ static bool report_result(struct session *session, const PGresult *result, struc
     } else if (strcmp(session->sqlstate, "42501") == 0) {
         err->kind = ERROR_CONFIG;
         error_hint(err, "grant it to the role (see PRIVILEGES in the manual page)");
-    } else if (strncmp(session->sqlstate, "08", 2) == 0 ||
-               strncmp(session->sqlstate, "57P", 3) == 0 ||
-               strncmp(session->sqlstate, "53", 2) == 0) {
-        err->retryable = true;
     }
+    err->retryable = may_pass(session->sqlstate);
     return false;
 }
 

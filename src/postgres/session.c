@@ -184,8 +184,10 @@ bool session_parse_shift(struct session *session, const char *timestamp, int64_t
 {
     const char *values[] = {timestamp};
     PGresult *result = query_run(
-        session, "SELECT " QUERY_MS("$1::timestamptz") " - " QUERY_MS("clock_timestamp()"), 1,
-        values, err);
+        session,
+        "SELECT CASE WHEN isfinite($1::timestamptz) THEN " QUERY_MS(
+            "$1::timestamptz") " - " QUERY_MS("clock_timestamp()") " END",
+        1, values, err);
 
     if (result == NULL) {
         /* class 22, data exception */
@@ -195,7 +197,9 @@ bool session_parse_shift(struct session *session, const char *timestamp, int64_t
         return error_prefix(err, "option --now");
     }
     bool finite = query_text(result, 0, 0) != NULL;
-    *shift_ms = query_number(result, 0, 0);
+    if (finite) {
+        *shift_ms = query_number(result, 0, 0);
+    }
     PQclear(result);
-    return finite;
+    return finite || error_set(err, ERROR_USAGE, "option --now: '%s' is no instant", timestamp);
 }

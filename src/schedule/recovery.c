@@ -21,8 +21,7 @@ static bool adopt(struct session *session, const struct backup_object *found, st
     out->adopted = true;
     out->bytes = done.bytes;
     out->duration_ms = done.duration_ms;
-    return backup_history_complete(session, &done, err) &&
-           backup_schedule_record_run(session, out->row.schedule_id, err);
+    return backup_history_complete(session, &done, err);
 }
 
 /* With the schedule's lock held: the run is dead. What the store says decides. */

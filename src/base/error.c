@@ -96,9 +96,9 @@ bool error_set_system(struct error *err, int errnum, const char *format, ...)
     return false;
 }
 
-bool error_set_memory(struct error *err)
+void error_note_memory(struct error *err)
 {
-    return error_set(err, ERROR_FAILED, "out of memory");
+    error_set(err, ERROR_FAILED, "out of memory");
 }
 
 bool error_prefix(struct error *err, const char *format, ...)

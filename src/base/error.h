@@ -55,8 +55,13 @@ bool error_set(struct error *err, enum error_kind kind, const char *format, ...)
 bool error_set_system(struct error *err, int errnum, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The error for memory that could not be had. */
-bool error_set_memory(struct error *err);
+/* The error for memory that could not be had; always false (inline, so that analysers know). */
+void error_note_memory(struct error *err);
+static inline bool error_set_memory(struct error *err)
+{
+    error_note_memory(err);
+    return false;
+}
 
 /* Puts "text: " in front of what the error says; returns false. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -64,12 +64,12 @@ static int poll_until(struct wait_fd *fds, int count, const struct deadline *dea
 
 bool wait_for(struct wait_fd *fds, int count, const struct deadline *deadline, struct error *err)
 {
-    int64_t began_ms = clock_monotonic_ms();
+    int64_t limit_ms = deadline_left_ms(deadline);
     int ready = poll_until(fds, count, deadline, err);
 
     if (ready == 0) {
         error_set(err, ERROR_FAILED, "no answer within %lld s",
-                  (long long)((clock_monotonic_ms() - began_ms + 999) / 1000));
+                  (long long)((limit_ms + 999) / 1000));
         err->retryable = true;
     }
     return ready > 0;

@@ -90,7 +90,7 @@ static void take_option(int value, struct invocation *out)
     default:
         if (value >= FIRST_COMMAND_OPTION) {
             out->options[value - FIRST_COMMAND_OPTION] = optarg != NULL ? optarg : "";
-        } else {
+        } else if (value >= FIRST_SETTING && value < FIRST_SETTING + SETTING_COUNT) {
             out->settings[value - FIRST_SETTING] = optarg;
         }
     }

@@ -42,6 +42,13 @@ static bool choose(const struct schedules *schedules, const char *name,
     return true;
 }
 
+/* JSON on a terminal is for a program to read. */
+static bool wants_progress(const struct context *context, const struct invocation *invocation)
+{
+    return !invocation->quiet &&
+           strcmp(settings_get(&context->settings, SETTING_LOG_FORMAT), "text") == 0;
+}
+
 static bool notify(struct context *context, const struct backup_request *request,
                    const struct backup_result *result, const struct error *problem,
                    struct error *err)
@@ -118,7 +125,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
         .store = context->store,
         .schedule = schedule,
         .compression = context->compression,
-        .show_progress = !invocation->quiet,
+        .show_progress = wants_progress(context, invocation),
     };
 
     bool ok = backup_run(&request, &result, err);
@@ -176,7 +183,7 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
         .session = session,
         .compression = context->compression,
         .path = invocation->options[OPTION_OUTPUT],
-        .show_progress = !invocation->quiet,
+        .show_progress = wants_progress(context, invocation),
     };
     bool ok = export_run(&request, &written, err);
     session_close(session);

@@ -183,11 +183,10 @@ bool session_parse_shift(struct session *session, const char *timestamp, int64_t
                          struct error *err)
 {
     const char *values[] = {timestamp};
-    PGresult *result = query_run(
-        session,
-        "SELECT CASE WHEN isfinite($1::timestamptz) THEN " QUERY_MS(
-            "$1::timestamptz") " - " QUERY_MS("clock_timestamp()") " END",
-        1, values, err);
+    PGresult *result = query_run(session,
+                                 "SELECT CASE WHEN isfinite($1::timestamptz) THEN " QUERY_MS(
+                                     "$1::timestamptz") " - " QUERY_MS("clock_timestamp()") " END",
+                                 1, values, err);
 
     if (result == NULL) {
         /* class 22, data exception */

@@ -137,5 +137,5 @@ struct stage *blocks_stage_new(const struct block_limits *limits, block_sink sin
     }
     *self = (struct blocks_stage){
         .stage = {.ops = &ops}, .limits = *limits, .sink = sink, .context = context};
-    return &self->stage;
+    return (struct stage *)self;
 }

@@ -106,9 +106,9 @@ struct stage *compress_gzip_new(int level, struct stage *next, struct error *err
     self->open = true;
     self->deflate.next_out = self->buffer;
     self->deflate.avail_out = (uInt)COMPRESS_BUFFER_SIZE;
-    return &self->stage;
+    return (struct stage *)self;
 
 failed:
-    gzip_free(&self->stage);
+    gzip_free((struct stage *)self);
     return NULL;
 }

@@ -89,9 +89,9 @@ struct stage *compress_zstd_new(int level, struct stage *next, struct error *err
         !check(ZSTD_CCtx_setParameter(self->context, ZSTD_c_checksumFlag, 1), err)) {
         goto failed;
     }
-    return &self->stage;
+    return (struct stage *)self;
 
 failed:
-    zstd_free(&self->stage);
+    zstd_free((struct stage *)self);
     return NULL;
 }

@@ -60,7 +60,7 @@ struct stage *digest_stage_new(struct stream_digest *out, struct stage *next, st
         goto failed;
     }
     *out = (struct stream_digest){.bytes = 0};
-    return &self->stage;
+    return (struct stage *)self;
 
 failed:
     free(self);

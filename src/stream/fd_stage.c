@@ -41,5 +41,5 @@ struct stage *fd_stage_new(int fd, const char *name, struct error *err)
         return NULL;
     }
     *stage = (struct fd_stage){.base = {.ops = &ops}, .fd = fd, .name = name};
-    return &stage->base;
+    return (struct stage *)stage;
 }

@@ -77,9 +77,9 @@ static bool split_endpoint(const char *endpoint, const char **host, size_t *host
 
 static bool check_endpoint(const char *endpoint, struct error *err)
 {
-    const char *host;
-    const char *path;
-    size_t length;
+    const char *host = NULL;
+    const char *path = NULL;
+    size_t length = 0;
 
     if (!split_endpoint(endpoint, &host, &length, &path)) {
         return refuse(err, "BlobEndpoint is not a URL that starts with https:// (or http://)");
@@ -92,11 +92,13 @@ static bool check_endpoint(const char *endpoint, struct error *err)
 
 static bool name_from_endpoint(struct azure_account *account, struct error *err)
 {
-    const char *from;
-    const char *path;
-    size_t length;
+    const char *from = NULL;
+    const char *path = NULL;
+    size_t length = 0;
 
-    split_endpoint(account->endpoint, &from, &length, &path);
+    if (!split_endpoint(account->endpoint, &from, &length, &path)) {
+        return refuse(err, "BlobEndpoint names no host");
+    }
     if (*path == '/') {
         from = strrchr(path, '/') + 1;
         length = strlen(from);

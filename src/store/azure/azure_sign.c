@@ -78,7 +78,7 @@ static void append_header_value(struct text *out, const char *value)
 
 static void append_service_headers(const struct http_request *request, struct text *out)
 {
-    const struct http_header *sorted[HTTP_MOST_HEADERS];
+    const struct http_header *sorted[HTTP_MOST_HEADERS] = {NULL};
     size_t count = 0;
 
     for (size_t i = 0; i < request->header_count; i++) {
@@ -118,7 +118,7 @@ static int compare_parameters(const void *a, const void *b)
 
 static bool append_query(const char *query, struct text *out)
 {
-    struct parameter parameters[MOST_PARAMETERS];
+    struct parameter parameters[MOST_PARAMETERS] = {{.name = NULL}};
     size_t count = 0;
     bool ok = true;
 

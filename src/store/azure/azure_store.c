@@ -308,7 +308,7 @@ static bool open_store(const char *url, const struct settings *settings, struct 
     set_patience(store, settings);
     store->session.account = &store->account;
     store->session.container = store->container;
-    *out = &store->base;
+    *out = (struct store *)store;
     return true;
 }
 

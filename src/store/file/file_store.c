@@ -196,7 +196,7 @@ static bool file_store_open(const char *url, const struct settings *settings, st
         file_store_close(&self->store);
         return error_set_memory(err);
     }
-    *out = &self->store;
+    *out = (struct store *)self;
     return true;
 }
 

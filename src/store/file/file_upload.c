@@ -90,7 +90,7 @@ bool file_upload_begin(struct store *store, const struct file_folder *folder,
         file_folder_fail(folder, errno, "creating", self->hidden.partial, err);
         goto failed;
     }
-    *out = &self->upload;
+    *out = (struct upload *)self;
     return true;
 
 failed:

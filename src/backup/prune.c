@@ -42,11 +42,32 @@ bool prune_list(struct store *store, struct prune_plan *out, struct error *err)
         return error_set_memory(err);
     }
     for (size_t i = 0; i < out->objects.count; i++) {
-        struct prune_item *item = &out->items[out->count];
-        out->count += backup_object_parse(&out->objects.items[i], &item->backup);
+        const struct object *object = &out->objects.items[i];
+        int64_t begun_ms;
+        if (backup_object_parse(object, &out->items[out->count].backup)) {
+            out->count++;
+        } else if (backup_name_parse(object->name, &begun_ms)) {
+            log_warning("not_a_backup",
+                        "%s has a backup's name but is not whole (its length or its metadata are "
+                        "not a backup's): not counted, and not touched",
+                        object->name);
+        }
     }
     qsort(out->items, out->count, sizeof(*out->items), newest_first);
     return true;
+}
+
+/* Nothing is concluded from a row that is wrong. */
+static void keep_all_of(const struct schedule *schedule, struct prune_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct prune_item *item = &plan->items[i];
+        if (item->backup.legacy ? schedule->is_default
+                                : strcmp(item->backup.facts.schedule_id, schedule->id) == 0) {
+            snprintf(item->reason, sizeof(item->reason), "its schedule is wrong: %.96s",
+                     schedule->problem);
+        }
+    }
 }
 
 static bool decide_for(const struct prune_request *request, const struct schedule *schedule,
@@ -64,6 +85,7 @@ static bool decide_for(const struct prune_request *request, const struct schedul
     };
 
     if (schedule->problem[0] != '\0') {
+        keep_all_of(schedule, plan);
         return true;
     }
     if (!retention_plan(backups, plan->count, &policy, decisions, err)) {

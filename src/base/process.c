@@ -27,7 +27,7 @@ static void close_fd(int *fd)
 }
 
 /* Between fork and exec only async-signal-safe calls. The parent's signal set-up must not leak:
- * handlers vanish with exec, an ignored SIGPIPE would not. */
+ * handlers vanish with exec, ignored signals would not. */
 __attribute__((noreturn)) static void become(char *const argv[], char *const envp[], int null_fd,
                                              int out_fd, int err_fd, pid_t parent)
 {
@@ -37,6 +37,7 @@ __attribute__((noreturn)) static void become(char *const argv[], char *const env
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     sigaction(SIGPIPE, &fallback, NULL);
+    sigaction(SIGXFSZ, &fallback, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() == parent && dup2(null_fd, STDIN_FILENO) >= 0 &&
         dup2(out_fd, STDOUT_FILENO) >= 0 && dup2(err_fd, STDERR_FILENO) >= 0) {

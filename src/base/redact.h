@@ -9,7 +9,8 @@
 
 /* Remembers a secret and its percent-encoded form. Values under 4 bytes, and pieces of this
  * program's name, are ignored: they would mask ordinary words, and the patterns below catch them
- * where they stand. NULL is ignored. When the list is full or memory is out, the patterns remain. */
+ * where they stand. NULL is ignored. When the list is full or memory is out, the patterns remain.
+ */
 void redact_register(const char *secret);
 
 /* Masks in place every registered secret, and whatever follows a name that announces one

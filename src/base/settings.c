@@ -154,6 +154,9 @@ static bool read_line(struct settings *settings, char *line, const char *where, 
     if (find(name, strlen(name), &id)) {
         return set(settings, id, value, SETTING_FROM_FILE, where, err);
     }
+    if (strncmp(name, "export ", 7) == 0) {
+        return error_set(err, ERROR_CONFIG, "%s: leave out 'export'; write NAME=VALUE", where);
+    }
     if (strncmp(name, OUR_PREFIX, strlen(OUR_PREFIX)) == 0) {
         error_set(err, ERROR_CONFIG, "%s: there is no setting %s", where, name);
         return error_hint(err, "rythm-backup --help lists them");

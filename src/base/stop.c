@@ -41,6 +41,8 @@ bool stop_install(struct error *err)
         }
     }
     sigaction(SIGPIPE, &ignore, NULL);
+    /* A write beyond `ulimit -f` is an error like a full disk. */
+    sigaction(SIGXFSZ, &ignore, NULL);
     return true;
 }
 

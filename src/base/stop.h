@@ -10,7 +10,7 @@
 #include "base/error.h"
 
 /* Installs the handlers (a SIGHUP or SIGINT that is ignored stays so, for nohup) and ignores
- * SIGPIPE. Call once, before any thread. */
+ * SIGPIPE and SIGXFSZ: the write fails instead. Call once, before any thread. */
 bool stop_install(struct error *err);
 
 /* The signal that asked us to stop, or 0. */

@@ -47,7 +47,20 @@ static void note_run(struct tick *tick, const struct schedule *schedule, const c
                   output_json_text(error)));
 }
 
-static bool recover(struct context *context, struct tick *tick, struct error *err)
+/* When the schedule runs next; 0 when it does not, or is gone. */
+static int64_t next_of(const struct schedules *schedules, const char *id)
+{
+    for (size_t i = 0; i < schedules->count; i++) {
+        const struct schedule *schedule = &schedules->items[i];
+        if (strcmp(schedule->id, id) == 0 && schedule->state != SCHEDULE_DISABLED) {
+            return schedule->next_ms;
+        }
+    }
+    return 0;
+}
+
+static bool recover(struct context *context, const struct schedules *schedules, struct tick *tick,
+                    struct error *err)
 {
     struct recoveries recoveries = {.items = NULL};
     struct session *session = NULL;
@@ -58,9 +71,11 @@ static bool recover(struct context *context, struct tick *tick, struct error *er
     tick->degraded += recoveries.unresolved;
     bool ok = recoveries.count == 0 || context_connect(context, &session, err);
     for (size_t i = 0; ok && i < recoveries.count; i++) {
+        const struct recovered *recovered = &recoveries.items[i];
         struct error problem = ERROR_INIT;
         tick->mails = true;
-        if (!aftermath_enqueue_recovered(&context->settings, session, &recoveries.items[i], 0,
+        if (!aftermath_enqueue_recovered(&context->settings, session, recovered,
+                                         next_of(schedules, recovered->row.schedule_id),
                                          &problem)) {
             degrade(tick, "notification_not_prepared", &problem);
         }
@@ -238,7 +253,7 @@ static bool tick_once(struct context *context, struct schedules *schedules, stru
                       struct error *err)
 {
     if (schedules->interrupted) {
-        if (!recover(context, tick, err)) {
+        if (!recover(context, schedules, tick, err)) {
             return false;
         }
         backup_schedule_clear(schedules);

@@ -54,13 +54,24 @@ static const struct option *build_options(const struct command *command,
     return options;
 }
 
-static bool refuse_option(int problem, const char *argument, const struct command *command,
+/* The text of the option that getopt_long() has just refused. An unknown letter may stand anywhere
+ * in its word, which is then not behind optind yet. */
+static void name_refused(char *out, size_t size, char *const argv[], const char *letters)
+{
+    if (optopt > ' ' && optopt < 127 && strchr(letters, optopt) == NULL) {
+        snprintf(out, size, "-%c", optopt);
+    } else {
+        snprintf(out, size, "%s", argv[optind - 1]);
+    }
+}
+
+static bool refuse_option(int problem, const char *name, const struct command *command,
                           struct error *err)
 {
     if (problem == ':') {
-        error_set(err, ERROR_USAGE, "option '%s' needs an argument", argument);
+        error_set(err, ERROR_USAGE, "option '%s' needs an argument", name);
     } else {
-        error_set(err, ERROR_USAGE, "unknown option '%s'", argument);
+        error_set(err, ERROR_USAGE, "unknown option '%s'", name);
     }
     return error_hint(err, "see rythm-backup %s%s--help", command != NULL ? command->name : "",
                       command != NULL ? " " : "");
@@ -110,7 +121,9 @@ static bool read_options(int argc, char *argv[], const char *letters, struct inv
     optind = 0;
     while ((value = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         if (value == '?' || value == ':') {
-            return refuse_option(value, argv[optind - 1], out->command, err);
+            char name[256];
+            name_refused(name, sizeof(name), argv, letters);
+            return refuse_option(value, name, out->command, err);
         }
         take_option(value, out);
     }

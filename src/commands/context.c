@@ -56,7 +56,7 @@ bool context_open(struct context *context, const struct invocation *invocation, 
     };
     if (!compression_parse(settings_get(&context->settings, SETTING_COMPRESSION),
                            &context->compression, err)) {
-        return false;
+        return error_prefix(err, "%s", settings_table[SETTING_COMPRESSION].name);
     }
     return invocation->command->needs_store ? open_store(context, err) : true;
 }

@@ -124,9 +124,14 @@ json_t *output_json_text(const char *text)
 
 bool output_finish(struct error *err)
 {
-    errno = 0;
-    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
-        return true;
+    /* An earlier write that failed has left a mark, but its errno is gone. */
+    if (ferror(stdout) != 0) {
+        return error_set(err, ERROR_FAILED,
+                         "writing to standard output failed; is the disk full, "
+                         "or its reader gone?");
     }
-    return error_set_system(err, errno != 0 ? errno : EIO, "writing to standard output");
+    if (fflush(stdout) != 0) {
+        return error_set_system(err, errno, "writing to standard output");
+    }
+    return true;
 }

@@ -68,6 +68,9 @@ bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
         return true;
     }
     if (!is_uri(text) && strchr(text, '=') == NULL) {
+        if (strstr(text, ":/") != NULL) {
+            return malformed(err, "it looks like a URI, but does not begin with postgresql://");
+        }
         set(out, "dbname", text);
         return true;
     }

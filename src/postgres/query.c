@@ -66,7 +66,8 @@ static bool report_result(struct session *session, const PGresult *result, struc
         error_hint(err, "run 'rythm-backup migrate' on this database");
     } else if (strcmp(session->sqlstate, "42501") == 0) {
         err->kind = ERROR_CONFIG;
-        error_hint(err, "grant it to the role (see PRIVILEGES in the manual page)");
+        error_hint(err, "see PRIVILEGES in the manual page: migrate runs as the tables' owner, and "
+                        "the role that backs up has grants");
     }
     err->retryable = may_pass(session->sqlstate);
     return false;

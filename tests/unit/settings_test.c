@@ -188,6 +188,7 @@ static void test_bad_lines(void **state)
     check_file_refused("RYTHM_BACKUP_STORE=x\n",
                        "line 1: there is no setting RYTHM_BACKUP_STORE; rythm-backup --help");
     check_file_refused("RYTHM_BACKUP_=x\n", "there is no setting RYTHM_BACKUP_");
+    check_file_refused("export RYTHM_BACKUP_STORES=x\n", "line 1: leave out 'export'");
     write_bytes("A=b\0c\n", 6, 0600);
     check_refused(no_options, ERROR_CONFIG, "holds a NUL byte");
 }

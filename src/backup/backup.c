@@ -113,7 +113,7 @@ static bool nothing_published(const struct backup_request *request, const struct
     struct error problem = ERROR_INIT;
     bool found = false;
     bool asked = store_head(request->store, claim->name, &object, &found, &problem);
-    const char *run = found ? metadata_get(&object.metadata, "run") : NULL;
+    const char *run = found ? metadata_get(&object.metadata, BACKUP_RUN_KEY) : NULL;
     bool ours = run != NULL && strcmp(run, claim->run_id) == 0;
 
     object_clear(&object);

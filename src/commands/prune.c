@@ -43,7 +43,8 @@ static bool print_json(const struct prune_plan *plan, struct error *err)
                        err);
 }
 
-static bool decide(struct context *context, struct prune_plan *plan, struct error *err)
+static bool decide(struct context *context, struct prune_plan *plan, size_t *wrong,
+                   struct error *err)
 {
     struct session *session = NULL;
     struct schedules schedules = {.items = NULL};
@@ -63,6 +64,7 @@ static bool decide(struct context *context, struct prune_plan *plan, struct erro
     }
     for (size_t i = 0; ok && i < schedules.count; i++) {
         if (schedules.items[i].problem[0] != '\0') {
+            ++*wrong;
             log_warning("schedule_invalid",
                         "Schedule %s is wrong, so none of its backups is deleted: %s",
                         schedules.items[i].id, schedules.items[i].problem);
@@ -96,9 +98,10 @@ static bool run(struct context *context, const struct invocation *invocation, st
     struct prune_plan plan = {.items = NULL};
     bool dry_run = invocation->options[OPTION_DRY_RUN] != NULL;
     bool json = invocation->options[OPTION_JSON] != NULL;
+    size_t wrong = 0;
 
     bool ok = invocation->argument_count > 0 ? decide_named(context, invocation, &plan, err)
-                                             : decide(context, &plan, err);
+                                             : decide(context, &plan, &wrong, err);
     if (!ok) {
         prune_clear(&plan);
         return false;
@@ -110,7 +113,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
         applied = false;
     }
     prune_clear(&plan);
-    return applied;
+    return applied && wrong > 0 ? error_set(err, ERROR_DEGRADED, "%s", "") : applied;
 }
 
 const struct command command_prune = {

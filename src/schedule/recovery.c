@@ -7,6 +7,13 @@
 #include "postgres/advisory_lock.h"
 #include "store/backup_object.h"
 
+static bool has_run(const struct object *object, const char *run_id)
+{
+    const char *run = metadata_get(&object->metadata, BACKUP_RUN_KEY);
+
+    return run != NULL && strcmp(run, run_id) == 0;
+}
+
 static bool adopt(struct session *session, const struct backup_object *found, struct recovered *out,
                   struct error *err)
 {
@@ -24,22 +31,54 @@ static bool adopt(struct session *session, const struct backup_object *found, st
     return backup_history_complete(session, &done, err);
 }
 
+static bool fail(struct session *session, struct store *store, const struct recovered *recovered,
+                 struct error *err)
+{
+    const struct history_row *row = &recovered->row;
+
+    return store_discard(store, row->name, row->run_id, err) &&
+           backup_history_fail(session, row->run_id, 0, RECOVERY_MESSAGE, err);
+}
+
+/* Published, but not what was sent: it goes, or nothing is concluded while it stands there. */
+static bool withdraw(struct store *store, const struct object *object, struct error *err)
+{
+    enum store_removal removal = STORE_CHANGED;
+
+    if (!store_remove(store, object, &removal, err)) {
+        return error_prefix(err, "removing it, for it is not what was sent");
+    }
+    if (removal != STORE_REMOVED && removal != STORE_WAS_GONE) {
+        return error_set(err, ERROR_FAILED,
+                         "it is not what was sent, and the store does not let it go; do not "
+                         "restore from it");
+    }
+    return true;
+}
+
 /* With the schedule's lock held: the run is dead. What the store says decides. */
 static bool settle(struct session *session, struct store *store, struct recovered *out,
                    struct error *err)
 {
     struct object object = OBJECT_INIT;
-    struct backup_object backup;
+    struct backup_object backup = {.object = NULL};
     bool found = false;
+    bool whole = false;
 
-    if (!store_head(store, out->row.name, &object, &found, err)) {
-        return false;
+    /* A run may die before the container or folder is made. */
+    bool ok = store_prepare(store, err) && store_head(store, out->row.name, &object, &found, err);
+    bool ours = ok && found && has_run(&object, out->row.run_id);
+    if (ok && ours) {
+        bool sound = backup_object_parse(&object, &backup);
+        ok = !sound || store_confirm(store, &object, out->row.run_id, &whole, err);
+        whole = whole && sound;
     }
-    bool ours = found && backup_object_parse(&object, &backup) && !backup.legacy &&
-                strcmp(backup.facts.run_id, out->row.run_id) == 0;
-    bool ok = ours ? adopt(session, &backup, out, err)
-                   : store_discard(store, out->row.name, out->row.run_id, err) &&
-                         backup_history_fail(session, out->row.run_id, 0, RECOVERY_MESSAGE, err);
+    if (ok && ours && !whole) {
+        ok = withdraw(store, &object, err);
+    }
+    if (ok) {
+        ok = whole ? adopt(session, &backup, out, err) : fail(session, store, out, err);
+    }
     object_clear(&object);
     return ok;
 }

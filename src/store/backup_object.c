@@ -148,7 +148,7 @@ bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
         return error_set(err, ERROR_FAILED, "the facts about backup run '%s' are incomplete",
                          facts->run_id);
     }
-    return metadata_set(out, "run", facts->run_id, err) &&
+    return metadata_set(out, BACKUP_RUN_KEY, facts->run_id, err) &&
            set_unless_empty(out, "schedule", facts->schedule_id, err) &&
            (!facts->has_occurrence || set_instant(out, "occurrence", facts->occurrence_ms, err)) &&
            metadata_set(out, "type", facts->type, err) &&
@@ -183,7 +183,7 @@ static bool parse_facts(const struct metadata *metadata, struct backup_facts *fa
     int64_t bytes;
     int64_t raw_bytes;
 
-    if (!get_text(metadata, "run", facts->run_id, sizeof(facts->run_id)) ||
+    if (!get_text(metadata, BACKUP_RUN_KEY, facts->run_id, sizeof(facts->run_id)) ||
         !get_text(metadata, "schedule", facts->schedule_id, sizeof(facts->schedule_id)) ||
         !get_text(metadata, "type", facts->type, sizeof(facts->type)) ||
         !get_text(metadata, "database", facts->database, sizeof(facts->database)) ||

@@ -19,7 +19,8 @@
 
 #define BACKUP_NAME_PREFIX "rythm-backup-"
 #define BACKUP_NAME_SIZE   80
-#define BACKUP_RUN_ID_SIZE 17 /* 16 hex digits */
+#define BACKUP_RUN_ID_SIZE 17    /* 16 hex digits */
+#define BACKUP_RUN_KEY     "run" /* of the run id in the metadata */
 #define BACKUP_UUID_SIZE   37
 
 /* The name of a backup begun at this instant; `suffix` is compression_suffix(). */
@@ -44,8 +45,7 @@ struct backup_facts {
 };
 
 /* Text that is not printable ASCII (a database's name) is percent-encoded in the metadata. */
-bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
-                         struct error *err);
+bool backup_facts_format(const struct backup_facts *facts, struct metadata *out, struct error *err);
 
 struct backup_object {
     const struct object *object; /* borrowed */

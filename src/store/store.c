@@ -129,6 +129,12 @@ bool store_discard(struct store *store, const char *name, const char *run_id, st
     return store->ops->discard(store, name, run_id, err);
 }
 
+bool store_confirm(struct store *store, const struct object *object, const char *run_id,
+                   bool *whole, struct error *err)
+{
+    return store->ops->confirm(store, object, run_id, whole, err);
+}
+
 bool store_upload_begin(struct store *store, const struct upload_options *options,
                         struct upload **out, struct error *err)
 {

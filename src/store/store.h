@@ -52,6 +52,10 @@ struct store_ops {
     /* Removes what an upload that died before its commit can have left, never a published
      * object. */
     bool (*discard)(struct store *store, const char *name, const char *run_id, struct error *err);
+    /* *whole: this published object of a run that died is what the run uploaded, no part missing,
+     * doubled or out of order, as far as the store can tell without reading it. */
+    bool (*confirm)(struct store *store, const struct object *object, const char *run_id,
+                    bool *whole, struct error *err);
 
     bool (*upload_begin)(struct store *store, const struct upload_options *options,
                          struct upload **out, struct error *err);
@@ -103,12 +107,13 @@ bool store_head(struct store *store, const char *name, struct object *out, bool 
 bool store_remove(struct store *store, const struct object *object, enum store_removal *result,
                   struct error *err);
 bool store_discard(struct store *store, const char *name, const char *run_id, struct error *err);
+bool store_confirm(struct store *store, const struct object *object, const char *run_id,
+                   bool *whole, struct error *err);
 bool store_upload_begin(struct store *store, const struct upload_options *options,
                         struct upload **out, struct error *err);
 bool store_upload_block(struct upload *upload, struct block *block, struct error *err);
 bool store_upload_flush(struct upload *upload, struct error *err);
-bool store_upload_commit(struct upload *upload, const struct metadata *metadata,
-                         struct error *err);
+bool store_upload_commit(struct upload *upload, const struct metadata *metadata, struct error *err);
 void store_upload_abandon(struct upload *upload);
 void store_close(struct store *store);
 

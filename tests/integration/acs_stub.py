@@ -50,6 +50,7 @@ class Answer:
     headers: dict = field(default_factory=dict)
     hang_s: float = 0        # nothing is answered for so long
     lose_answer: bool = False  # the mail is sent, but the client never learns of it
+    hold_s: float = 0        # the mail is sent, but the answer takes so long
 
 
 class AcsStub:
@@ -215,6 +216,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse(400, "BadRequest", problem)
         operation_id = self.headers.get("Operation-Id") or str(uuid.uuid4())
         self.stub.accept(operation_id, message)
+        time.sleep(answer.hold_s)
         if answer.lose_answer:
             self.close_connection = True
             return None

@@ -8,10 +8,10 @@
 #include "base/text.h"
 #include "crypto/base64.h"
 #include "store/azure/azure_object.h"
+#include "store/backup_object.h"
 #include "store/objects.h"
 #include "store/xml.h"
 
-#define RUN_KEY        "run"
 #define REPLY_CAP      (64 * 1024)
 #define BLOCK_LIST_CAP ((size_t)16 * 1024 * 1024)
 #define RUN_ID_DIGITS  16
@@ -90,7 +90,7 @@ static bool put_block_list(const struct azure_commit *commit, const struct text 
  * was lost has succeeded. */
 static bool is_ours(const struct azure_commit *commit, const struct object *object)
 {
-    const char *run = metadata_get(&object->metadata, RUN_KEY);
+    const char *run = metadata_get(&object->metadata, BACKUP_RUN_KEY);
 
     return run != NULL && strcmp(run, commit->run_id) == 0 && object->bytes == total_bytes(commit);
 }
@@ -149,35 +149,36 @@ static bool read_size(const struct xml_node *block, struct text *text, uint64_t 
     return ok;
 }
 
-/* Services accept a block twice, out of order, or left out. */
-static bool compare_blocks(const struct azure_commit *commit, const struct xml_node *root,
-                           struct error *err)
+/* Services accept a block twice, out of order, or left out. Without `block_sizes` (another process
+ * cut the blocks) their sum must do. */
+static bool are_whole(const struct azure_commit *commit, uint64_t bytes,
+                      const struct xml_node *root)
 {
     const struct xml_node *list = xml_first(root, "CommittedBlocks");
     const struct xml_node *block = xml_first(list, "Block");
+    const size_t *sizes = commit->block_sizes;
     struct text text = TEXT_INIT(1024);
     char id[AZURE_COMMIT_ID_SIZE];
-    uint64_t size;
+    uint64_t sum = 0;
     uint32_t index = 0;
     bool ok = list != NULL;
 
-    for (; ok && block != NULL && index < commit->block_count; index++) {
+    for (; ok && block != NULL; index++) {
+        uint64_t size = 0;
         azure_commit_format_id(id, commit->run_id, index);
         ok = xml_child_text(block, "Name", &text) && strcmp(text_string(&text), id) == 0 &&
-             read_size(block, &text, &size) && size == commit->block_sizes[index];
+             read_size(block, &text, &size) &&
+             (sizes == NULL || (index < commit->block_count && size == sizes[index]));
+        sum += size;
         block = xml_next(block, "Block");
     }
     text_clear(&text);
-    if (!ok || block != NULL || index != commit->block_count) {
-        return error_set(err, ERROR_FAILED,
-                         "the service committed other blocks than the %" PRIu32 " that were sent",
-                         commit->block_count);
-    }
-    return true;
+    return ok && sum == bytes && (sizes == NULL || index == commit->block_count);
 }
 
-/* *refuted tells a blob that is wrong from one that could not be examined. */
-static bool check_committed(const struct azure_commit *commit, bool *refuted, struct error *err)
+/* *whole tells a blob that is wrong from one that could not be examined. */
+static bool examine(const struct azure_commit *commit, uint64_t bytes, bool *whole,
+                    struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(XML_CAP);
     const struct azure_request request = {
@@ -187,15 +188,13 @@ static bool check_committed(const struct azure_commit *commit, bool *refuted, st
     };
     struct xml *xml = NULL;
 
-    *refuted = false;
     bool ok = azure_request_send(commit->session, &request, &reply, err);
     if (ok) {
         xml = xml_parse(reply.body.data, reply.body.length, err);
         ok = xml != NULL;
     }
     if (ok) {
-        ok = compare_blocks(commit, xml_root(xml), err);
-        *refuted = !ok;
+        *whole = are_whole(commit, bytes, xml_root(xml));
     }
     xml_free(xml);
     http_reply_clear(&reply);
@@ -213,7 +212,7 @@ static void remove_refuted(const struct azure_commit *commit, struct error *err)
         azure_object_head(commit->session, commit->blob, commit->blob, &object, &found, &problem);
 
     if (ok && found) {
-        const char *run = metadata_get(&object.metadata, RUN_KEY);
+        const char *run = metadata_get(&object.metadata, BACKUP_RUN_KEY);
         ok = run != NULL && strcmp(run, commit->run_id) == 0 &&
              azure_object_remove(commit->session, commit->blob, object.etag, &result, &problem);
         ok = ok && (result == STORE_REMOVED || result == STORE_WAS_GONE);
@@ -248,7 +247,7 @@ static bool publish(const struct azure_commit *commit, struct error *err)
 
 bool azure_commit_publish(const struct azure_commit *commit, struct error *err)
 {
-    bool refuted;
+    bool whole = false;
 
     /* After a stop nothing is published (A11); once it is being published, it is seen through. */
     if (!stop_check(err)) {
@@ -257,11 +256,22 @@ bool azure_commit_publish(const struct azure_commit *commit, struct error *err)
     if (!publish(commit, err)) {
         return error_prefix(err, "publishing %s", commit->blob);
     }
-    if (!check_committed(commit, &refuted, err)) {
-        if (refuted) {
-            remove_refuted(commit, err);
-        }
-        return error_prefix(err, "checking %s, which was just published", commit->blob);
+    bool examined = examine(commit, total_bytes(commit), &whole, err);
+    if (examined && whole) {
+        return true;
     }
-    return true;
+    if (examined) {
+        error_set(err, ERROR_FAILED,
+                  "the service committed other blocks than the %" PRIu32 " that were sent",
+                  commit->block_count);
+        remove_refuted(commit, err);
+    }
+    return error_prefix(err, "checking %s, which was just published", commit->blob);
+}
+
+bool azure_commit_confirm(const struct azure_commit *commit, uint64_t bytes, bool *whole,
+                          struct error *err)
+{
+    return examine(commit, bytes, whole, err) ? true
+                                              : error_prefix(err, "checking %s", commit->blob);
 }

@@ -30,6 +30,11 @@ struct azure_commit {
  * of ours, or the error says that there is or may be one. */
 bool azure_commit_publish(const struct azure_commit *commit, struct error *err);
 
+/* *whole: a published blob of `bytes` bytes is made of the run's blocks 0, 1, 2, ..., each once.
+ * For a run that another process began: of `commit`, only session, blob and run_id are needed. */
+bool azure_commit_confirm(const struct azure_commit *commit, uint64_t bytes, bool *whole,
+                          struct error *err);
+
 /* The id of a block: base64 of 16 hex digits of the run and 8 of the index, so that all ids of a
  * blob have the same length, as the service wants, and need no encoding in a URL. */
 #define AZURE_COMMIT_ID_SIZE 33

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "store/azure/azure_account.h"
+#include "store/azure/azure_commit.h"
 #include "store/azure/azure_list.h"
 #include "store/azure/azure_object.h"
 #include "store/azure/azure_request.h"
@@ -78,6 +79,22 @@ static char *blob_name(const struct azure_store *store, const char *name, struct
     return blob.data;
 }
 
+/* Found out now rather than after an upload: Put Block and Put Block List take w, the check of what
+ * was published takes r ("Create an account SAS", permissions). */
+static bool check_permissions(const struct azure_account *account, struct error *err)
+{
+    char given[AZURE_ACCOUNT_FIELD_SIZE];
+
+    if (account->sas == NULL || !azure_account_sas_field(account, "sp", given) ||
+        (strchr(given, 'r') != NULL && strchr(given, 'w') != NULL)) {
+        return true;
+    }
+    error_set(err, ERROR_CONFIG,
+              "the SharedAccessSignature has the permissions sp=%s, and a backup needs r and w",
+              given);
+    return error_hint(err, "make one with sp=racwdl");
+}
+
 static bool prepare(struct store *base, struct error *err)
 {
     struct azure_store *store = cast(base);
@@ -86,7 +103,7 @@ static bool prepare(struct store *base, struct error *err)
         .method = "PUT", .parameters = {{"restype", "container"}}, .answers = {403, 409}};
     char code[AZURE_REQUEST_CODE_SIZE];
 
-    if (!connect_client(store, err)) {
+    if (!check_permissions(&store->account, err) || !connect_client(store, err)) {
         return false;
     }
     bool ok = azure_request_send(&store->session, &request, &reply, err);
@@ -143,6 +160,20 @@ static bool discard(struct store *base, const char *name, const char *run_id, st
     return true;
 }
 
+static bool confirm(struct store *base, const struct object *object, const char *run_id,
+                    bool *whole, struct error *err)
+{
+    struct azure_store *store = cast(base);
+    char *blob = blob_name(store, object->name, err);
+    const struct azure_commit published = {
+        .session = &store->session, .blob = blob, .run_id = run_id};
+    bool ok = blob != NULL && connect_client(store, err) &&
+              azure_commit_confirm(&published, object->bytes, whole, err);
+
+    free(blob);
+    return ok;
+}
+
 static bool upload_begin(struct store *base, const struct upload_options *options,
                          struct upload **out, struct error *err)
 {
@@ -185,6 +216,7 @@ static const struct store_ops ops = {
     .head = head,
     .remove = remove_object,
     .discard = discard,
+    .confirm = confirm,
     .upload_begin = upload_begin,
     .upload_block = azure_upload_block,
     .upload_flush = azure_upload_flush,

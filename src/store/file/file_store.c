@@ -108,6 +108,18 @@ static bool file_store_discard(struct store *store, const char *name, const char
     return !found || file_upload_discard(folder, name, run_id, err);
 }
 
+/* A rename publishes all of it. */
+static bool file_store_confirm(struct store *store, const struct object *object, const char *run_id,
+                               bool *whole, struct error *err)
+{
+    (void)store;
+    (void)object;
+    (void)run_id;
+    (void)err;
+    *whole = true;
+    return true;
+}
+
 static bool file_store_prepare(struct store *store, struct error *err)
 {
     return file_folder_create(folder_of(store), err);
@@ -134,6 +146,7 @@ static const struct store_ops file_store_ops = {
     .head = file_store_head,
     .remove = file_store_remove,
     .discard = file_store_discard,
+    .confirm = file_store_confirm,
     .upload_begin = file_store_upload_begin,
     .upload_block = file_upload_block,
     .upload_flush = file_upload_flush,

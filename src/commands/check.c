@@ -140,7 +140,8 @@ static void run_due(struct context *context, const struct schedule *schedule, st
         note_run(tick, schedule, "locked", NULL, NULL);
     } else if (result.status == BACKUP_NOT_DUE) {
         log_info(LOG_MARK_NOTE, "schedule_taken",
-                 "A run of schedule %s for this time is recorded already: left to it", schedule->id);
+                 "A run of schedule %s for this time is recorded already: left to it",
+                 schedule->id);
         note_run(tick, schedule, "not_due", NULL, NULL);
     } else if (result.status == BACKUP_COMPLETED) {
         if (!ok) {

@@ -251,7 +251,8 @@ def test_sas_for_one_container(make_tool, small_database, azure_store):
 
 
 @pytest.mark.parametrize("permissions", ["wl", "rl", "c"])
-def test_sas_that_cannot_serve_is_named_at_once(make_tool, small_database, azure_store, permissions):
+def test_sas_that_cannot_serve_is_named_at_once(make_tool, small_database, azure_store,
+                                                permissions):
     """What is stored must be checked (invariant I3): without r and w nothing is begun."""
     azure_store.client.create(azure_store.container)
     tool = make_tool(small_database, **with_sas(azure_store, permissions))

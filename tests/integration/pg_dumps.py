@@ -1,0 +1,68 @@
+"""Programs that stand in for pg_dump (RYTHM_BACKUP_PG_DUMP) and behave as it does on a bad day."""
+
+import shlex
+
+import postgres_cluster
+import processes
+
+REAL = postgres_cluster.program("pg_dump")
+# How every whole script ends, or nearly.
+END = "\n-- PostgreSQL database dump complete\n"
+
+
+def script(folder, body, version="15.0"):
+    """The settings for a pg_dump whose dump is this bash script; $REAL is the true one."""
+    path = folder / "pg_dump"
+    path.write_text(f"""#!/bin/bash
+REAL={shlex.quote(REAL)}
+if [ "$1" = --version ]; then
+    echo "pg_dump (PostgreSQL) {version}"
+    exit
+fi
+{body}
+""")
+    path.chmod(0o755)
+    return {"RYTHM_BACKUP_PG_DUMP": str(path)}
+
+
+class Gate:
+    """A pg_dump that stops and waits: `settings` for the program, then reached(), then open()."""
+
+    def __init__(self, folder, body):
+        self._reached = folder / "reached"
+        self._open = folder / "open"
+        wait = (f"echo $$ >{shlex.quote(str(self._reached))}.new;"
+                f" mv {shlex.quote(str(self._reached))}.new {shlex.quote(str(self._reached))};"
+                # A minute at most: it must not outlive a test that failed.
+                f" for _ in {{1..3000}}; do [ -e {shlex.quote(str(self._open))} ] && break;"
+                " sleep 0.02; done")
+        self.settings = script(folder, body.replace("WAIT", wait))
+
+    def reached(self):
+        """Waits until it stands still; its process id."""
+        processes.wait_until(self._reached.exists, "pg_dump has been started")
+        return int(self._reached.read_text())
+
+    def open(self):
+        self._open.touch()
+
+
+def gate_before(folder):
+    """Stands still before the first byte of the dump."""
+    return Gate(folder, 'WAIT\nexec "$REAL" "$@"')
+
+
+def gate_within(folder):
+    """Writes most of the dump, stands still, and writes the rest."""
+    return Gate(folder, """
+"$REAL" "$@" >"$0.whole" || exit
+size=$(($(stat -c %s "$0.whole") - 1000))
+head -c $size "$0.whole"
+WAIT
+tail -c +$((size + 1)) "$0.whole"
+""")
+
+
+def gate_after(folder):
+    """Stands still after the last byte of the dump, its connection closed."""
+    return Gate(folder, '"$REAL" "$@" || exit\nWAIT')

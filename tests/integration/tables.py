@@ -1,0 +1,58 @@
+"""The program's own tables, as the application's admin page and an operator use them.
+
+Tests of due-ness pretend that it is some time of NIGHT (`check --now`): a row that is written today
+was timed long before it, and no real minute can pass in between.
+"""
+
+import contextlib
+
+import psycopg2.extras
+
+NIGHT = "2031-05-06"
+# Of the server, in words that two runs of a test may share.
+THIS_MINUTE = "date_trunc('minute', now() AT TIME ZONE 'UTC')::time"
+
+
+def at(time, day=NIGHT):
+    """The options that pretend this time of the night, in UTC."""
+    return ("--now", f"{day} {time}Z")
+
+
+def rows(database, sql, *parameters):
+    """What a query gives, as dictionaries."""
+    with contextlib.closing(database.connect()) as connection:
+        cursor = connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
+        cursor.execute(sql, parameters or None)
+        return [dict(row) for row in cursor.fetchall()]
+
+
+def schedule(database):
+    """The only row of backup_schedule."""
+    (row,) = rows(database, "SELECT * FROM backup_schedule")
+    return row
+
+
+def history(database):
+    """backup_history, oldest first."""
+    return rows(database, "SELECT * FROM backup_history ORDER BY started_at, attempt")
+
+
+def statuses(database):
+    return [row["status"] for row in history(database)]
+
+
+def enable(database, time="02:00"):
+    """What the admin page does to switch backups on."""
+    database.execute("UPDATE backup_schedule SET enabled = true, schedule_time = %s", time)
+
+
+def enable_now(database):
+    """A backup is due this minute, by the server's clock."""
+    database.execute(f"UPDATE backup_schedule SET enabled = true, schedule_time = {THIS_MINUTE}")
+
+
+def add_schedule(database, time="02:00", retention_days=30):
+    """One more enabled schedule; its id."""
+    return database.value(
+        "INSERT INTO backup_schedule (enabled, schedule_time, retention_days)"
+        " VALUES (true, %s, %s) RETURNING schedule_id::text", time, retention_days)

@@ -1,0 +1,276 @@
+"""migrate: the tables where they are missing, additions only where the application has them."""
+
+import pathlib
+import re
+
+import pytest
+from tables import at, history, rows, schedule, statuses
+
+APPLICATION = pathlib.Path(__file__).parent / "rythm_application.sql"
+MIGRATIONS = sorted((pathlib.Path(__file__).parents[2] / "migrations").glob("*.sql"))
+APPLICATION_TABLES = ("tenants", "users", "backup_schedule", "backup_history", "email_logs")
+
+
+@pytest.fixture
+def application(cluster, empty_database):
+    """A database that the application has made, and that no rythm-backup has seen."""
+    cluster.load(empty_database.name, APPLICATION)
+    return empty_database
+
+
+@pytest.fixture
+def schema(empty_database, make_tool):
+    """The dump of a database on which `migrate` made everything."""
+    make_tool(empty_database).ok("migrate")
+    return empty_database.dump("--schema-only")
+
+
+def columns(database, table):
+    """(name, type, default, may be null) of each column, in order."""
+    return database.execute(
+        "SELECT attname, format_type(atttypid, atttypmod), pg_get_expr(adbin, adrelid),"
+        " NOT attnotnull FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid"
+        " AND adnum = attnum WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum", table)
+
+
+def column_types(database, table, count):
+    """(name, type) of the first columns: those that the application knows."""
+    return [column[:2] for column in columns(database, table)[:count]]
+
+
+# An empty database
+
+def test_says_what_it_did(make_tool, empty_database):
+    result = make_tool(empty_database).ok("migrate")
+    assert result.out == ""
+    lines = result.err.splitlines()
+    assert lines[:-1] == [f"Applied {path.name}" for path in MIGRATIONS]
+    assert lines[-1] == "✅ The database is ready for rythm-backup"
+
+
+def test_twice_changes_nothing(make_tool, empty_database):
+    tool = make_tool(empty_database)
+    tool.ok("migrate")
+    first = empty_database.dump()
+    tool.ok("migrate")
+    assert empty_database.dump() == first
+
+
+def test_backup_schedule_is_the_applications(make_tool, empty_database):
+    make_tool(empty_database).ok("migrate")
+    now = "now()"
+    assert columns(empty_database, "backup_schedule")[:8] == [
+        ("schedule_id", "uuid", "gen_random_uuid()", False),
+        ("enabled", "boolean", "false", True),
+        ("schedule_time", "time without time zone", "'02:00:00'::time without time zone", True),
+        ("retention_days", "integer", "30", True),
+        ("last_run_at", "timestamp with time zone", None, True),
+        ("next_run_at", "timestamp with time zone", None, True),
+        ("created_at", "timestamp with time zone", now, True),
+        ("updated_at", "timestamp with time zone", now, True)]
+
+
+def test_backup_history_is_the_applications(make_tool, empty_database):
+    make_tool(empty_database).ok("migrate")
+    assert column_types(empty_database, "backup_history", 11) == [
+        ("history_id", "uuid"), ("backup_filename", "character varying(255)"),
+        ("backup_type", "text"), ("status", "text"), ("file_size_bytes", "bigint"),
+        ("duration_seconds", "integer"), ("error_message", "text"),
+        ("initiated_by_user_id", "uuid"), ("started_at", "timestamp with time zone"),
+        ("completed_at", "timestamp with time zone"), ("created_at", "timestamp with time zone")]
+
+
+@pytest.mark.parametrize("column, value", [("backup_type", "nightly"), ("status", "done")])
+def test_backup_history_takes_the_known_words_only(make_tool, empty_database, column, value):
+    make_tool(empty_database).ok("migrate")
+    row = {"backup_filename": "x.sql", "backup_type": "manual", "status": "failed", column: value}
+    with pytest.raises(Exception, match="violates check constraint"):
+        empty_database.execute("INSERT INTO backup_history (backup_filename, backup_type, status)"
+                               " VALUES (%s, %s, %s)", *row.values())
+
+
+def test_email_logs_has_the_applications_columns(make_tool, empty_database):
+    make_tool(empty_database).ok("migrate")
+    assert [column[0] for column in columns(empty_database, "email_logs")] == [
+        "email_log_id", "tenant_id", "user_id", "email_type", "status", "to_address",
+        "from_address", "reply_to_address", "subject", "plain_text_body", "html_body",
+        "message_id", "error_message", "sent_at", "delivered_at", "metadata", "created_at",
+        "updated_at"]
+
+
+def test_one_disabled_schedule_to_begin_with(make_tool, empty_database):
+    make_tool(empty_database).ok("migrate")
+    row = schedule(empty_database)
+    assert (row["enabled"], str(row["schedule_time"]), row["retention_days"]) == (
+        False, "02:00:00", 30)
+    assert row["last_run_at"] is None and row["next_run_at"] is None
+
+
+def test_a_deleted_schedule_comes_back_disabled(make_tool, empty_database):
+    tool = make_tool(empty_database)
+    tool.ok("migrate")
+    empty_database.execute("UPDATE backup_schedule SET enabled = true")
+    empty_database.execute("DELETE FROM backup_schedule")
+    tool.ok("migrate")
+    assert schedule(empty_database)["enabled"] is False
+
+
+def test_several_at_once(make_tool, empty_database):
+    tool = make_tool(empty_database)
+    processes = [tool.start("migrate") for _ in range(4)]
+    results = [tool.finish(process) for process in processes]
+    assert [result.code for result in results] == [0] * 4, [result.err for result in results]
+    assert len(rows(empty_database, "SELECT FROM backup_schedule")) == 1
+
+
+# The SQL itself
+
+def test_print_is_the_files(make_tool):
+    """Byte for byte; no database is needed."""
+    printed = make_tool(DATABASE_URL="postgresql://127.0.0.1:1/nowhere").ok("migrate", "--print")
+    assert len(MIGRATIONS) == 5
+    assert printed.out == "\n".join(f"-- {path.name}\n\n{path.read_text()}" for path in MIGRATIONS)
+
+
+def test_print_goes_through_psql(make_tool, cluster, make_database, schema, tmp_path):
+    database = make_database()
+    (tmp_path / "all.sql").write_text(make_tool(database).ok("migrate", "--print").out)
+    cluster.load(database.name, tmp_path / "all.sql")
+    assert database.dump("--schema-only") == schema
+
+
+def test_each_file_through_psql_twice(cluster, make_database, schema):
+    database = make_database()
+    for path in MIGRATIONS:
+        cluster.load(database.name, path)
+        cluster.load(database.name, path)
+    assert database.dump("--schema-only") == schema
+
+
+# A database that the application has made
+
+def table_rows(database):
+    """Every row of the application's tables, in the columns that it has before `migrate`."""
+    return {table: rows(database, f"SELECT * FROM {table} ORDER BY 1")
+            for table in APPLICATION_TABLES}
+
+
+def schema_lines(database):
+    """The schema; a comma at the end of a line says only that another column follows."""
+    dump = database.dump("--schema-only")
+    return [line.rstrip(",") for line in dump.splitlines() if line.strip("- ")]
+
+
+def test_application_loses_nothing_and_changes_nothing(make_tool, application):
+    before = schema_lines(application)
+    make_tool(application).ok("migrate")
+    after = iter(schema_lines(application))
+    missing = [line for line in before if line not in after]
+    assert missing == []
+
+
+def test_application_gains_only_what_100_and_later_add(make_tool, application):
+    def names(database):
+        return set(re.findall(r"^-- Name: ([^;]+); Type: ([^;]+);", database.dump("--schema-only"),
+                              flags=re.MULTILINE))
+    before = names(application)
+    make_tool(application).ok("migrate")
+    assert names(application) - before == {
+        ("rythm_backup_due(timestamp with time zone, interval)", "FUNCTION"),
+        ("rythm_backup_occurrence(time without time zone, timestamp with time zone)", "FUNCTION"),
+        ("rythm_backup_note_timing()", "FUNCTION"),
+        ("backup_schedule rythm_backup_note_timing", "TRIGGER"),
+        ("backup_history_one_per_occurrence", "INDEX"),
+        ("backup_history_by_occurrence", "INDEX"),
+        ("backup_history_by_completion", "INDEX"),
+        ("backup_history_interrupted", "INDEX"),
+        ("email_logs_backup_pending", "INDEX"),
+        ("email_logs_backup_key", "INDEX")}
+
+
+@pytest.mark.parametrize("table, added", [
+    ("backup_schedule", ["timed_at"]),
+    ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
+                        "sha256", "store"]),
+    ("email_logs", []), ("users", []), ("tenants", [])])
+def test_application_columns_stay_and_ours_follow(make_tool, application, table, added):
+    before = columns(application, table)
+    make_tool(application).ok("migrate")
+    after = columns(application, table)
+    assert after[:len(before)] == before
+    assert [column[0] for column in after[len(before):]] == added
+
+
+def test_application_rows_are_untouched(make_tool, application):
+    before = table_rows(application)
+    make_tool(application).ok("migrate")
+    for table, after in table_rows(application).items():
+        names = before[table][0].keys()
+        assert [{name: row[name] for name in names} for row in after] == before[table], table
+
+
+def test_application_twice_changes_nothing(make_tool, application):
+    tool = make_tool(application)
+    tool.ok("migrate")
+    first = application.dump()
+    tool.ok("migrate")
+    assert application.dump() == first
+
+
+def test_admin_page_still_edits(make_tool, application):
+    """Its plain UPDATE takes effect, its own trigger runs, and the new time counts from now."""
+    make_tool(application).ok("migrate")
+    application.execute("UPDATE backup_schedule SET timed_at = '2025-01-01'")
+    application.execute(
+        "UPDATE backup_schedule SET enabled = %s, schedule_time = %s, retention_days = %s"
+        " WHERE schedule_id = %s", True, "04:45:00", 7, schedule(application)["schedule_id"])
+    row = schedule(application)
+    assert (str(row["schedule_time"]), row["retention_days"]) == ("04:45:00", 7)
+    assert application.value("SELECT updated_at > now() - interval '1 minute'"
+                             " AND timed_at > now() - interval '1 minute' FROM backup_schedule")
+
+
+def test_admin_page_retention_alone_is_no_new_time(make_tool, application):
+    make_tool(application).ok("migrate")
+    application.execute("UPDATE backup_schedule SET timed_at = '2025-01-01'")
+    application.execute("UPDATE backup_schedule SET retention_days = 7, enabled = true")
+    assert application.value("SELECT timed_at = '2025-01-01' FROM backup_schedule")
+
+
+def test_application_is_backed_up(make_tool, application, file_store):
+    """At its own time, into its own ledger; what it wrote itself stays."""
+    tool = make_tool(application, file_store)
+    tool.ok("migrate")
+    tool.ok("check", *at("03:15:10"))
+    assert statuses(application) == ["completed", "started", "completed"]
+    ours = history(application)[-1]
+    assert ours["backup_type"] == "scheduled" and ours["initiated_by_user_id"] is None
+    assert ours["backup_filename"] == file_store.list()[0].name
+
+
+def test_application_is_notified_in_its_own_types(make_tool, application, file_store, acs):
+    acs.running_polls = 0
+    tool = make_tool(application, file_store, acs)
+    tool.ok("migrate")
+    tool.ok("check", *at("03:15:10"))
+    assert acs.recipients() == ["Root@rythm.example"]
+    assert application.execute(
+        "SELECT email_type::text, status::text FROM email_logs ORDER BY created_at") == [
+            ("welcome", "pending"), ("backup_notification", "sent")]
+
+
+# What stands in its way
+
+def test_without_rights(make_tool, empty_database, role):
+    _, url = role(empty_database)
+    result = make_tool(DATABASE_URL=url).run("migrate")
+    assert result.code == 2
+    assert result.err.startswith(
+        "❌ applying migration 006_backup_schedule.sql: Postgres says: permission denied for"
+        " schema public; see PRIVILEGES in the manual page: ")
+    assert empty_database.value("SELECT to_regclass('backup_schedule')") is None
+
+
+def test_takes_no_argument(make_tool, empty_database):
+    result = make_tool(empty_database).run("migrate", "now")
+    assert result.code == 2 and "migrate takes no argument 'now'" in result.err

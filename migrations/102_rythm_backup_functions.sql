@@ -23,11 +23,13 @@ BEGIN
 END
 $block$;
 
--- The latest scheduled instant that is not after `at`, for a daily time in UTC.
+-- The latest scheduled instant that is not after `at`, for a daily time in UTC. Seconds do not
+-- count, as they did not in the old service.
 CREATE OR REPLACE FUNCTION rythm_backup_occurrence(schedule_time time, at timestamptz)
 RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $function$
-    SELECT (date_trunc('day', at AT TIME ZONE 'UTC') + schedule_time
-            - CASE WHEN (at AT TIME ZONE 'UTC')::time < schedule_time
+    SELECT (date_trunc('day', at AT TIME ZONE 'UTC') + date_trunc('minute', schedule_time::interval)
+            - CASE WHEN date_trunc('minute', (at AT TIME ZONE 'UTC')::time::interval)
+                        < date_trunc('minute', schedule_time::interval)
                    THEN interval '1 day' ELSE interval '0' END) AT TIME ZONE 'UTC'
 $function$;
 

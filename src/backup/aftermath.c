@@ -52,6 +52,7 @@ bool aftermath_prune(const struct backup_request *request, struct error *err)
         .schedules = &schedules,
         .schedule_id = request->schedule->id,
         .keep_min = settings_get_number(request->settings, SETTING_KEEP_MIN),
+        .clock_shift_ms = request->session->clock_shift_ms,
     };
 
     bool ok =
@@ -108,9 +109,12 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
         .error = completed ? NULL : problem->text,
     };
 
+    /* Also after a stop: the news would be lost, for no later tick looks for it. */
+    struct session_options options = *request->session;
+    options.ignore_stop = true;
     format_key(key, request->schedule->id, result->run_id, request->scheduled,
                request->schedule->occurrence_ms, completed);
-    bool ok = session_open(request->session, &session, err) &&
+    bool ok = session_open(&options, &session, err) &&
               outbox_enqueue(session, request->settings, &outcome, false, &added, err);
     session_close(session);
     return ok ? true : error_prefix(err, "preparing the notification");

@@ -86,15 +86,20 @@ static bool describe(const struct backup_request *request, const struct claim *c
     return backup_facts_format(&facts, out, err);
 }
 
-/* Invariant I3: every source ended well, no stop was asked for, the lock and the row are ours; then
- * the commit. *tried tells whether the store may have been asked to publish. */
+static bool confirm(void *claim, struct error *err)
+{
+    return claim_confirm(claim, err);
+}
+
+/* Invariant I3: every source ended well, no stop was asked for; then the commit, before each
+ * attempt of which the store asks confirm(): are lock and row ours? *tried tells whether the store
+ * may have been asked to publish. */
 static bool publish(const struct backup_request *request, struct claim *claim,
                     struct upload **upload, const struct backup_result *result, bool *tried,
                     struct error *err)
 {
     struct metadata metadata = METADATA_INIT;
-    bool ok = describe(request, claim, result, &metadata, err) && claim_confirm(claim, err) &&
-              stop_check(err);
+    bool ok = describe(request, claim, result, &metadata, err) && stop_check(err);
 
     if (ok) {
         struct upload *committed = *upload;
@@ -106,22 +111,50 @@ static bool publish(const struct backup_request *request, struct claim *claim,
     return ok;
 }
 
+/* The published object of this run; *found false, without an error, when there is none. */
+static bool find_own(const struct backup_request *request, const struct claim *claim,
+                     struct object *object, bool *found, struct error *err)
+{
+    bool ok = store_head(request->store, claim->name, object, found, err);
+    const char *run = ok && *found ? metadata_get(&object->metadata, BACKUP_RUN_KEY) : NULL;
+
+    *found = run != NULL && strcmp(run, claim->run_id) == 0;
+    return ok;
+}
+
 /* After a commit that failed: true when the store says that no object of this run is there. */
 static bool nothing_published(const struct backup_request *request, const struct claim *claim)
 {
     struct object object = OBJECT_INIT;
     struct error problem = ERROR_INIT;
     bool found = false;
-    bool asked = store_head(request->store, claim->name, &object, &found, &problem);
-    const char *run = found ? metadata_get(&object.metadata, BACKUP_RUN_KEY) : NULL;
-    bool ours = run != NULL && strcmp(run, claim->run_id) == 0;
+    bool asked = find_own(request, claim, &object, &found, &problem);
 
     object_clear(&object);
-    return asked && !ours;
+    return asked && !found;
 }
 
-static bool record_completed(struct claim *claim, const struct backup_result *result,
-                             struct error *err)
+/* While we stood still between the last look at the lock and the commit, another process took this
+ * run for dead: the occurrence is its to make (I1). */
+static bool withdraw(const struct backup_request *request, const struct claim *claim,
+                     struct error *err)
+{
+    struct object object = OBJECT_INIT;
+    struct error problem = ERROR_INIT;
+    enum store_removal removal = STORE_WAS_GONE;
+    bool found = false;
+    bool gone = find_own(request, claim, &object, &found, &problem) &&
+                (!found || store_remove(request->store, &object, &removal, &problem));
+
+    object_clear(&object);
+    if (gone && (removal == STORE_REMOVED || removal == STORE_WAS_GONE)) {
+        return error_hint(err, "its object was removed again");
+    }
+    return error_hint(err, "its object could not be removed: remove %s by hand", claim->name);
+}
+
+static bool record_completed(const struct backup_request *request, struct claim *claim,
+                             struct backup_result *result, struct error *err)
 {
     struct history_result done = {
         .run_id = claim->run_id,
@@ -130,9 +163,14 @@ static bool record_completed(struct claim *claim, const struct backup_result *re
         .duration_ms = result->duration_ms,
         .sha256 = result->object.sha256,
     };
+    bool fenced = false;
 
-    if (claim_complete(claim, &done, err)) {
+    if (claim_complete(claim, &done, &fenced, err)) {
         return true;
+    }
+    if (fenced) {
+        result->status = BACKUP_FAILED;
+        return withdraw(request, claim, err);
     }
     err->kind = ERROR_DEGRADED;
     error_prefix(err, "backup %s is stored, but recording it failed", claim->name);
@@ -159,6 +197,8 @@ static bool transfer_and_publish(const struct backup_request *request, struct cl
         .name = claim->name,
         .run_id = claim->run_id,
         .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
+        .permit = confirm,
+        .permit_context = claim,
     };
     struct dump_options dump = {.session = claim->session, .settings = request->settings};
     bool tried = false;
@@ -230,7 +270,6 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
         .schedule = request->schedule,
         .store = request->store->location,
         .suffix = compression_suffix(request->compression.method),
-        .catch_up_s = settings_get_number(request->settings, SETTING_CATCH_UP),
         .scheduled = request->scheduled,
     };
 
@@ -249,7 +288,7 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     result->ended_ms = claim.begun_ms + result->duration_ms;
     if (ok) {
         result->status = BACKUP_COMPLETED;
-        ok = record_completed(&claim, result, err);
+        ok = record_completed(request, &claim, result, err);
     } else if (result->status == BACKUP_FAILED) {
         record_failed(&claim, err);
     }

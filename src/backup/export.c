@@ -10,6 +10,7 @@
 
 #include "backup/progress.h"
 #include "base/stop.h"
+#include "crypto/random.h"
 #include "dump/dump.h"
 #include "stream/fd_stage.h"
 
@@ -24,7 +25,8 @@ static bool write_stream(const struct export_request *request, int fd, const cha
         .progress_context = &progress,
     };
     uint64_t raw_bytes = 0;
-    struct stage *stream = fd_stage_new(fd, name, err);
+    struct stage *stream = fd_stage_new(
+        fd, name, settings_get_number(request->settings, SETTING_STALL_TIMEOUT) * 1000, err);
 
     if (stream != NULL) {
         stream = digest_stage_new(written, stream, err);
@@ -101,7 +103,11 @@ bool export_run(const struct export_request *request, struct stream_digest *writ
         }
         return write_special(request, written, err);
     }
-    if (snprintf(partial, sizeof(partial), "%s.%d.partial", request->path, (int)getpid()) >=
+    char unique[RANDOM_UUID_SIZE];
+    if (!random_uuid(unique, err)) {
+        return false;
+    }
+    if (snprintf(partial, sizeof(partial), "%s.%s.partial", request->path, unique) >=
         (int)sizeof(partial)) {
         return error_set(err, ERROR_USAGE, "--output: the path is too long");
     }

@@ -70,6 +70,13 @@ static void keep_all_of(const struct schedule *schedule, struct prune_plan *plan
     }
 }
 
+/* With the clock pretended to be later: not made under that pretence. */
+static bool is_real(const struct prune_request *request, int64_t now_ms,
+                    const struct backup_object *backup)
+{
+    return request->clock_shift_ms > 0 && backup->begun_ms <= now_ms - request->clock_shift_ms;
+}
+
 static bool decide_for(const struct prune_request *request, const struct schedule *schedule,
                        int64_t now_ms, const struct backup_object *backups,
                        struct retention_decision *decisions, struct prune_plan *plan,
@@ -94,6 +101,11 @@ static bool decide_for(const struct prune_request *request, const struct schedul
     for (size_t i = 0; i < plan->count; i++) {
         if (decisions[i].reason == RETENTION_KEEP_FOREIGN ||
             decisions[i].reason == RETENTION_KEEP_MANUAL_OTHER) {
+            continue;
+        }
+        if (decisions[i].delete &&is_real(request, now_ms, &backups[i])) {
+            snprintf(plan->items[i].reason, sizeof(plan->items[i].reason),
+                     "made in real time, while now is pretended");
             continue;
         }
         plan->items[i].fate = decisions[i].delete ? PRUNE_TO_DELETE : PRUNE_KEPT;

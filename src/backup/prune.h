@@ -42,6 +42,7 @@ struct prune_request {
     const char *schedule_id; /* only this one's backups; NULL: every schedule's */
     const char *database;
     int64_t keep_min;
+    int64_t clock_shift_ms; /* of --now: a rehearsal deletes only what a rehearsal made */
 };
 
 /* Lists the store and decides. An incomplete listing is an error, and decides nothing (invariant

@@ -168,11 +168,9 @@ static bool wait_for_exit(struct process *process, const struct deadline *deadli
 {
     int pid_fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
 
-    if (pid_fd < 0 && errno == ENOSYS) {
-        return wait_in_steps(process, deadline, err);
-    }
+    /* Old kernels do not have it, and some containers forbid it. */
     if (pid_fd < 0) {
-        return error_set_system(err, errno, "waiting for %s", process->name);
+        return wait_in_steps(process, deadline, err);
     }
     struct wait_fd fds[2] = {{.fd = pid_fd, .events = POLLIN},
                              {.fd = process->err_fd, .events = POLLIN}};

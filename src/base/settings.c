@@ -107,7 +107,8 @@ static bool set(struct settings *settings, enum setting_id id, const char *value
     if (*value == '\0') {
         return true;
     }
-    if (settings_table[id].secret) {
+    /* Of a connection string only the password is secret; who takes it apart registers that. */
+    if (settings_table[id].secret && id != SETTING_DATABASE_URL) {
         redact_register(value);
     }
     if (!check(&settings_table[id], value, where, err)) {

@@ -93,9 +93,8 @@ static void tell_failure(const struct backup_request *request, const struct back
     tick->failed++;
     aftermath_log(request, result, problem);
     note_run(tick, request->schedule, "failed", result, problem->text);
-    /* A run that was asked to stop, or whose end is not known, is not news yet. */
-    if (problem->kind == ERROR_STOPPED || result->status == BACKUP_UNSETTLED ||
-        result->run_id[0] == '\0') {
+    /* A run whose end is not known is not news yet. */
+    if (result->status == BACKUP_UNSETTLED || result->run_id[0] == '\0') {
         return;
     }
     tick->mails = true;
@@ -193,10 +192,30 @@ static void deliver(struct context *context, struct tick *tick)
     session_close(session);
 }
 
-static bool print_plan(const struct schedules *schedules, bool json, struct error *err)
+static bool print_plan_json(const struct schedules *schedules, struct error *err)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < schedules->count; i++) {
+        const struct schedule *schedule = &schedules->items[i];
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:I}", "schedule", schedule->id, "time",
+                      schedule->time, "state", backup_schedule_state_name(schedule->state),
+                      "problem", output_json_text(schedule->problem), "occurrence",
+                      output_json_instant(schedule->has_occurrence, schedule->occurrence_ms),
+                      "next", output_json_instant(schedule->has_occurrence, schedule->next_ms),
+                      "would_run", schedule->state == SCHEDULE_DUE, "attempt",
+                      (json_int_t)schedule->attempt));
+    }
+    return output_json(json_pack("{s:o, s:o}", "now", output_json_instant(true, schedules->now_ms),
+                                 "schedules", list),
+                       err);
+}
+
+static bool print_plan(const struct schedules *schedules, struct error *err)
 {
     struct output_table table = OUTPUT_TABLE_INIT(6);
-    json_t *list = json ? json_array() : NULL;
 
     output_table_add(&table, (const char *[]){"SCHEDULE", "TIME (UTC)", "STATE", "OCCURRENCE",
                                               "NEXT", "WOULD RUN"});
@@ -204,7 +223,6 @@ static bool print_plan(const struct schedules *schedules, bool json, struct erro
         const struct schedule *schedule = &schedules->items[i];
         char occurrence[CLOCK_ISO_SIZE] = "-";
         char next[CLOCK_ISO_SIZE] = "-";
-        bool due = schedule->state == SCHEDULE_DUE;
         if (schedule->has_occurrence) {
             clock_format_iso(occurrence, schedule->occurrence_ms);
             clock_format_iso(next, schedule->next_ms);
@@ -212,28 +230,9 @@ static bool print_plan(const struct schedules *schedules, bool json, struct erro
         const char *state = schedule->problem[0] != '\0'
                                 ? schedule->problem
                                 : backup_schedule_state_name(schedule->state);
-        output_table_add(&table, (const char *[]){schedule->id, schedule->time, state, occurrence,
-                                                  next, due ? "yes" : "no"});
-        if (json) {
-            json_array_append_new(
-                list,
-                json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:I}", "schedule", schedule->id,
-                          "time", schedule->time, "state",
-                          backup_schedule_state_name(schedule->state), "problem",
-                          output_json_text(schedule->problem), "occurrence",
-                          output_json_instant(schedule->has_occurrence, schedule->occurrence_ms),
-                          "next", output_json_instant(schedule->has_occurrence, schedule->next_ms),
-                          "would_run", due, "attempt", (json_int_t)schedule->attempt));
-        }
-    }
-    if (json) {
-        struct error ignored = ERROR_INIT;
-        table.failed = true;
-        output_table_print(&table, &ignored);
-        return output_json(json_pack("{s:o, s:o}", "now",
-                                     output_json_instant(true, schedules->now_ms), "schedules",
-                                     list),
-                           err);
+        output_table_add(&table,
+                         (const char *[]){schedule->id, schedule->time, state, occurrence, next,
+                                          schedule->state == SCHEDULE_DUE ? "yes" : "no"});
     }
     return output_table_print(&table, err);
 }
@@ -284,7 +283,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
         return false;
     }
     if (invocation->options[OPTION_DRY_RUN] != NULL) {
-        bool printed = print_plan(&schedules, json, err);
+        bool printed = json ? print_plan_json(&schedules, err) : print_plan(&schedules, err);
         backup_schedule_clear(&schedules);
         return printed;
     }

@@ -125,6 +125,9 @@ static bool read_options(int argc, char *argv[], const char *letters, struct inv
             name_refused(name, sizeof(name), argv, letters);
             return refuse_option(value, name, out->command, err);
         }
+        if (value == 'd' && out->settings[SETTING_DATABASE_URL] != NULL) {
+            return error_set(err, ERROR_USAGE, "option '--database' is given twice");
+        }
         take_option(value, out);
     }
     return true;

@@ -33,7 +33,7 @@ struct command {
     const char *summary;   /* one line */
     const char *description;
     struct command_option options[COMMAND_MOST_OPTIONS]; /* ends with a NULL name */
-    bool needs_store;
+    bool needs_store; /* always */
     /* False with the error that decides the exit code. An error whose text is empty has been told
      * already. */
     bool (*run)(struct context *context, const struct invocation *invocation, struct error *err);

@@ -23,7 +23,7 @@ static void configure_log(const struct settings *settings, const struct invocati
     log_configure(level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, wants_emoji());
 }
 
-static bool open_store(struct context *context, struct error *err)
+bool context_open_store(struct context *context, struct error *err)
 {
     char *urls = store_urls(&context->settings, err);
 
@@ -58,7 +58,7 @@ bool context_open(struct context *context, const struct invocation *invocation, 
                            &context->compression, err)) {
         return error_prefix(err, "%s", settings_table[SETTING_COMPRESSION].name);
     }
-    return invocation->command->needs_store ? open_store(context, err) : true;
+    return invocation->command->needs_store ? context_open_store(context, err) : true;
 }
 
 void context_clear(struct context *context)

@@ -27,6 +27,8 @@ struct context {
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err);
 void context_clear(struct context *context);
 
+/* Opens the store, for a command that does not always need one. */
+bool context_open_store(struct context *context, struct error *err);
 /* A new session to the configured database; the caller closes it. */
 bool context_connect(struct context *context, struct session **session, struct error *err);
 /* From here on every session's clock says what the --now argument says. */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backup/aftermath.h"
 #include "backup/backup.h"
@@ -45,7 +46,7 @@ static bool choose(const struct schedules *schedules, const char *name,
 /* JSON on a terminal is for a program to read. */
 static bool wants_progress(const struct context *context, const struct invocation *invocation)
 {
-    return !invocation->quiet &&
+    return !invocation->quiet && isatty(STDERR_FILENO) == 1 &&
            strcmp(settings_get(&context->settings, SETTING_LOG_FORMAT), "text") == 0;
 }
 
@@ -157,12 +158,30 @@ static bool run_to_store(struct context *context, const struct invocation *invoc
     struct schedules schedules = {.items = NULL};
     const struct schedule *schedule = NULL;
 
-    bool ok = context_read_schedules(context, &schedules, err) &&
+    bool ok = context_open_store(context, err) &&
+              context_read_schedules(context, &schedules, err) &&
               choose(&schedules, invocation->argument_count > 0 ? invocation->arguments[0] : NULL,
                      &schedule, err) &&
               run_backup(context, invocation, schedule, err);
     backup_schedule_clear(&schedules);
     return ok;
+}
+
+/* What has no meaning there must not seem to have been heard. */
+static bool refuse_with_output(const struct invocation *invocation, struct error *err)
+{
+    static const int refused[] = {OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_JSON};
+
+    if (invocation->argument_count > 0) {
+        return error_set(err, ERROR_USAGE, "run --output dumps the database: it takes no schedule");
+    }
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (invocation->options[refused[i]] != NULL) {
+            return error_set(err, ERROR_USAGE, "run --output takes no option '--%s'",
+                             invocation->command->options[refused[i]].name);
+        }
+    }
+    return true;
 }
 
 static bool run_to_file(struct context *context, const struct invocation *invocation,
@@ -172,10 +191,7 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
     struct stream_digest written = {.bytes = 0};
     char size[TEXT_BYTES_SIZE];
 
-    if (invocation->argument_count > 0) {
-        return error_set(err, ERROR_USAGE, "run --output dumps the database: it takes no schedule");
-    }
-    if (!context_connect(context, &session, err)) {
+    if (!refuse_with_output(invocation, err) || !context_connect(context, &session, err)) {
         return false;
     }
     struct export_request request = {
@@ -218,6 +234,5 @@ const struct command command_run = {
                 {"no-prune", NULL, "do not apply retention afterwards"},
                 {"no-notify", NULL, "do not notify"},
                 {"json", NULL, "print the outcome as JSON"}},
-    .needs_store = true,
     .run = run,
 };

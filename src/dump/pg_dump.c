@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/process.h"
+#include "base/settings.h"
 #include "base/wait.h"
 
 #define VERSION_LIMIT_MS (20 * 1000)
@@ -47,10 +48,13 @@ static bool ask_version(const char *path, int *major, struct error *err)
     struct deadline deadline = deadline_in_ms(VERSION_LIMIT_MS);
 
     snprintf(program, sizeof(program), "%s", path);
-    if (!process_start(&process, argv, environ, err)) {
+    const char *nothing[] = {NULL};
+    char **environment = settings_child_environment(nothing, err);
+    bool ok = environment != NULL && process_start(&process, argv, environment, err);
+    free(environment);
+    if (!ok) {
         return false;
     }
-    bool ok;
     while ((ok = process_read(&process, line + length, sizeof(line) - 1 - length, &deadline, &got,
                               err)) &&
            got > 0) {

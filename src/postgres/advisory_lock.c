@@ -4,32 +4,17 @@
 
 #define KEY "hashtextextended('rythm-backup:' || $1::text, 0)"
 
-/* Without a pooler, the server process named when the connection began is the one that answers. */
-static bool refuse_pooler(struct error *err)
-{
-    error_set(err, ERROR_CONFIG,
-              "there is a connection pooler between this program and Postgres: the lock against a "
-              "second backup would mean nothing");
-    return error_hint(err, "connect to Postgres directly (often port 5432 instead of 6432)");
-}
-
 bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,
                        struct error *err)
 {
     const char *values[] = {schedule_id};
-    PGresult *result = query_run(session, "SELECT pg_backend_pid(), pg_try_advisory_lock(" KEY ")",
-                                 1, values, err);
+    PGresult *result = query_run(session, "SELECT pg_try_advisory_lock(" KEY ")", 1, values, err);
 
     if (result == NULL) {
         return error_prefix(err, "taking the lock of schedule %s", schedule_id);
     }
-    bool direct = query_number(result, 0, 0) == PQbackendPID(session->connection);
-    bool got = query_bool(result, 0, 1);
+    *taken = query_bool(result, 0, 0);
     PQclear(result);
-    if (!direct) {
-        return refuse_pooler(err);
-    }
-    *taken = got;
     return true;
 }
 

@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "postgres/session.h"
 
-/* *taken is false, without an error, when another session holds it. A connection pooler between us
- * and the server, which would make the lock meaningless, is refused with ERROR_CONFIG. */
+/* *taken is false, without an error, when another session holds it. (session_open() has made sure
+ * that there is no pooler in between, which would make the lock meaningless.) */
 bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,
                        struct error *err);
 

@@ -65,28 +65,49 @@ bool backup_history_start(struct session *session, const struct history_start *s
            " FROM done WHERE s.schedule_id = done.schedule_id)"                                    \
            " SELECT count(*) FROM done"
 
-/* The fence: exactly one row, and it was still 'started'. */
-static bool record(struct session *session, const char *sql, int count, const char *const values[],
-                   const char *run_id, struct error *err)
+/* What the row says when it is not 'started': our own update, whose answer was lost, or somebody
+ * else's. */
+static bool explain(struct session *session, const char *run_id, const char *wanted, bool *fenced,
+                    struct error *err)
 {
-    PGresult *result = query_run(session, sql, count, values, err);
+    const char *values[] = {run_id};
+    PGresult *result =
+        query_run(session, "SELECT status FROM backup_history WHERE run_id = $1", 1, values, err);
 
     if (result == NULL) {
-        return error_prefix(err, "writing the result of run %s to backup_history", run_id);
+        return false;
     }
-    bool one = query_number(result, 0, 0) == 1;
+    const char *status = PQntuples(result) == 1 ? query_text(result, 0, 0) : "missing";
+    bool ours = strcmp(status, wanted) == 0;
+    if (!ours) {
+        *fenced = true;
+        error_set(err, ERROR_FAILED,
+                  "run %s is '%s' in backup_history, not 'started': another process has taken it "
+                  "for dead and resolved it",
+                  run_id, status);
+    }
     PQclear(result);
-    if (!one) {
-        return error_set(err, ERROR_FAILED,
-                         "run %s is no longer 'started' in backup_history: another process has "
-                         "taken it for dead and resolved it",
-                         run_id);
+    return ours;
+}
+
+/* The fence: exactly one row, and it was still 'started'. */
+static bool record(struct session *session, const char *sql, int count, const char *const values[],
+                   const char *wanted, bool *fenced, struct error *err)
+{
+    const char *run_id = values[1];
+    PGresult *result = query_run(session, sql, count, values, err);
+    bool ok = result != NULL;
+
+    *fenced = false;
+    if (ok && query_number(result, 0, 0) != 1) {
+        ok = explain(session, run_id, wanted, fenced, err);
     }
-    return true;
+    PQclear(result);
+    return ok ? true : error_prefix(err, "writing the result of run %s to backup_history", run_id);
 }
 
 bool backup_history_complete(struct session *session, const struct history_result *done,
-                             struct error *err)
+                             bool *fenced, struct error *err)
 {
     char bytes[NUMBER_SIZE];
     char raw_bytes[NUMBER_SIZE];
@@ -106,13 +127,14 @@ bool backup_history_complete(struct session *session, const struct history_resul
                                 " file_size_bytes = $3, raw_size_bytes = $4, duration_seconds = $5,"
                                 " sha256 = $6, error_message = NULL",
                          "last_run_at = " QUERY_NOW(1) ","),
-                  6, values, done->run_id, err);
+                  6, values, "completed", fenced, err);
 }
 
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,
                          const char *message, struct error *err)
 {
     char seconds[NUMBER_SIZE];
+    bool fenced;
     const char *values[] = {session->shift, run_id,
                             format_number(seconds, (duration_ms + 500) / 1000), message};
 
@@ -121,7 +143,7 @@ bool backup_history_fail(struct session *session, const char *run_id, int64_t du
                              1) ","
                                 " duration_seconds = $3, error_message = $4",
                          ""),
-                  4, values, run_id, err);
+                  4, values, "failed", &fenced, err);
 }
 
 bool backup_history_is_started(struct session *session, const char *run_id, struct error *err)
@@ -167,6 +189,7 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
     out->has_occurrence = query_text(result, row, 10) != NULL;
     out->occurrence_ms = query_number(result, row, 10);
     out->attempt = query_number(result, row, 11);
+    query_copy(result, row, 12, out->store, sizeof(out->store));
     return true;
 }
 
@@ -174,14 +197,10 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
  * application's own table, not yet migrated, is as good. */
 #define SELECT_ROWS                                                                                \
     "SELECT history_id, backup_filename, backup_type, status, file_size_bytes, duration_seconds,"  \
-    " error_message, " QUERY_MS(                                                                   \
-        "coalesce(started_at, created_at)") ","                                                    \
-                                            " to_jsonb(h)->>'run_id', "                            \
-                                            "to_jsonb(h)->>'schedule_id',"                         \
-                                            " " QUERY_MS("(to_jsonb(h)->>'occurrence_at')::"       \
-                                                         "timestamptz") ", "                       \
-                                                                        "to_jsonb(h)->>'attempt'"  \
-                                                                        " FROM backup_history h "
+    " error_message, (extract(epoch FROM coalesce(started_at, created_at)) * 1000)::bigint,"       \
+    " to_jsonb(h)->>'run_id', to_jsonb(h)->>'schedule_id',"                                        \
+    " (extract(epoch FROM (to_jsonb(h)->>'occurrence_at')::timestamptz) * 1000)::bigint,"          \
+    " to_jsonb(h)->>'attempt', to_jsonb(h)->>'store' FROM backup_history h "
 
 static bool read_rows(struct session *session, const char *sql, int count,
                       const char *const values[], struct history_rows *out, struct error *err)
@@ -238,7 +257,7 @@ bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struc
         session,
         "SELECT coalesce((SELECT raw_size_bytes FROM backup_history"
         " WHERE status = 'completed' AND raw_size_bytes IS NOT NULL"
-        " ORDER BY completed_at DESC NULLS LAST LIMIT 1), pg_database_size(current_database()))",
+        " ORDER BY completed_at DESC NULLS LAST LIMIT 1), 0)",
         0, NULL, err);
 
     if (result == NULL) {

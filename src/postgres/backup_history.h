@@ -41,9 +41,10 @@ struct history_result {
     const char *sha256;
 };
 /* Both also set the schedule's next_run_at (the next scheduled instant), completion its last_run_at
- * (now). They fail when the row is not 'started' any more: somebody else resolved this run. */
+ * (now). They fail when the row is not 'started' any more because somebody else resolved this run
+ * (*fenced), but not when it says already what they would write. */
 bool backup_history_complete(struct session *session, const struct history_result *result,
-                             struct error *err);
+                             bool *fenced, struct error *err);
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,
                          const char *message, struct error *err);
 /* True when the row is still 'started'; else an error that says what it is. */
@@ -56,7 +57,8 @@ struct history_row {
     char name[HISTORY_NAME_SIZE];
     char type[16];
     char status[16];
-    char *error_message; /* or NULL */
+    char store[HISTORY_NAME_SIZE]; /* its location, or "" */
+    char *error_message;           /* or NULL */
     bool has_bytes;
     int64_t bytes;
     int64_t duration_s;
@@ -80,8 +82,8 @@ bool backup_history_read_all(struct session *session, struct history_rows *out, 
 /* The newest row with this object name; *found false without an error when there is none. */
 bool backup_history_find(struct session *session, const char *name, struct history_rows *out,
                          struct error *err);
-/* How long the next dump will about be, before compression: as the newest completed one, or else
- * the size of the database. */
+/* How long the next dump will about be, before compression: as the newest completed one; 0 when
+ * there is none. */
 bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err);
 void backup_history_clear(struct history_rows *rows);
 

@@ -6,10 +6,14 @@
  * with the transaction. */
 #define ONE_AT_A_TIME "SELECT pg_advisory_xact_lock(hashtextextended('rythm-backup:migrate', 0))"
 
+/* An index on a large table takes its time. */
+#define LIMIT_MS ((int64_t)3600 * 1000)
+
 bool migrations_apply(struct session *session, const struct migration *migration, struct error *err)
 {
     struct error ignored = ERROR_INIT;
 
+    session->limit_ms = LIMIT_MS;
     if (query_script(session, "BEGIN", err) && query_script(session, ONE_AT_A_TIME, err) &&
         query_script(session, migration->sql, err) && query_script(session, "COMMIT", err)) {
         return true;

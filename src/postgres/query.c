@@ -6,15 +6,12 @@
 
 #include "base/text.h"
 
-/* No query of ours runs longer by itself; what waits behind a lock gives up. */
-#define QUERY_LIMIT_MS (60 * 1000)
-
 #define TALKING "talking to Postgres"
 
 static struct deadline query_deadline(const struct session *session)
 {
-    return session->ignore_stop ? deadline_cleanup_in_ms(QUERY_LIMIT_MS)
-                                : deadline_in_ms(QUERY_LIMIT_MS);
+    return session->ignore_stop ? deadline_cleanup_in_ms(session->limit_ms)
+                                : deadline_in_ms(session->limit_ms);
 }
 
 bool query_wait(struct session *session, short events, const struct deadline *deadline,

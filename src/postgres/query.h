@@ -17,9 +17,13 @@
 struct session {
     PGconn *connection;
     bool ignore_stop;
+    int64_t limit_ms; /* for one statement */
     char shift[24];   /* of the clock, in milliseconds, as a parameter */
     char sqlstate[6]; /* of the last error, or "" */
 };
+
+/* No query of a run takes longer by itself; what waits behind a lock gives up. */
+#define QUERY_LIMIT_MS ((int64_t)60 * 1000)
 
 /* Waits for the connection's socket; `events` as for poll(2). */
 bool query_wait(struct session *session, short events, const struct deadline *deadline,

@@ -39,11 +39,19 @@ static bool connect_until(struct session *session, const struct deadline *deadli
     return true;
 }
 
-/* One round trip. Names that the server's version does not have would be errors. */
-static bool set_parameters(struct session *session, struct error *err)
+/* Without a pooler, the server process named when the connection began is the one that answers. */
+static bool refuse_pooler(struct error *err)
+{
+    error_set(err, ERROR_CONFIG,
+              "there is a connection pooler between this program and Postgres: the lock against a "
+              "second backup would mean nothing");
+    return error_hint(err, "connect to Postgres directly (often port 5432 instead of 6432)");
+}
+
+static bool append_parameters(struct text *sql, int version)
 {
     static const struct {
-        int since; /* the first server version that has it */
+        int since; /* the first server version that has it: to others it would be an error */
         const char *name;
         const char *value;
     } parameters[] = {
@@ -62,17 +70,36 @@ static bool set_parameters(struct session *session, struct error *err)
         {0, "row_security", "off"},
         {0, "standard_conforming_strings", "on"},
     };
-    struct text sql = TEXT_INIT(4096);
-    int version = PQserverVersion(session->connection);
 
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
         if (version >= parameters[i].since) {
-            text_appendf(&sql, "SET %s = '%s';", parameters[i].name, parameters[i].value);
+            text_appendf(sql, "%sset_config('%s', '%s', false)", i > 0 ? ", " : "SELECT ",
+                         parameters[i].name, parameters[i].value);
         }
     }
-    bool ok = sql.failed ? error_set_memory(err) : query_script(session, text_string(&sql), err);
+    return !sql->failed;
+}
+
+/* One round trip, which changes nothing in a session that is a pooler's and not ours alone. */
+static bool set_parameters(struct session *session, struct error *err)
+{
+    struct text sql = TEXT_INIT(4096);
+    bool ok = append_parameters(&sql, PQserverVersion(session->connection));
+
+    text_appendf(&sql, " WHERE pg_backend_pid() = %d", PQbackendPID(session->connection));
+    PGresult *result = NULL;
+    if (!ok || sql.failed) {
+        error_set_memory(err);
+    } else {
+        result = query_run(session, text_string(&sql), 0, NULL, err);
+    }
     text_clear(&sql);
-    return ok ? true : error_prefix(err, SETTING_UP);
+    if (result == NULL) {
+        return error_prefix(err, SETTING_UP);
+    }
+    bool direct = PQntuples(result) == 1;
+    PQclear(result);
+    return direct ? true : refuse_pooler(err);
 }
 
 static void ignore_notice(void *context, const PGresult *result)
@@ -122,6 +149,7 @@ bool session_open(const struct session_options *options, struct session **out, s
         return error_set_memory(err);
     }
     session->ignore_stop = options->ignore_stop;
+    session->limit_ms = QUERY_LIMIT_MS;
     snprintf(session->shift, sizeof(session->shift), "%" PRId64, options->clock_shift_ms);
     bool ok = conninfo_parse(options->conninfo, &conninfo, err) &&
               begin(session, &conninfo, options, err);

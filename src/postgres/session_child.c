@@ -21,7 +21,7 @@ static void append_pair(struct text *out, const char *keyword, const char *value
     text_append(out, "'");
 }
 
-/* Of several hosts the child must get the one that answered us. */
+/* Of several hosts, or several addresses of one, the child must get the one that answered us. */
 static const char *pinned(const PGconn *connection, const PQconninfoOption *option)
 {
     if (strcmp(option->keyword, "host") == 0) {
@@ -45,7 +45,7 @@ bool session_child_init(struct session_child *out, struct session *session, stru
 
     for (PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++) {
         const char *value = pinned(session->connection, option);
-        if (option->val == NULL || value == NULL || *value == '\0') {
+        if (value == NULL || *value == '\0') {
             continue;
         }
         if (strcmp(option->keyword, "password") == 0) {

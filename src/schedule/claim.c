@@ -12,6 +12,7 @@
 /* Recording an outcome is worth another try: without it the next check must find out. */
 #define RECORD_ATTEMPTS 3
 #define RECORD_PAUSE_MS 1000
+#define ANY_AGE_S       (366 * 86400)
 
 static bool make_run_id(char out[BACKUP_RUN_ID_SIZE], struct error *err)
 {
@@ -24,14 +25,15 @@ static bool make_run_id(char out[BACKUP_RUN_ID_SIZE], struct error *err)
     return true;
 }
 
-/* Asked again under the lock: what the tick saw may be old by now. */
+/* Asked again under the lock: what the tick saw may be old by now. Its age is the tick's to judge:
+ * a schedule that waited behind another's long backup is not too late for that. */
 static bool still_due(struct session *session, const struct claim_request *request, bool *due,
                       struct error *err)
 {
     struct schedules schedules;
 
     *due = false;
-    if (!backup_schedule_read(session, request->catch_up_s, &schedules, err)) {
+    if (!backup_schedule_read(session, ANY_AGE_S, &schedules, err)) {
         return false;
     }
     for (size_t i = 0; i < schedules.count; i++) {
@@ -146,11 +148,11 @@ static bool renew(struct claim *claim, struct error *err)
 
 /* Tries to write the outcome, and again after a pause on what may pass. */
 static bool record(struct claim *claim, const struct history_result *done, const char *message,
-                   struct error *err)
+                   bool *fenced, struct error *err)
 {
     for (int attempt = 1;; attempt++) {
         bool ok = renew(claim, err) &&
-                  (done != NULL ? backup_history_complete(claim->session, done, err)
+                  (done != NULL ? backup_history_complete(claim->session, done, fenced, err)
                                 : backup_history_fail(claim->session, claim->run_id,
                                                       claim_elapsed_ms(claim), message, err));
         if (ok || !err->retryable || attempt == RECORD_ATTEMPTS) {
@@ -162,14 +164,18 @@ static bool record(struct claim *claim, const struct history_result *done, const
     }
 }
 
-bool claim_complete(struct claim *claim, const struct history_result *done, struct error *err)
+bool claim_complete(struct claim *claim, const struct history_result *done, bool *fenced,
+                    struct error *err)
 {
-    return record(claim, done, NULL, err);
+    *fenced = false;
+    return record(claim, done, NULL, fenced, err);
 }
 
 bool claim_fail(struct claim *claim, const char *message, struct error *err)
 {
-    return record(claim, NULL, message, err);
+    bool fenced;
+
+    return record(claim, NULL, message, &fenced, err);
 }
 
 void claim_close(struct claim *claim)

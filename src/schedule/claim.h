@@ -25,8 +25,7 @@ struct claim_request {
     const struct schedule *schedule;
     const char *store;  /* its location, for the ledger */
     const char *suffix; /* of the object's name */
-    int64_t catch_up_s;
-    bool scheduled; /* else manual: no occurrence, always due */
+    bool scheduled;     /* else manual: no occurrence, always due */
 };
 
 struct claim {
@@ -52,8 +51,10 @@ bool claim_take(const struct claim_request *request, struct claim *out, enum cla
 /* Immediately before the commit (invariant I3): the lock is held and the row is still ours. */
 bool claim_confirm(struct claim *claim, struct error *err);
 
-/* Record the outcome; the lock's session is replaced by a new one when it has died meanwhile. */
-bool claim_complete(struct claim *claim, const struct history_result *done, struct error *err);
+/* Record the outcome; the lock's session is replaced by a new one when it has died meanwhile.
+ * *fenced: another process has taken this run for dead and recorded it as failed. */
+bool claim_complete(struct claim *claim, const struct history_result *done, bool *fenced,
+                    struct error *err);
 bool claim_fail(struct claim *claim, const char *message, struct error *err);
 
 /* Since claim_take(). */

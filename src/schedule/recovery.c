@@ -28,16 +28,8 @@ static bool adopt(struct session *session, const struct backup_object *found, st
     out->adopted = true;
     out->bytes = done.bytes;
     out->duration_ms = done.duration_ms;
-    return backup_history_complete(session, &done, err);
-}
-
-static bool fail(struct session *session, struct store *store, const struct recovered *recovered,
-                 struct error *err)
-{
-    const struct history_row *row = &recovered->row;
-
-    return store_discard(store, row->name, row->run_id, err) &&
-           backup_history_fail(session, row->run_id, 0, RECOVERY_MESSAGE, err);
+    bool fenced;
+    return backup_history_complete(session, &done, &fenced, err);
 }
 
 /* Published, but not what was sent: it goes, or nothing is concluded while it stands there. */
@@ -56,31 +48,55 @@ static bool withdraw(struct store *store, const struct object *object, struct er
     return true;
 }
 
-/* With the schedule's lock held: the run is dead. What the store says decides. */
+/* What a published object of this run is worth; *whole false: the store has other bytes than were
+ * sent. One that cannot be read as ours (a newer version's, say) is nobody's to judge here. */
+static bool examine(struct store *store, const struct object *object, const char *run_id,
+                    struct backup_object *backup, bool *whole, struct error *err)
+{
+    if (!backup_object_parse(object, backup)) {
+        return error_set(err, ERROR_FAILED,
+                         "it bears this run's id, but its length or metadata are not what this "
+                         "version writes; look at it, and remove it if it is no good");
+    }
+    return store_confirm(store, object, run_id, whole, err);
+}
+
+/* With the schedule's lock held: the run is dead. What the store says decides. First what it left
+ * is taken away, then the store is asked: were it only paused, it could not publish any more. */
 static bool settle(struct session *session, struct store *store, struct recovered *out,
                    struct error *err)
 {
+    const char *name = out->row.name;
+    const char *run_id = out->row.run_id;
     struct object object = OBJECT_INIT;
     struct backup_object backup = {.object = NULL};
     bool found = false;
     bool whole = false;
 
     /* A run may die before the container or folder is made. */
-    bool ok = store_prepare(store, err) && store_head(store, out->row.name, &object, &found, err);
-    bool ours = ok && found && has_run(&object, out->row.run_id);
-    if (ok && ours) {
-        bool sound = backup_object_parse(&object, &backup);
-        ok = !sound || store_confirm(store, &object, out->row.run_id, &whole, err);
-        whole = whole && sound;
-    }
-    if (ok && ours && !whole) {
-        ok = withdraw(store, &object, err);
+    bool ok = store_prepare(store, err) && store_discard(store, name, run_id, err) &&
+              store_head(store, name, &object, &found, err);
+    if (ok && found && has_run(&object, run_id)) {
+        ok = examine(store, &object, run_id, &backup, &whole, err) &&
+             (whole || withdraw(store, &object, err));
     }
     if (ok) {
-        ok = whole ? adopt(session, &backup, out, err) : fail(session, store, out, err);
+        ok = whole ? adopt(session, &backup, out, err)
+                   : backup_history_fail(session, run_id, 0, RECOVERY_MESSAGE, err);
     }
     object_clear(&object);
     return ok;
+}
+
+/* Another store than the run's cannot tell what became of it. */
+static bool same_store(const struct history_row *row, const struct store *store, struct error *err)
+{
+    if (row->store[0] == '\0' || strcmp(row->store, store->location) == 0) {
+        return true;
+    }
+    error_set(err, ERROR_FAILED, "it was begun in %s, and this check is set up for %s", row->store,
+              store->location);
+    return error_hint(err, "run check once with the settings of that run");
 }
 
 static bool resolve(const struct session_options *options, struct store *store,
@@ -96,7 +112,7 @@ static bool resolve(const struct session_options *options, struct store *store,
     /* The row may have ended between our reading it and our having the lock. */
     struct error ended = ERROR_INIT;
     if (ok && taken && backup_history_is_started(session, row->run_id, &ended)) {
-        ok = settle(session, store, &recovered, err);
+        ok = same_store(row, store, err) && settle(session, store, &recovered, err);
         if (ok) {
             out->items[out->count++] = recovered;
         }

@@ -218,7 +218,7 @@ bool backup_object_parse(const struct object *object, struct backup_object *out)
         size_t length = strlen(object->name);
         /* The old service did not compress. */
         parsed.legacy = strcmp(object->name + length - strlen(".sql"), ".sql") == 0;
-        if (!parsed.legacy) {
+        if (!parsed.legacy || object->bytes == 0) {
             return false;
         }
     } else if (!parse_facts(&object->metadata, &parsed.facts) ||

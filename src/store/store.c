@@ -138,7 +138,12 @@ bool store_confirm(struct store *store, const struct object *object, const char 
 bool store_upload_begin(struct store *store, const struct upload_options *options,
                         struct upload **out, struct error *err)
 {
-    return store->ops->upload_begin(store, options, out, err);
+    if (!store->ops->upload_begin(store, options, out, err)) {
+        return false;
+    }
+    (*out)->permit = options->permit;
+    (*out)->permit_context = options->permit_context;
+    return true;
 }
 
 bool store_upload_block(struct upload *upload, struct block *block, struct error *err)

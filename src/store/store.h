@@ -30,10 +30,16 @@
 struct store;
 struct upload;
 
+/* Asked immediately before every attempt to publish, in the thread that commits: may this run still
+ * do so? False with the error when not (invariant I3). */
+typedef bool (*upload_permit)(void *context, struct error *err);
+
 struct upload_options {
     const char *name;   /* of the object, within the store's prefix */
     const char *run_id; /* 16 hex digits: makes what a half-done upload leaves behind its own */
     int parallel;       /* requests in flight, where the store has requests */
+    upload_permit permit;
+    void *permit_context;
 };
 
 enum store_removal { STORE_REMOVED, STORE_WAS_GONE, STORE_CHANGED, STORE_IMMUTABLE };
@@ -82,6 +88,8 @@ struct store {
 };
 struct upload {
     struct store *store;
+    upload_permit permit; /* set by store_upload_begin(); NULL: nobody needs to be asked */
+    void *permit_context;
 };
 
 struct store_kind {

@@ -238,6 +238,44 @@ def test_commit_that_is_refused(proxied, small_database, azure_store, azure_prox
     check_failed(azure_store, small_database, "400 InvalidBlockList")
 
 
+# Another process takes the run for dead meanwhile (invariant I1)
+
+def resolve_as_failed(database):
+    """What another check does that has the lock: here at the moment a request passes the proxy."""
+    def edit(line, body):
+        database.execute("UPDATE backup_history SET status = 'failed', error_message = 'other'")
+        return body
+    return edit
+
+
+def test_run_resolved_during_its_commit_withdraws(proxied, small_database, azure_store, azure_proxy):
+    azure_proxy.add(COMMIT, edit=resolve_as_failed(small_database))
+    err = fails(proxied, "run", "--no-notify")
+    assert "is 'failed' in backup_history, not 'started'" in err
+    assert "its object was removed again" in err
+    check_failed(azure_store, small_database, "other")
+
+
+def test_lock_and_row_are_asked_before_each_attempt(proxied, small_database, azure_store,
+                                                    azure_proxy):
+    azure_proxy.add(COMMIT, **answer(503, "ServerBusy"))
+    azure_proxy.add(BLOCK, edit=resolve_as_failed(small_database))
+    fails(proxied, "run", "--no-notify")
+    assert azure_proxy.count(COMMIT) == 0
+    check_failed(azure_store, small_database, "other")
+
+
+def test_commit_is_not_repeated_once_the_run_is_resolved(proxied, small_database, azure_store,
+                                                         azure_proxy):
+    def resolve(status, headers, body):
+        resolve_as_failed(small_database)(None, None)
+        return 503, headers, body
+    azure_proxy.add(COMMIT, rewrite=resolve)
+    assert "its object was removed again" in fails(proxied, "run", "--no-notify")
+    assert azure_proxy.count(COMMIT) == 1
+    check_failed(azure_store, small_database, "other")
+
+
 # What the service committed is compared with what was sent (invariant I3)
 
 def drop_first(line, body):

@@ -445,7 +445,9 @@ static void metadata_of_others_are_passed_over(void **state)
 
     (void)state;
     assert_true(azure_list_parse(&everything, page, sizeof(page) - 1, &objects, &marker, &err));
-    assert_int_equal(objects.items[0].metadata.count, 1);
+    /* But an object that has some is not one without any. */
+    assert_int_equal(objects.items[0].metadata.count, 2);
+    assert_string_equal(metadata_get(&objects.items[0].metadata, "foreign"), "yes");
     assert_string_equal(metadata_get(&objects.items[0].metadata, "run"), "r");
     objects_clear(&objects);
     text_clear(&marker);

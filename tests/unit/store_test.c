@@ -337,6 +337,9 @@ static void test_objects_without_metadata(void **state)
         struct object object = OBJECT_INIT;
         struct backup_object parsed;
         object.name = strdup(cases[i].name);
+        /* An empty one is what the old service left when it failed. */
+        assert_false(backup_object_parse(&object, &parsed));
+        object.bytes = 1;
         assert_int_equal(backup_object_parse(&object, &parsed), cases[i].is_backup);
         if (cases[i].is_backup) {
             assert_true(parsed.legacy);
@@ -356,6 +359,7 @@ static void test_plain_sql_with_other_metadata(void **state)
 
     (void)state;
     object.name = strdup("rythm-backup-2025-01-29T02-00-01-123Z.sql");
+    object.bytes = 1;
     assert_true(metadata_set(&object.metadata, "mtime", "1", &err));
     assert_false(backup_object_parse(&object, &parsed));
     object_clear(&object);

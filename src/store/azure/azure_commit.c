@@ -81,6 +81,8 @@ static bool put_block_list(const struct azure_commit *commit, const struct text 
         .body = list->data,
         .body_size = list->length,
         .answers = {400, 409, 412},
+        .permit = commit->permit,
+        .permit_context = commit->permit_context,
     };
 
     return azure_request_send(commit->session, &request, reply, err);
@@ -119,7 +121,7 @@ static bool resolve_refusal(const struct azure_commit *commit, const struct http
 }
 
 /* No answer, or none but "later", to any attempt: one of them may have succeeded. Asked in any
- * case, also when a stop is what ended the attempts. */
+ * case, also when a stop or a lost lock is what ended the attempts. */
 static bool resolve_silence(const struct azure_commit *commit, struct error *err)
 {
     struct object object = OBJECT_INIT;
@@ -235,7 +237,7 @@ static bool publish(const struct azure_commit *commit, struct error *err)
     if (ok) {
         ok = put_block_list(commit, &list, &reply, err);
         if (!ok) {
-            ok = (err->retryable || err->kind == ERROR_STOPPED) && resolve_silence(commit, err);
+            ok = resolve_silence(commit, err);
         } else if (reply.status >= 400) {
             ok = resolve_refusal(commit, &reply, err);
         }

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "store/azure/azure_request.h"
 #include "store/metadata.h"
+#include "store/store.h"
 
 struct azure_commit {
     const struct azure_session *session;
@@ -24,6 +25,8 @@ struct azure_commit {
     const struct metadata *metadata; /* holds the run's id */
     const size_t *block_sizes;       /* bytes, by the block's index */
     uint32_t block_count;
+    upload_permit permit; /* before each attempt to publish */
+    void *permit_context;
 };
 
 /* Makes the blob unless there is one of that name, and proves it. After a failure there is no blob

@@ -16,19 +16,18 @@
 bool azure_object_add_metadata(struct object *object, const char *name, const char *value,
                                struct error *err)
 {
-    char lower[METADATA_NAME_SIZE];
+    char lower[METADATA_NAME_SIZE] = "";
     size_t length = strlen(name);
 
-    if (length >= sizeof(lower)) {
-        return true;
-    }
-    for (size_t i = 0; i <= length; i++) {
+    for (size_t i = 0; i < length && length < sizeof(lower); i++) {
         lower[i] = (char)tolower((unsigned char)name[i]);
     }
-    if (!metadata_allows(lower, value) || object->metadata.count == METADATA_MOST) {
+    if (object->metadata.count == METADATA_MOST) {
         return true;
     }
-    return metadata_set(&object->metadata, lower, value, err);
+    /* Somebody else's, and not to be taken for an object without metadata. */
+    return metadata_allows(lower, value) ? metadata_set(&object->metadata, lower, value, err)
+                                         : metadata_set(&object->metadata, "foreign", "yes", err);
 }
 
 bool azure_object_set_etag(struct object *object, const char *etag, struct error *err)
@@ -55,8 +54,11 @@ static bool read_metadata(const struct http_reply *reply, struct object *object,
         char name[METADATA_NAME_SIZE];
         char value[METADATA_VALUE_SIZE];
         size_t prefix = strlen(META_PREFIX);
-        if (field.name_length <= prefix || strncasecmp(field.name, META_PREFIX, prefix) != 0 ||
-            field.name_length - prefix >= sizeof(name) || field.value_length >= sizeof(value)) {
+        if (field.name_length <= prefix || strncasecmp(field.name, META_PREFIX, prefix) != 0) {
+            continue;
+        }
+        if (field.name_length - prefix >= sizeof(name) || field.value_length >= sizeof(value)) {
+            ok = azure_object_add_metadata(object, "", "", err);
             continue;
         }
         snprintf(name, sizeof(name), "%.*s", (int)(field.name_length - prefix),

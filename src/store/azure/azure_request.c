@@ -273,6 +273,9 @@ bool azure_request_send(const struct azure_session *session, const struct azure_
 
     retry_begin(&retry, &session->policy);
     do {
+        if (request->permit != NULL && !request->permit(request->permit_context, err)) {
+            return false;
+        }
         if (exchange(session, request, reply, err)) {
             bool repeat = is_worth_repeating(request, reply, &resendings);
             if (!repeat && is_answer(request, reply->status)) {

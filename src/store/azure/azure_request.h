@@ -44,6 +44,10 @@ struct azure_request {
     const struct metadata *metadata; /* goes along as x-ms-meta-*; or NULL */
     const void *body;
     size_t body_size;
+    /* Asked before each attempt; NULL: no need. When it says no, the request ends with its error.
+     */
+    bool (*permit)(void *context, struct error *err);
+    void *permit_context;
     /* Statuses beside 2xx that the caller deals with. Up to 0. */
     int answers[AZURE_REQUEST_MOST_ANSWERS];
 };

@@ -312,6 +312,8 @@ bool azure_upload_commit(struct upload *base, const struct metadata *metadata, s
         .metadata = metadata,
         .block_sizes = upload->block_sizes,
         .block_count = upload->block_count,
+        .permit = upload->base.permit,
+        .permit_context = upload->base.permit_context,
     };
     bool ok = azure_upload_flush(base, err) && azure_commit_publish(&commit, err);
 

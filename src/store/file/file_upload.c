@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/stop.h"
 #include "store/file/file_sidecar.h"
 
 #define RUN_ID_LENGTH    16
@@ -193,10 +194,16 @@ failed:
     return false;
 }
 
+static bool may_publish(const struct file_upload *self, struct error *err)
+{
+    return self->upload.permit == NULL || self->upload.permit(self->upload.permit_context, err);
+}
+
 static bool publish_locked(struct file_upload *self, struct error *err)
 {
     int lock = -1;
-    bool ok = file_folder_lock(self->folder, true, &lock, err) && publish(self, err);
+    bool ok = file_folder_lock(self->folder, true, &lock, err) && stop_check(err) &&
+              may_publish(self, err) && publish(self, err);
 
     file_folder_unlock(lock);
     return ok;

@@ -248,7 +248,8 @@ def resolve_as_failed(database):
     return edit
 
 
-def test_run_resolved_during_its_commit_withdraws(proxied, small_database, azure_store, azure_proxy):
+def test_run_resolved_during_its_commit_withdraws(proxied, small_database, azure_store,
+                                                  azure_proxy):
     azure_proxy.add(COMMIT, edit=resolve_as_failed(small_database))
     err = fails(proxied, "run", "--no-notify")
     assert "is 'failed' in backup_history, not 'started'" in err

@@ -228,6 +228,20 @@ def test_output_takes_no_schedule(tool, database):
     assert result.code == 2 and "it takes no schedule" in result.err
 
 
+@pytest.mark.parametrize("option", ["--json", "--no-prune", "--no-notify"])
+def test_output_takes_no_option_of_a_stored_backup(tool, tmp_path, option):
+    result = tool.run("run", "--output", "copy", option)
+    assert result.code == 2
+    assert result.err == f"❌ run --output takes no option '{option}'\n"
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("stores", ["nonsense", "s3://bucket", "file:///a file:///b", "azblob://"])
+def test_output_asks_for_no_store(tool, tmp_path, stores):
+    tool.with_settings(RYTHM_BACKUP_STORES=stores).ok("run", "--output", "copy")
+    assert (tmp_path / "copy").stat().st_size > 0
+
+
 def test_output_to_a_folder(tool, tmp_path):
     result = tool.run("run", "--output", tmp_path)
     assert result.code == 2 and "is a folder; name a file" in result.err

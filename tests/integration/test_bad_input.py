@@ -1,16 +1,21 @@
 """What users get wrong and machines do to them: one clear line, nothing half-done."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import resource
+import signal
 import socket
+import sys
+import termios
 
 import acs_stub
 import azurite
 import pg_dumps
 import postgres_cluster
+import processes
 import pytest
 from tables import at, enable, history, statuses
 
@@ -54,6 +59,8 @@ def configured(tool, tmp_path):
     (("check", "now"), "check takes no argument 'now'; see rythm-backup check --help"),
     (("list", "--", "--json"), "list takes no argument '--json'; see rythm-backup list --help"),
     (("run", "a", "b"), "run takes no argument 'b'; see rythm-backup run --help"),
+    (("check", "-d", "A", "-d", "B"), "option '--database' is given twice"),
+    (("--database=A", "check", "-dA"), "option '--database' is given twice"),
 ])
 def test_command_line(make_tool, arguments, line):
     assert refused(make_tool().run(*arguments)) == line
@@ -314,6 +321,24 @@ def test_missing_database(tool, cluster):
     assert line.endswith('FATAL: database "nowhere" does not exist')
 
 
+@pytest.fixture
+def libpq_settings(cluster):
+    """Where the server is, in libpq's own variables, as for a bare name after -d."""
+    return {"PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "PGUSER": "postgres",
+            "PGPASSWORD": postgres_cluster.PASSWORD}
+
+
+@pytest.mark.parametrize("setting", [False, True])
+def test_name_of_the_database_is_no_secret(make_tool, libpq_settings, setting):
+    tool = make_tool(**libpq_settings)
+    name = "prod-which-is-not-there"
+    if setting:
+        result = tool.with_settings(DATABASE_URL=name).run("check")
+    else:
+        result = tool.run("check", "-d", name)
+    assert refused(result, code=1).endswith(f'FATAL: database "{name}" does not exist')
+
+
 def test_no_rights(tool, database, role):
     _, url = role(database)
     line = refused(tool.with_settings(DATABASE_URL=url).run("check"))
@@ -354,6 +379,44 @@ def test_stdout_that_takes_nothing(backed_up, command, redirection, reason):
 def test_dump_to_stdout_that_takes_nothing(tool):
     line = refused(tool.run("run", "--output", "-", **shell(">/dev/full")), code=1)
     assert "standard output" in line and "No space left on device" in line
+
+
+@pytest.fixture
+def full_pipe(tool):
+    """A function: starts a dump into a pipe that nobody reads, and waits until it is full."""
+    ends = os.pipe()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 4096)
+    started = []
+
+    def held():
+        count = fcntl.ioctl(ends[0], termios.FIONREAD, b"\0" * 4)
+        return int.from_bytes(count, sys.byteorder)
+
+    def fill(**settings):
+        process = tool.with_settings(**settings).start("run", "--output", "-", stdout=ends[1])
+        started.append(process)
+        processes.wait_until(lambda: held() == 4096, "the pipe is full")
+        return process
+
+    yield fill
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+    for end in ends:
+        os.close(end)
+
+
+def test_reader_that_stands_still(tool, full_pipe):
+    result = tool.finish(full_pipe(RYTHM_BACKUP_STALL_TIMEOUT="2s"), timeout=20)
+    assert refused(result, code=1) == "standard output: no answer within 2 s"
+
+
+@pytest.mark.parametrize("sig, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_while_the_reader_stands_still(tool, full_pipe, sig, code):
+    process = full_pipe()
+    process.send_signal(sig)
+    assert f"stopped by {sig.name}" in refused(tool.finish(process, timeout=20), code)
 
 
 def test_backup_whose_name_cannot_be_printed_is_good(tool, database, file_store):

@@ -83,11 +83,27 @@ def test_once_a_day(tool, nightly, quiet):
     assert statuses(nightly) == ["completed", "completed"]
 
 
-def test_seconds_of_the_schedule_count(tool, database, quiet):
-    enable(database, "02:00:30")
-    quiet(*at("02:00:10"))
-    tool.ok("check", *at("02:00:40"))
-    assert statuses(database) == ["completed"]
+@pytest.mark.parametrize("time", ["02:00:30", "02:00:59.999999", "02:00:00.000001"])
+def test_seconds_of_the_schedule_do_not_count(tool, database, quiet, time):
+    """Nor their fractions, which no instant of the ledger could tell apart."""
+    enable(database, time)
+    quiet(*at("01:59:59"))
+    tool.ok("check", *at("02:00:00"))
+    for later in ("02:00:40", "02:01:10", "02:03:00", "02:59:00"):
+        quiet(*at(later))
+    (row,) = history(database)
+    assert (row["status"], row["occurrence_at"]) == ("completed", instant("02:00:00"))
+
+
+def test_attempts_at_a_time_with_seconds_are_counted(tool, database, tmp_path, quiet):
+    enable(database, "02:00:30.123456")
+    bad = failing(tool, tmp_path)
+    for time, runs in (("02:00:00", True), ("02:00:50", False), ("02:01:10", True),
+                       ("02:06:00", False), ("02:06:20", True), ("02:30:00", False)):
+        assert bad.run("check", *at(time)).code == (1 if runs else 0), time
+    assert [(row["status"], row["attempt"]) for row in history(database)] == [
+        ("failed", 1), ("failed", 2), ("failed", 3)]
+    quiet(*at("02:40:00"))
 
 
 def test_switched_off(database, quiet):

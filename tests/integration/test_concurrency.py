@@ -1,15 +1,20 @@
 """Many at once, and what dies in between: one backup, whole or not there (I1 to I3)."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
+import time
 
 import pg_dumps
+import postgres_cluster
 import processes
+import psycopg2
 import pytest
 from fault_proxy import ALWAYS
-from tables import at, enable, history, rows, schedule, statuses
+from stores import FileStore
+from tables import add_schedule, at, enable, history, rows, schedule, statuses
 
 SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 INTERRUPTED = "interrupted: the process that ran this backup died before it was published"
@@ -69,6 +74,21 @@ def is_gone(pid):
     return not os.path.exists(f"/proc/{pid}")
 
 
+@contextlib.contextmanager
+def waiting_to_publish(tool, database, store, start):
+    """A run whose bytes are stored and whose row is its own, held up at the folder's lock."""
+    store.folder.mkdir()
+    with open(store.folder / ".rythm-backup.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = start("check", *at("02:00:10"))
+        descriptors = f"/proc/{process.pid}/fd"
+        processes.wait_until(
+            lambda: any(os.path.realpath(f"{descriptors}/{number}") == os.path.realpath(lock.name)
+                        for number in os.listdir(descriptors)), "it waits for the folder's lock")
+        assert statuses(database) == ["started"] and store.list() == []
+        yield process
+
+
 def kill(process):
     process.kill()
     process.wait()
@@ -96,9 +116,9 @@ def test_checks_of_a_crashed_run_make_one_backup(tool, nightly, file_store):
         "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, run_id,"
         " schedule_id, occurrence_at, attempt, store) SELECT 'rythm-backup-x.sql', 'scheduled',"
         " 'started', '2031-05-06 02:00Z', '0123456789abcdef', schedule_id, '2031-05-06 02:00Z', 1,"
-        " 'x' FROM backup_schedule")
-    for time in ("02:00:30", "02:01:40"):
-        running = [tool.start("check", *at(time)) for _ in range(16)]
+        " %s FROM backup_schedule", file_store.settings["RYTHM_BACKUP_STORES"])
+    for moment in ("02:00:30", "02:01:40"):
+        running = [tool.start("check", *at(moment)) for _ in range(16)]
         assert [tool.finish(process).code for process in running] == [0] * 16
     assert statuses(nightly) == ["failed", "completed"]
     assert len(file_store.list()) == 1
@@ -115,6 +135,19 @@ def test_two_schedules_run_side_by_side(tool, nightly, tmp_path, start, file_sto
     gate.open()
     assert tool.finish(long).code == 0
     assert statuses(nightly) == ["completed", "completed"]
+
+
+def test_due_when_the_tick_began_is_soon_enough(tool, nightly, tmp_path, start):
+    """The dump of the first takes the second one's last seconds of the hour."""
+    add_schedule(nightly)
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:59:56"), settings=gate.settings)
+    gate.reached()
+    time.sleep(4.5)
+    gate.open()
+    assert tool.finish(process).code == 0
+    assert statuses(nightly) == ["completed", "completed"]
+    assert len({row["schedule_id"] for row in history(nightly)}) == 2
 
 
 def test_check_leaves_a_running_backup_alone(tool, nightly, tmp_path, start):
@@ -212,6 +245,28 @@ def test_killed_before_it_published_to_azure(make_tool, nightly, tmp_path, start
     assert len(azure_store.list()) == 1
 
 
+def test_dead_run_of_another_store(tool, nightly, tmp_path, start, file_store):
+    """What it published there, another store cannot say: nor is the backup made again."""
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), settings=gate.settings)
+    gate.reached()
+    kill(process)
+    processes.wait_until(lambda: not rows(nightly, LOCK_HOLDER), "the lock is free")
+
+    other = FileStore(tmp_path / "elsewhere")
+    result = tool.with_settings(**other.settings).run("check", *at("02:05:00"))
+    assert result.code == 3
+    (warning,) = [line for line in result.err.splitlines() if line.startswith("⚠️")]
+    for place in (file_store, other):
+        assert place.settings["RYTHM_BACKUP_STORES"] in warning
+    assert "run check once with the settings of that run" in warning
+    assert statuses(nightly) == ["started"]
+    assert not other.folder.exists()
+
+    tool.ok("check", *at("02:06:00"))
+    assert statuses(nightly) == ["failed"] and file_store.leftovers() == []
+
+
 def test_killed_manual_run(tool, nightly, tmp_path, start, file_store):
     gate = pg_dumps.gate_within(tmp_path)
     process = start("run", settings=gate.settings)
@@ -291,6 +346,53 @@ def test_taken_for_dead_during_the_dump(tool, nightly, tmp_path, start, file_sto
     assert history(nightly)[0]["error_message"] == "by hand"
 
 
+def test_taken_for_dead_while_it_waited_to_publish(tool, nightly, start, file_store):
+    """The ledger is asked once more when nothing stands between the answer and the rename."""
+    with waiting_to_publish(tool, nightly, file_store, start) as process:
+        nightly.execute("UPDATE backup_history SET status = 'failed', error_message = 'by hand'")
+    result = tool.finish(process)
+    assert result.code == 1
+    assert "another process has resolved it" in result.err
+    assert_nothing_published(nightly, file_store)
+    assert history(nightly)[0]["error_message"] == "by hand"
+    assert file_store.leftovers() == []
+
+
+def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, file_store):
+    """After its last look at the ledger: its object is taken back."""
+    gate = pg_dumps.gate_after(tmp_path)
+    process = start("check", *at("02:00:10"), settings=gate.settings)
+    gate.reached()
+    connection = nightly.connect()
+    connection.autocommit = False
+    # The row can still be read, but not written.
+    connection.cursor().execute("LOCK TABLE backup_history IN SHARE MODE")
+    gate.open()
+    wait_for_lock_waiter(nightly)
+    assert len(file_store.list()) == 1
+    connection.cursor().execute("UPDATE backup_history SET status = 'failed',"
+                                " error_message = 'by hand'")
+    connection.commit()
+    connection.close()
+    result = tool.finish(process)
+    assert result.code == 1
+    assert "another process has taken it for dead and resolved it" in result.err
+    assert "its object was removed again" in result.err
+    assert_nothing_published(nightly, file_store)
+    assert history(nightly)[0]["error_message"] == "by hand"
+    assert schedule(nightly)["last_run_at"] is None
+    assert file_store.leftovers() == []
+
+
+def test_answer_of_the_ledger_is_lost(make_tool, cluster, nightly, file_store, postgres_proxy):
+    """What is recorded is recorded, and nothing is said to be missing."""
+    cut = postgres_proxy.add(b"error_message = NULL", after=True)
+    tool = make_tool(file_store, DATABASE_URL=cluster.url(nightly.name, port=postgres_proxy.port))
+    tool.ok("check", *at("02:00:10"))
+    assert (cut.hits, cut.seen) == (1, 2)
+    assert statuses(nightly) == ["completed"] and len(file_store.list()) == 1
+
+
 def test_stopped_and_continued(tool, nightly, tmp_path, start, file_store):
     gate = pg_dumps.gate_within(tmp_path)
     process = start("check", *at("02:00:10"), settings=gate.settings)
@@ -301,6 +403,65 @@ def test_stopped_and_continued(tool, nightly, tmp_path, start, file_store):
     process.send_signal(signal.SIGCONT)
     assert tool.finish(process).code == 0
     assert statuses(nightly) == ["completed"] and len(file_store.list()) == 1
+
+
+# A connection pooler
+
+SHARED = "SELECT pg_backend_pid(), " + ", ".join(
+    f"current_setting('{name}')" for name in ("row_security", "lock_timeout", "client_min_messages",
+                                              "statement_timeout", "search_path", "datestyle"))
+
+
+@pytest.fixture
+def pooler(cluster, nightly, folder):
+    """PgBouncer, which gives each transaction the one session with the server; a URL."""
+    port = processes.free_port()
+    place = folder / f"pgbouncer-{port}"
+    place.mkdir()
+    (place / "users").write_text(f'"postgres" "{postgres_cluster.PASSWORD}"\n')
+    (place / "pgbouncer.ini").write_text(f"""[databases]
+* = host=127.0.0.1 port={cluster.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {place}/users
+pool_mode = transaction
+default_pool_size = 1
+""")
+    for path in (place / "users", place / "pgbouncer.ini"):
+        path.chmod(0o644)
+    with open(place / "log", "wb") as log:
+        process = processes.start(["pgbouncer", str(place / "pgbouncer.ini")], "postgres",
+                                  stdout=log, stderr=log)
+    processes.wait_until(lambda: processes.answers(port), f"PgBouncer is up (see {place}/log)")
+    yield cluster.url(nightly.name, port=port)
+    processes.stop(process, signal.SIGINT)
+
+
+def ask(url, sql):
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        cursor = connection.cursor()
+        cursor.execute(sql)
+        return cursor.fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("command", [("check", *at("02:00:10")), ("run",), ("run", "--output=x")])
+def test_pooler_is_refused(make_tool, nightly, file_store, pooler, command):
+    """Its session is everybody's: neither a lock nor a setting may stay in it."""
+    before = ask(pooler, SHARED)
+    result = make_tool(file_store, DATABASE_URL=pooler).run(*command)
+    assert result.code == 2
+    assert "there is a connection pooler between this program and Postgres" in result.err
+    assert "connect to Postgres directly (often port 5432 instead of 6432)" in result.err
+    assert ask(pooler, SHARED) == before
+    assert rows(nightly, LOCK_HOLDER) == []
+    assert history(nightly) == [] and file_store.list() == []
 
 
 # SIGTERM and SIGINT
@@ -391,6 +552,15 @@ def test_signal_before_the_commit(tool, nightly, tmp_path, start, file_store, si
         process.send_signal(sig)
     result = tool.finish(process, timeout=60)
     assert result.code == code
+    assert_nothing_published(nightly, file_store)
+    assert file_store.leftovers() == []
+
+
+@pytest.mark.parametrize("sig, code", SIGNALS)
+def test_signal_at_the_commit(tool, nightly, start, file_store, sig, code):
+    with waiting_to_publish(tool, nightly, file_store, start) as process:
+        process.send_signal(sig)
+    assert tool.finish(process, timeout=20).code == code
     assert_nothing_published(nightly, file_store)
     assert file_store.leftovers() == []
 

@@ -4,11 +4,13 @@ import base64
 import html
 import json
 import re
+import signal
 
 import pytest
 
 import acs_stub
 import backups
+import pg_dumps
 import postgres_cluster
 import processes
 from acs_stub import AcsStub, Answer
@@ -152,6 +154,42 @@ def test_interrupted_run_is_told(to_one, acs, small_database, file_store):
     told = fields(acs.messages[0]["content"]["plainText"])
     assert "interrupted" in told["Error"]
     assert told["Next run"] == "2026-03-02T02:00:00.000Z"
+
+
+@pytest.mark.parametrize("sig, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_run_is_told_by_the_next_check(tool, acs, small_database, tmp_path, sig, code):
+    """It does not send by itself: whoever stops it waits for its end."""
+    gate = pg_dumps.gate_within(tmp_path)
+    process = tool.with_settings(**gate.settings).start("check", "--now", TICK)
+    gate.reached()
+    process.send_signal(sig)
+    assert tool.finish(process, timeout=20).code == code
+    assert (mails(small_database), acs.requests) == (["pending", "pending"], [])
+
+    tick(tool, at="2026-03-01 02:00:40Z")
+    assert sorted(acs.recipients()) == ADMINS and set(subjects(acs)) == {BAD}
+    told = fields(acs.messages[0]["content"]["plainText"])
+    assert f"stopped by {sig.name}" in told["Error"]
+
+    tick(tool, at="2026-03-01 02:01:40Z")
+    assert sorted(acs.recipients()) == sorted(ADMINS * 2)
+    assert subjects(acs)[2:] == [GOOD, GOOD]
+    assert set(mails(small_database)) == {"sent"}
+
+
+def test_database_named_by_its_name_alone(make_tool, cluster, migrated_small, file_store, acs):
+    """A name is no secret, though it stands where a connection string with one may."""
+    cluster.create_database("prod", migrated_small)
+    try:
+        tool = make_tool(file_store, acs, PGHOST="127.0.0.1", PGPORT=str(cluster.port),
+                         PGUSER="postgres", PGPASSWORD=postgres_cluster.PASSWORD,
+                         RYTHM_BACKUP_NOTIFY_TO="one@x.example")
+        tool.ok("run", "-d", "prod")
+    finally:
+        cluster.drop_database("prod")
+    content = acs.messages[0]["content"]
+    assert fields(content["plainText"])["Database"] == "prod"
+    assert "<td>prod</td>" in content["html"]
 
 
 # Once per outcome of an occurrence

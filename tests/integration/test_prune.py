@@ -149,6 +149,32 @@ def test_what_is_not_provably_ours_stays(here, store, small_database):
     assert len(left(store)) == len(foreign) + 1
 
 
+def test_blob_with_somebodys_metadata_stays(make_tool, small_database, azure_store):
+    """A name that we do not write is still a word about itself: no object of the old service."""
+    old = put_old(azure_store, 100, 200)
+    when = backups.now() - 500 * DAY
+    foreign = [(backups.name_at(when + days * DAY, ".sql"), b"-- dump", metadata)
+               for days, metadata in enumerate([{"retain_until": "2099"}, {"x" * 300: "y"},
+                                                {"note": "y" * 3000}])]
+    azure_store.put_all(foreign)
+    tool = make_tool(small_database, azure_store, RYTHM_BACKUP_KEEP_MIN="1")
+    assert [backup["name"] for backup in tool.ok("list", "--json").json["backups"]] == old
+    tool.ok("prune")
+    assert left(azure_store) == {old[0], *(name for name, _, _ in foreign)}
+
+
+def test_empty_object_is_no_backup(here, store, small_database):
+    """It neither goes nor counts among those to keep."""
+    when = backups.now() - 50 * DAY
+    empty = [backups.name_at(when + days * DAY, ".sql") for days in range(5)]
+    store.put_all([(name, b"", None) for name in empty])
+    old = put_old(store, 100, 101, 102, 103)
+    listed = here.ok("list", "--json").json["backups"]
+    assert [backup["name"] for backup in listed] == old
+    here.ok("prune")
+    assert left(store) == {*empty, *old[:3]}
+
+
 def test_schedules_count_for_themselves(file_here, file_store, small_database):
     """Many backups of one schedule do not make those of another expendable."""
     default = small_database.value(backups.SCHEDULE)
@@ -470,10 +496,19 @@ def test_failing_prune_leaves_the_backup_good(proxied, azure_store, azure_proxy,
     assert len(azure_store.list()) == 1
 
 
+def test_rehearsal_deletes_no_real_backup(file_here, file_store, small_database):
+    """A tick that is told to believe in next year: everything is old by then."""
+    backups.enable(small_database)
+    names = put_aged(file_store, small_database, 0.5, 1, 2, 29, 40, 100)
+    tick = (backups.now() + 365 * DAY).replace(hour=2, minute=0, second=10)
+    (run,) = file_here.ok("check", "--json", "--now", tick).json["runs"]
+    assert left(file_store) == {run["name"], *names}
+
+
 def test_sixty_days(file_here, file_store, small_database):
     """A tick a day. Each is a little earlier in its hour, so that none is 7 days old to the ms."""
     backups.enable(small_database, retention_days=7)
-    first = datetime.datetime(2026, 1, 1, 2, 30, tzinfo=datetime.timezone.utc)
+    first = (backups.now() + 365 * DAY).replace(hour=2, minute=30, second=0)
     made = []
     for day in range(60):
         tick = first + day * DAY - day * datetime.timedelta(seconds=20)

@@ -570,7 +570,7 @@ static void test_file_urls(void **state)
         check_open_refused(bad[i].url, "; write file:///DIR");
     }
     assert_true(store_open("file:///nowhere/at%20all", &settings, &store, &err));
-    assert_string_equal(store->location, "file:///nowhere/at%20all");
+    assert_string_equal(store->location, "file:///nowhere/at all");
     store_close(store);
     store_close(NULL);
     store_upload_abandon(NULL);

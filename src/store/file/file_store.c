@@ -155,11 +155,16 @@ static const struct store_ops file_store_ops = {
     .close = file_store_close,
 };
 
-static char *format_location(const char *url)
+/* However the folder is spelled in the URL, the ledger names it in one way. */
+static char *format_location(const char *path)
 {
-    struct text location = TEXT_INIT(PATH_MAX * 3);
+    struct text location = TEXT_INIT(PATH_MAX * 2);
+    size_t length = strlen(path);
 
-    text_appendf(&location, "file://%s", url);
+    while (length > 1 && path[length - 1] == '/') {
+        length--;
+    }
+    text_appendf(&location, "file://%.*s", (int)length, path);
     if (location.failed) {
         text_clear(&location);
     }
@@ -199,7 +204,7 @@ static bool file_store_open(const char *url, const struct settings *settings, st
     }
     *self = (struct file_store){
         .store = {.ops = &file_store_ops,
-                  .location = format_location(url),
+                  .location = format_location(path),
                   .block_limits = {.first_size = BLOCK_SIZE,
                                    .most_size = BLOCK_SIZE,
                                    .most_blocks = UINT32_MAX}},

@@ -78,7 +78,7 @@ static bool run(int argc, char *argv[], struct error *err)
         free(database);
     }
     struct error unwritten = ERROR_INIT;
-    if (!output_finish(&unwritten) && (ok || err->kind == ERROR_DEGRADED)) {
+    if (!output_finish(&unwritten) && ok) {
         *err = unwritten;
         ok = false;
     }

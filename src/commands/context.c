@@ -31,7 +31,9 @@ bool context_open_store(struct context *context, struct error *err)
         return false;
     }
     bool ok;
-    if (strchr(urls, ' ') != NULL) {
+    const char *first = strstr(urls, "://");
+    /* However they are separated. */
+    if (strchr(urls, ' ') != NULL || (first != NULL && strstr(first + 1, "://") != NULL)) {
         ok = error_set(err, ERROR_CONFIG,
                        "RYTHM_BACKUP_STORES names more than one store, which this version does "
                        "not support");

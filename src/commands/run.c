@@ -102,11 +102,13 @@ static bool follow_up(struct context *context, const struct invocation *invocati
     bool whole = true;
 
     aftermath_log(request, result, NULL);
-    if (!print_result(result, invocation->options[OPTION_JSON] != NULL, err)) {
-        return false;
+    if (!print_result(result, invocation->options[OPTION_JSON] != NULL, &problem) ||
+        !output_finish(&problem)) {
+        error_hint(&problem, "the backup is good");
+        whole = unless_degraded(false, &problem);
     }
     if (invocation->options[OPTION_NO_PRUNE] == NULL) {
-        whole = unless_degraded(aftermath_prune(request, &problem), &problem);
+        whole = unless_degraded(aftermath_prune(request, &problem), &problem) && whole;
     }
     if (invocation->options[OPTION_NO_NOTIFY] == NULL) {
         whole =
@@ -189,6 +191,7 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
 {
     struct session *session = NULL;
     struct stream_digest written = {.bytes = 0};
+    const char *path = invocation->options[OPTION_OUTPUT];
     char size[TEXT_BYTES_SIZE];
 
     if (!refuse_with_output(invocation, err) || !context_connect(context, &session, err)) {
@@ -198,7 +201,7 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
         .settings = &context->settings,
         .session = session,
         .compression = context->compression,
-        .path = invocation->options[OPTION_OUTPUT],
+        .path = path,
         .show_progress = wants_progress(context, invocation),
     };
     bool ok = export_run(&request, &written, err);

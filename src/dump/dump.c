@@ -118,7 +118,8 @@ static bool pump(const struct dump_options *options, struct process *process, ch
     struct deadline deadline = deadline_in_ms(EXIT_LIMIT_MS);
     if (!process_finish(process, &deadline, err)) {
         /* pg_dump says it in terms of a statement timeout, which it sets for this alone. */
-        if (strstr(process->stderr_text, "LOCK TABLE") != NULL) {
+        if (strstr(process->stderr_text, "LOCK TABLE") != NULL &&
+            strstr(process->stderr_text, "timeout") != NULL) {
             error_hint(err, "another session has held a lock on it for longer than "
                             "RYTHM_BACKUP_LOCK_TIMEOUT; pg_locks shows whose");
         }

@@ -421,7 +421,8 @@ def test_signal_while_the_reader_stands_still(tool, full_pipe, sig, code):
 
 def test_backup_whose_name_cannot_be_printed_is_good(tool, database, file_store):
     result = tool.run("run", "--no-notify", **shell(">/dev/full"))
-    assert result.code == 1 and "writing to standard output" in result.err
+    assert result.code == 3
+    assert "writing to standard output" in result.err and "the backup is good" in result.err
     assert statuses(database) == ["completed"] and len(file_store.list()) == 1
 
 

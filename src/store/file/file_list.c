@@ -14,7 +14,6 @@
 
 #define ETAG_SIZE     112
 #define EXAMINE_TRIES 5
-#define ORPHANS_MOST  64
 
 static void format_etag(char out[ETAG_SIZE], const struct stat *status)
 {
@@ -98,49 +97,6 @@ bool file_list_head(const struct file_folder *folder, const char *name, struct o
     return error_set(err, ERROR_FAILED, "%s in the folder %s keeps changing", name, folder->path);
 }
 
-/* What a crash between two steps of publishing or removing left; see file_sidecar.h. */
-struct orphans {
-    char *names[ORPHANS_MOST]; /* of the objects that are not there */
-    size_t count;
-};
-
-static bool note_orphan(const struct file_folder *folder, struct orphans *orphans,
-                        const char *sidecar, struct error *err)
-{
-    struct stat status;
-    bool found;
-    char *name = strndup(sidecar, strlen(sidecar) - strlen(FILE_SIDECAR_SUFFIX));
-
-    if (name == NULL) {
-        return error_set_memory(err);
-    }
-    bool ok = file_folder_stat(folder, name, &status, &found, err);
-    if (ok && !found && orphans->count < ORPHANS_MOST) {
-        orphans->names[orphans->count++] = name;
-    } else {
-        free(name);
-    }
-    return ok;
-}
-
-/* The lock keeps a sidecar that is about to get its object apart from one that has lost it. Nobody
- * waits and nobody fails for this: the next listing tries again. */
-static void clean_up(const struct file_folder *folder, struct orphans *orphans)
-{
-    struct error ignored = ERROR_INIT;
-    int lock = -1;
-
-    if (orphans->count > 0 && file_folder_lock(folder, false, &lock, &ignored)) {
-        for (size_t i = 0; i < orphans->count; i++) {
-            file_sidecar_remove_orphan(folder, orphans->names[i], NULL, &ignored);
-        }
-        file_folder_unlock(lock);
-    }
-    for (size_t i = 0; i < orphans->count; i++) {
-        free(orphans->names[i]);
-    }
-}
-
 static bool has_suffix(const char *name, const char *suffix)
 {
     size_t length = strlen(name);
@@ -150,16 +106,15 @@ static bool has_suffix(const char *name, const char *suffix)
 }
 
 static bool take_entry(const struct file_folder *folder, const char *name, const char *prefix,
-                       struct objects *objects, struct orphans *orphans, struct error *err)
+                       struct objects *objects, struct error *err)
 {
     struct object object = OBJECT_INIT;
     bool found;
 
-    if (name[0] == '.' || strncmp(name, prefix, strlen(prefix)) != 0 || has_suffix(name, ".json")) {
+    /* A sidecar without its object stays: the object may have been moved away for a while. */
+    if (name[0] == '.' || strncmp(name, prefix, strlen(prefix)) != 0 || has_suffix(name, ".json") ||
+        has_suffix(name, FILE_SIDECAR_SUFFIX)) {
         return true;
-    }
-    if (has_suffix(name, FILE_SIDECAR_SUFFIX)) {
-        return note_orphan(folder, orphans, name, err);
     }
     if (!file_list_head(folder, name, &object, &found, err)) {
         return false;
@@ -195,7 +150,6 @@ bool file_list_all(const struct file_folder *folder, const char *prefix, struct 
                    struct error *err)
 {
     struct objects objects = OBJECTS_INIT;
-    struct orphans orphans = {.count = 0};
     DIR *entries = open_entries(folder, err);
     bool ok = entries != NULL;
 
@@ -206,12 +160,11 @@ bool file_list_all(const struct file_folder *folder, const char *prefix, struct 
             ok = errno == 0 || error_set_system(err, errno, "reading the folder %s", folder->path);
             break;
         }
-        ok = take_entry(folder, entry->d_name, prefix, &objects, &orphans, err);
+        ok = take_entry(folder, entry->d_name, prefix, &objects, err);
     }
     if (entries != NULL) {
         closedir(entries);
     }
-    clean_up(folder, &orphans);
     if (!ok) {
         objects_clear(&objects);
         return false;

@@ -11,8 +11,7 @@
 #include "store/file/file_folder.h"
 #include "store/objects.h"
 
-/* Every object whose name starts with `prefix`, sorted by name, or an error. Sidecars that a crash
- * left without their object are removed on the way, where that can be done at once. */
+/* Every object whose name starts with `prefix`, sorted by name, or an error. Changes nothing. */
 bool file_list_all(const struct file_folder *folder, const char *prefix, struct objects *out,
                    struct error *err);
 

@@ -166,7 +166,7 @@ bool file_sidecar_remove_orphan(const struct file_folder *folder, const char *na
     }
     const char *run = metadata_get(&metadata, "run");
     /* A file of that name that does not say so may be anybody's. */
-    bool ours = run != NULL && (run_id == NULL || strcmp(run, run_id) == 0);
+    bool ours = run != NULL && strcmp(run, run_id) == 0;
     bool ok =
         !ours || !file_sidecar_name(sidecar, name) || file_folder_unlink(folder, sidecar, err);
     metadata_clear(&metadata);

@@ -28,8 +28,8 @@ enum file_sidecar_state { FILE_SIDECAR_GOOD, FILE_SIDECAR_MISSING, FILE_SIDECAR_
 bool file_sidecar_read(const struct file_folder *folder, const char *name, struct metadata *out,
                        enum file_sidecar_state *state, struct error *err);
 
-/* Removes the sidecar of an object that is not there, when it says that this run wrote it, or, with
- * a NULL run id, any run of ours. The caller holds the folder's lock. */
+/* Removes the sidecar of an object that is not there, when it says that this run wrote it. The
+ * caller holds the folder's lock. */
 bool file_sidecar_remove_orphan(const struct file_folder *folder, const char *name,
                                 const char *run_id, struct error *err);
 

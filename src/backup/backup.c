@@ -86,20 +86,21 @@ static bool describe(const struct backup_request *request, const struct claim *c
     return backup_facts_format(&facts, out, err);
 }
 
+/* The stop comes last: one that came while the server was asked must still be heard. */
 static bool confirm(void *claim, struct error *err)
 {
-    return claim_confirm(claim, err);
+    return claim_confirm(claim, err) && stop_check(err);
 }
 
-/* Invariant I3: every source ended well, no stop was asked for; then the commit, before each
- * attempt of which the store asks confirm(): are lock and row ours? *tried tells whether the store
+/* Invariant I3: every source ended well; then the commit, before each attempt of which the store
+ * asks confirm(): are lock and row ours, and was no stop asked for? *tried tells whether the store
  * may have been asked to publish. */
 static bool publish(const struct backup_request *request, struct claim *claim,
                     struct upload **upload, const struct backup_result *result, bool *tried,
                     struct error *err)
 {
     struct metadata metadata = METADATA_INIT;
-    bool ok = describe(request, claim, result, &metadata, err) && stop_check(err);
+    bool ok = describe(request, claim, result, &metadata, err);
 
     if (ok) {
         struct upload *committed = *upload;

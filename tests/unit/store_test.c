@@ -569,8 +569,8 @@ static void test_file_urls(void **state)
         check_open_refused(bad[i].url, bad[i].part);
         check_open_refused(bad[i].url, "; write file:///DIR");
     }
-    assert_true(store_open("file:///nowhere/at%20all", &settings, &store, &err));
-    assert_string_equal(store->location, "file:///nowhere/at all");
+    assert_true(store_open("file:///nowhere/at%20all//", &settings, &store, &err));
+    assert_string_equal(store->location, "file:///nowhere/at%20all");
     store_close(store);
     store_close(NULL);
     store_upload_abandon(NULL);

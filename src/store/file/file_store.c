@@ -155,16 +155,16 @@ static const struct store_ops file_store_ops = {
     .close = file_store_close,
 };
 
-/* However the folder is spelled in the URL, the ledger names it in one way. */
-static char *format_location(const char *path)
+/* A slash at the end makes no other folder: the ledger compares locations. */
+static char *format_location(const char *url)
 {
-    struct text location = TEXT_INIT(PATH_MAX * 2);
-    size_t length = strlen(path);
+    struct text location = TEXT_INIT(PATH_MAX * 3);
+    size_t length = strlen(url);
 
-    while (length > 1 && path[length - 1] == '/') {
+    while (length > 1 && url[length - 1] == '/') {
         length--;
     }
-    text_appendf(&location, "file://%.*s", (int)length, path);
+    text_appendf(&location, "file://%.*s", (int)length, url);
     if (location.failed) {
         text_clear(&location);
     }
@@ -204,7 +204,7 @@ static bool file_store_open(const char *url, const struct settings *settings, st
     }
     *self = (struct file_store){
         .store = {.ops = &file_store_ops,
-                  .location = format_location(path),
+                  .location = format_location(url),
                   .block_limits = {.first_size = BLOCK_SIZE,
                                    .most_size = BLOCK_SIZE,
                                    .most_blocks = UINT32_MAX}},

@@ -9,6 +9,7 @@
 #include "postgres/query.h"
 
 #define NUMBER_SIZE 24
+#define STATUS_SIZE 16
 
 static const char *format_number(char out[NUMBER_SIZE], int64_t number)
 {
@@ -65,10 +66,9 @@ bool backup_history_start(struct session *session, const struct history_start *s
            " FROM done WHERE s.schedule_id = done.schedule_id)"                                    \
            " SELECT count(*) FROM done"
 
-/* What the row says when it is not 'started': our own update, whose answer was lost, or somebody
- * else's. */
-static bool explain(struct session *session, const char *run_id, const char *wanted, bool *fenced,
-                    struct error *err)
+/* "missing" for a run that has no row. */
+static bool read_status(struct session *session, const char *run_id, char status[STATUS_SIZE],
+                        struct error *err)
 {
     const char *values[] = {run_id};
     PGresult *result =
@@ -77,17 +77,32 @@ static bool explain(struct session *session, const char *run_id, const char *wan
     if (result == NULL) {
         return false;
     }
-    const char *status = PQntuples(result) == 1 ? query_text(result, 0, 0) : "missing";
-    bool ours = strcmp(status, wanted) == 0;
-    if (!ours) {
-        *fenced = true;
-        error_set(err, ERROR_FAILED,
-                  "run %s is '%s' in backup_history, not 'started': another process has taken it "
-                  "for dead and resolved it",
-                  run_id, status);
+    snprintf(status, STATUS_SIZE, "missing");
+    if (PQntuples(result) == 1) {
+        query_copy(result, 0, 0, status, STATUS_SIZE);
     }
     PQclear(result);
-    return ours;
+    return true;
+}
+
+/* What the row says when it is not 'started': our own update, whose answer was lost, or somebody
+ * else's. */
+static bool explain(struct session *session, const char *run_id, const char *wanted, bool *fenced,
+                    struct error *err)
+{
+    char status[STATUS_SIZE];
+
+    if (!read_status(session, run_id, status, err)) {
+        return false;
+    }
+    if (strcmp(status, wanted) == 0) {
+        return true;
+    }
+    *fenced = true;
+    return error_set(err, ERROR_FAILED,
+                     "run %s is '%s' in backup_history, not 'started': another process has taken "
+                     "it for dead and resolved it",
+                     run_id, status);
 }
 
 /* The fence: exactly one row, and it was still 'started'. */
@@ -148,23 +163,17 @@ bool backup_history_fail(struct session *session, const char *run_id, int64_t du
 
 bool backup_history_is_started(struct session *session, const char *run_id, struct error *err)
 {
-    const char *values[] = {run_id};
-    PGresult *result =
-        query_run(session, "SELECT status FROM backup_history WHERE run_id = $1", 1, values, err);
+    char status[STATUS_SIZE];
 
-    if (result == NULL) {
+    if (!read_status(session, run_id, status, err)) {
         return error_prefix(err, "looking up run %s in backup_history", run_id);
     }
-    const char *status = PQntuples(result) == 1 ? query_text(result, 0, 0) : "missing";
-    bool started = strcmp(status, "started") == 0;
-    if (!started) {
-        error_set(err, ERROR_FAILED,
-                  "run %s is '%s' in backup_history, not 'started': another process has resolved "
-                  "it",
-                  run_id, status);
-    }
-    PQclear(result);
-    return started;
+    return strcmp(status, "started") == 0 ||
+           error_set(
+               err, ERROR_FAILED,
+               "run %s is '%s' in backup_history, not 'started': another process has resolved "
+               "it",
+               run_id, status);
 }
 
 static bool read_row(const PGresult *result, int row, struct history_row *out, struct error *err)
@@ -253,12 +262,11 @@ bool backup_history_find(struct session *session, const char *name, struct histo
 
 bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err)
 {
-    PGresult *result = query_run(
-        session,
-        "SELECT coalesce((SELECT raw_size_bytes FROM backup_history"
-        " WHERE status = 'completed' AND raw_size_bytes IS NOT NULL"
-        " ORDER BY completed_at DESC NULLS LAST LIMIT 1), 0)",
-        0, NULL, err);
+    PGresult *result = query_run(session,
+                                 "SELECT coalesce((SELECT raw_size_bytes FROM backup_history"
+                                 " WHERE status = 'completed' AND raw_size_bytes IS NOT NULL"
+                                 " ORDER BY completed_at DESC NULLS LAST LIMIT 1), 0)",
+                                 0, NULL, err);
 
     if (result == NULL) {
         return error_prefix(err, "estimating the size of the dump");

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "base/file.h"
+#include "base/json_memory.h"
 #include "base/log.h"
 #include "base/redact.h"
 #include "base/stop.h"
@@ -90,6 +91,7 @@ int main(int argc, char *argv[])
     struct error err = ERROR_INIT;
 
     forbid_cores();
+    json_memory_watch();
     /* Only what decides about emoji: numbers and texts are the machine's, not the user's, and each
      * category costs a quiet tick some files to open. */
     setlocale(LC_CTYPE, "");

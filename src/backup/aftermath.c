@@ -1,12 +1,15 @@
 #include "backup/aftermath.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "backup/prune.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "notify/outbox.h"
+#include "schedule/adoption.h"
 
 void aftermath_log(const struct backup_request *request, const struct backup_result *result,
                    const struct error *problem)
@@ -41,16 +44,34 @@ void aftermath_log(const struct backup_request *request, const struct backup_res
     }
 }
 
+/* The whole listing is at hand: what it has and the ledger does not know is recorded. */
+static bool adopt_unknown(struct session *session, const struct ledger *ledger, struct store *store,
+                          const struct prune_plan *plan, struct error *err)
+{
+    struct backup_object *backups = calloc(plan->count + 1, sizeof(*backups));
+
+    if (backups == NULL) {
+        return error_set_memory(err);
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        backups[i] = plan->items[i].backup;
+    }
+    bool ok = adoption_record(session, ledger, store, backups, plan->count, err);
+    free(backups);
+    return ok;
+}
+
 bool aftermath_prune(const struct backup_request *request, struct error *err)
 {
     struct session *session = NULL;
     struct schedules schedules = {.items = NULL};
     struct prune_plan plan = {.items = NULL};
-    struct server_facts server;
+    struct ledger ledger;
     struct prune_request prune = {
         .store = request->store,
         .schedules = &schedules,
         .schedule_id = request->schedule->id,
+        .ledger = &ledger,
         .keep_min = settings_get_number(request->settings, SETTING_KEEP_MIN),
         .clock_shift_ms = request->session->clock_shift_ms,
     };
@@ -58,13 +79,11 @@ bool aftermath_prune(const struct backup_request *request, struct error *err)
     bool ok =
         session_open(request->session, &session, err) &&
         backup_schedule_read(session, settings_get_number(request->settings, SETTING_CATCH_UP),
-                             &schedules, err);
-    if (ok) {
-        session_facts(session, &server);
-        prune.database = server.database;
-    }
+                             &schedules, err) &&
+        ledger_identify(session, &ledger, err) && prune_decide(&prune, &plan, err) &&
+        adopt_unknown(session, &ledger, request->store, &plan, err);
     session_close(session);
-    ok = ok && prune_decide(&prune, &plan, err) && prune_apply(request->store, &plan, err);
+    ok = ok && prune_apply(request->store, &plan, err);
     prune_clear(&plan);
     backup_schedule_clear(&schedules);
     return ok ? true : error_prefix(err, "applying retention");
@@ -109,7 +128,7 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
         .error = completed ? NULL : problem->text,
     };
 
-    /* Also after a stop: the news would be lost, for no later tick looks for it. */
+    /* Also after a stop: the news should not have to wait for a later tick. */
     struct session_options options = *request->session;
     options.ignore_stop = true;
     format_key(key, request->schedule->id, result->run_id, request->scheduled,
@@ -120,33 +139,47 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
     return ok ? true : error_prefix(err, "preparing the notification");
 }
 
-bool aftermath_enqueue_recovered(const struct settings *settings, struct session *session,
-                                 const struct recovered *recovered, int64_t next_ms,
-                                 struct error *err)
+bool aftermath_enqueue_row(const struct settings *settings, struct session *session,
+                           const struct history_row *row, const struct schedule *schedule,
+                           struct error *err)
 {
     char key[KEY_SIZE];
     size_t added = 0;
     struct server_facts server;
+    bool completed = strcmp(row->status, "completed") == 0;
     struct outcome outcome = {
         .key = key,
-        .completed = recovered->adopted,
-        .history_id = recovered->row.history_id,
-        .run_id = recovered->row.run_id,
-        .name = recovered->row.name,
-        .database = server.database,
-        .bytes = recovered->bytes,
-        .duration_ms = recovered->duration_ms,
-        .has_next = next_ms != 0,
-        .next_ms = next_ms,
-        .error = recovered->adopted ? NULL : RECOVERY_MESSAGE,
+        .completed = completed,
+        .history_id = row->history_id,
+        .run_id = row->run_id,
+        .name = row->name,
+        .database =
+            schedule != NULL && schedule->dbname != NULL ? schedule->dbname : server.database,
+        .bytes = (uint64_t)row->bytes,
+        .duration_ms = row->duration_s * 1000,
+        .at_ms = row->completed_ms,
+        .has_next = schedule != NULL && schedule->state != SCHEDULE_DISABLED,
+        .next_ms = schedule != NULL ? schedule->next_ms : 0,
+        .error = completed ? NULL : row->error_message,
     };
 
     session_facts(session, &server);
-    format_key(key, recovered->row.schedule_id, recovered->row.run_id,
-               recovered->row.has_occurrence, recovered->row.occurrence_ms, recovered->adopted);
-    if (session_now(session, &outcome.at_ms, err) &&
-        outbox_enqueue(session, settings, &outcome, false, &added, err)) {
-        return true;
-    }
-    return error_prefix(err, "preparing the notification");
+    format_key(key, row->schedule_id, row->run_id, row->has_occurrence, row->occurrence_ms,
+               completed);
+    return outbox_enqueue(session, settings, &outcome, false, &added, err) ||
+           error_prefix(err, "preparing the notification");
+}
+
+bool aftermath_keep_silent(const struct backup_request *request, const struct backup_result *result,
+                           struct error *err)
+{
+    struct session_options options = *request->session;
+    struct session *session = NULL;
+    bool first;
+
+    options.ignore_stop = true;
+    bool ok = session_open(&options, &session, err) &&
+              backup_history_tell(session, result->history_id, &first, err);
+    session_close(session);
+    return ok;
 }

@@ -9,7 +9,7 @@
 
 #include "backup/backup.h"
 #include "base/error.h"
-#include "schedule/recovery.h"
+#include "postgres/backup_history.h"
 
 /* Logs how the run ended, in the words that operators know. `problem` belongs to BACKUP_FAILED and
  * BACKUP_UNSETTLED. */
@@ -22,9 +22,13 @@ bool aftermath_prune(const struct backup_request *request, struct error *err);
 /* Writes the outcome's mails to the outbox: once per outcome of an occurrence, not per attempt. */
 bool aftermath_enqueue(const struct backup_request *request, const struct backup_result *result,
                        const struct error *problem, struct error *err);
-/* The same for a run that died and was resolved. `next_ms` 0: not known. */
-bool aftermath_enqueue_recovered(const struct settings *settings, struct session *session,
-                                 const struct recovered *recovered, int64_t next_ms,
-                                 struct error *err);
+/* The same for a run that somebody else did and did not tell: backup_history_read_untold(). Its
+ * schedule may be gone (NULL). */
+bool aftermath_enqueue_row(const struct settings *settings, struct session *session,
+                           const struct history_row *row, const struct schedule *schedule,
+                           struct error *err);
+/* Nobody is told of this run, now or by a later tick. */
+bool aftermath_keep_silent(const struct backup_request *request, const struct backup_result *result,
+                           struct error *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "config.h"
 #include "dump/dump.h"
+#include "schedule/adoption.h"
 #include "schedule/claim.h"
 #include "stream/blocks.h"
 
@@ -33,20 +34,62 @@ static struct stage *build_stream(const struct backup_request *request, struct u
     return stage;
 }
 
-/* Everything up to the commit: afterwards every byte is in the store, and nothing is visible. */
-static bool transfer(const struct backup_request *request, struct claim *claim,
-                     struct upload *upload, struct backup_result *result, struct error *err)
+/* A run under way. */
+struct run {
+    const struct backup_request *request;
+    struct claim *claim;
+    struct session *source; /* in the database to dump: the claim's, or one of its own */
+    struct backup_result *result;
+};
+
+/* A schedule may name another database than the one it stands in. */
+static bool open_source(struct run *run, struct error *err)
 {
+    const struct schedule *schedule = run->request->schedule;
+    struct session_options options = *run->request->session;
+    struct server_facts server;
+
+    run->source = run->claim->session;
+    if (schedule->dbname != NULL || schedule->service != NULL) {
+        options.dbname = schedule->dbname;
+        options.service = schedule->service;
+        if (!session_open(&options, &run->source, err)) {
+            run->source = NULL;
+            return error_prefix(err, "opening %s %s of schedule %s",
+                                schedule->dbname != NULL ? "target_dbname" : "target_service",
+                                schedule->dbname != NULL ? schedule->dbname : schedule->service,
+                                schedule->name);
+        }
+    }
+    session_facts(run->source, &server);
+    snprintf(run->result->database, sizeof(run->result->database), "%s", server.database);
+    return true;
+}
+
+static void close_source(struct run *run)
+{
+    if (run->source != run->claim->session) {
+        session_close(run->source);
+    }
+}
+
+/* Everything up to the commit: afterwards every byte is in the store, and nothing is visible. */
+static bool transfer(const struct run *run, struct upload *upload, struct error *err)
+{
+    const struct backup_request *request = run->request;
+    struct backup_result *result = run->result;
     struct progress progress;
     struct dump_options dump = {
-        .session = claim->session,
+        .session = run->source,
         .settings = request->settings,
+        .schemas = request->schedule->schemas,
         .progress = progress_update,
         .progress_context = &progress,
     };
     uint64_t estimated_bytes = 0;
 
-    if (request->show_progress && !backup_history_estimate(claim->session, &estimated_bytes, err)) {
+    if (request->show_progress &&
+        !backup_history_estimate(run->claim->session, &estimated_bytes, err)) {
         return false;
     }
     struct stage *stream = build_stream(request, upload, &result->object, err);
@@ -61,9 +104,11 @@ static bool transfer(const struct backup_request *request, struct claim *claim,
     return ok;
 }
 
-static bool describe(const struct backup_request *request, const struct claim *claim,
-                     const struct backup_result *result, struct metadata *out, struct error *err)
+static bool describe(const struct run *run, struct metadata *out, struct error *err)
 {
+    const struct backup_request *request = run->request;
+    const struct backup_result *result = run->result;
+    const struct claim *claim = run->claim;
     struct backup_facts facts = {
         .has_occurrence = request->scheduled,
         .occurrence_ms = request->schedule->occurrence_ms,
@@ -73,7 +118,9 @@ static bool describe(const struct backup_request *request, const struct claim *c
     };
     struct server_facts server;
 
-    session_facts(claim->session, &server);
+    session_facts(run->source, &server);
+    snprintf(facts.ledger, sizeof(facts.ledger), "%s", claim->ledger.database);
+    snprintf(facts.system, sizeof(facts.system), "%s", claim->ledger.system);
     snprintf(facts.run_id, sizeof(facts.run_id), "%s", claim->run_id);
     snprintf(facts.schedule_id, sizeof(facts.schedule_id), "%s", claim->schedule_id);
     snprintf(facts.type, sizeof(facts.type), "%s", request->scheduled ? "scheduled" : "manual");
@@ -95,12 +142,10 @@ static bool confirm(void *claim, struct error *err)
 /* Invariant I3: every source ended well; then the commit, before each attempt of which the store
  * asks confirm(): are lock and row ours, and was no stop asked for? *tried tells whether the store
  * may have been asked to publish. */
-static bool publish(const struct backup_request *request, struct claim *claim,
-                    struct upload **upload, const struct backup_result *result, bool *tried,
-                    struct error *err)
+static bool publish(const struct run *run, struct upload **upload, bool *tried, struct error *err)
 {
     struct metadata metadata = METADATA_INIT;
-    bool ok = describe(request, claim, result, &metadata, err);
+    bool ok = describe(run, &metadata, err);
 
     if (ok) {
         struct upload *committed = *upload;
@@ -190,9 +235,11 @@ static bool record_failed(struct claim *claim, struct error *err)
     return false;
 }
 
-static bool transfer_and_publish(const struct backup_request *request, struct claim *claim,
-                                 struct backup_result *result, struct error *err)
+static bool transfer_and_publish(const struct run *run, struct error *err)
 {
+    const struct backup_request *request = run->request;
+    struct backup_result *result = run->result;
+    struct claim *claim = run->claim;
     struct upload *upload = NULL;
     struct upload_options options = {
         .name = claim->name,
@@ -201,13 +248,11 @@ static bool transfer_and_publish(const struct backup_request *request, struct cl
         .permit = confirm,
         .permit_context = claim,
     };
-    struct dump_options dump = {.session = claim->session, .settings = request->settings};
     bool tried = false;
     char size[TEXT_BYTES_SIZE];
 
-    bool ok = dump_check(&dump, err) && store_prepare(request->store, err) &&
-              store_upload_begin(request->store, &options, &upload, err) &&
-              transfer(request, claim, upload, result, err);
+    bool ok =
+        store_upload_begin(request->store, &options, &upload, err) && transfer(run, upload, err);
     if (ok) {
         text_format_bytes(size, result->object.bytes);
         log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_created",
@@ -215,7 +260,7 @@ static bool transfer_and_publish(const struct backup_request *request, struct cl
                             LOG_NUMBER("bytes", (int64_t)result->object.bytes),
                             LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes)),
                   "Backup created: %s (%s)", claim->name, size);
-        ok = publish(request, claim, &upload, result, &tried, err);
+        ok = publish(run, &upload, &tried, err);
     }
     store_upload_abandon(upload);
     if (ok) {
@@ -230,6 +275,20 @@ static bool transfer_and_publish(const struct backup_request *request, struct cl
         error_hint(err, "the next check asks the store whether it was published");
     }
     return false;
+}
+
+/* What can be found out before the dump begins. *covered: the ledger had forgotten a backup of this
+ * very occurrence. */
+static bool prepare(struct run *run, bool *covered, struct error *err)
+{
+    const struct backup_request *request = run->request;
+
+    if (!open_source(run, err)) {
+        return false;
+    }
+    struct dump_options dump = {.session = run->source, .settings = request->settings};
+    return dump_check(&dump, err) && store_prepare(request->store, err) &&
+           (!request->scheduled || adoption_before_run(run->claim, request->store, covered, err));
 }
 
 static void fill(struct backup_result *result, const struct claim *claim)
@@ -252,7 +311,8 @@ static void tell_start(const struct backup_request *request, const struct claim 
         log_write(&LOG_WITH(LOG_INFO, LOG_MARK_MATCHED, "schedule_due",
                             LOG_TEXT("schedule_id", schedule->id),
                             LOG_NUMBER("attempt", schedule->attempt)),
-                  "Scheduled time matched: %s UTC - executing backup...", schedule->time);
+                  "Scheduled time matched: %s %s - executing backup...", schedule->time,
+                  schedule->zone);
         log_info(LOG_MARK_BACKUP, "backup_begins", "Creating scheduled database backup...");
     }
     log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_started", LOG_TEXT("name", claim->name),
@@ -270,8 +330,10 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
         .session = request->session,
         .schedule = request->schedule,
         .store = request->store->location,
+        .catch_up_s = settings_get_number(request->settings, SETTING_CATCH_UP),
         .suffix = compression_suffix(request->compression.method),
         .scheduled = request->scheduled,
+        .silent = request->silent,
     };
 
     *result = (struct backup_result){.status = BACKUP_FAILED};
@@ -284,10 +346,15 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     }
     fill(result, &claim);
     tell_start(request, &claim);
-    bool ok = transfer_and_publish(request, &claim, result, err);
+    struct run run = {.request = request, .claim = &claim, .result = result};
+    bool covered = false;
+    bool ok = prepare(&run, &covered, err) && (covered || transfer_and_publish(&run, err));
+    close_source(&run);
     result->duration_ms = claim_elapsed_ms(&claim);
     result->ended_ms = claim.begun_ms + result->duration_ms;
-    if (ok) {
+    if (ok && covered) {
+        result->status = BACKUP_NOT_DUE;
+    } else if (ok) {
         result->status = BACKUP_COMPLETED;
         ok = record_completed(request, &claim, result, err);
     } else if (result->status == BACKUP_FAILED) {

@@ -19,11 +19,12 @@
 
 struct backup_request {
     const struct settings *settings;
-    const struct session_options *session; /* of the configuration database, which is backed up */
+    const struct session_options *session; /* of the database that holds schedule and ledger */
     struct store *store;
     const struct schedule *schedule;
     struct compression compression;
     bool scheduled; /* else manual */
+    bool silent;    /* nobody is to be told of its outcome */
     bool show_progress;
 };
 
@@ -40,7 +41,7 @@ struct backup_result {
     char history_id[HISTORY_ID_SIZE];
     char run_id[BACKUP_RUN_ID_SIZE];
     char name[BACKUP_NAME_SIZE];
-    char database[64 * 4];
+    char database[64 * 4];     /* that was dumped; the ledger's until that is known */
     struct stream_digest object; /* length and SHA-256 of what is stored */
     uint64_t raw_bytes;
     int64_t duration_ms;

@@ -84,7 +84,8 @@ static bool decide_for(const struct prune_request *request, const struct schedul
 {
     struct retention_policy policy = {
         .schedule_id = schedule->id,
-        .database = request->database,
+        .ledger = request->ledger->database,
+        .system = request->ledger->system,
         .is_default = schedule->is_default,
         .retention_days = schedule->retention_days,
         .keep_min = request->keep_min,
@@ -165,18 +166,27 @@ static bool is_last(const struct prune_plan *plan, size_t index, bool *last, str
     return true;
 }
 
-bool prune_name(struct prune_plan *plan, const char *name, bool force, struct error *err)
+/* The plan's count when there is none. */
+static size_t find(const struct prune_plan *plan, const char *name)
 {
     size_t index = 0;
-    bool last = false;
 
     while (index < plan->count && strcmp(plan->items[index].backup.object->name, name) != 0) {
         index++;
     }
-    if (index == plan->count) {
-        error_set(err, ERROR_USAGE, "there is no backup '%s'; nothing was deleted", name);
-        return error_hint(err, "'rythm-backup list' shows their names");
-    }
+    return index;
+}
+
+bool prune_has(const struct prune_plan *plan, const char *name)
+{
+    return find(plan, name) < plan->count;
+}
+
+bool prune_name(struct prune_plan *plan, const char *name, bool force, struct error *err)
+{
+    size_t index = find(plan, name);
+    bool last = false;
+
     struct prune_item *item = &plan->items[index];
     if (!force && !is_last(plan, index, &last, err)) {
         return false;

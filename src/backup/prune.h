@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "postgres/backup_schedule.h"
+#include "postgres/ledger.h"
 #include "retention/retention.h"
 #include "store/store.h"
 
@@ -40,7 +41,7 @@ struct prune_request {
     struct store *store;
     const struct schedules *schedules;
     const char *schedule_id; /* only this one's backups; NULL: every schedule's */
-    const char *database;
+    const struct ledger *ledger; /* of these schedules */
     int64_t keep_min;
     int64_t clock_shift_ms; /* of --now: a rehearsal deletes only what a rehearsal made */
 };
@@ -50,7 +51,8 @@ struct prune_request {
 bool prune_decide(const struct prune_request *request, struct prune_plan *out, struct error *err);
 /* Lists the store without deciding anything: every item PRUNE_KEPT. */
 bool prune_list(struct store *store, struct prune_plan *out, struct error *err);
-/* Marks the backup of this name for deletion. False (ERROR_USAGE) when there is none, or when it is
+bool prune_has(const struct prune_plan *plan, const char *name);
+/* Marks the backup of this name, which is in the plan, for deletion. False (ERROR_USAGE) when it is
  * the last unmarked one of its schedule and not `force`. */
 bool prune_name(struct prune_plan *plan, const char *name, bool force, struct error *err);
 /* Drops what is not marked for deletion from the plan. */

@@ -9,10 +9,10 @@
 
 const struct exit_code error_exit_codes[] = {
     {0, "done, nothing was due, or (check) another process holds the lock"},
-    {1, "the operation failed"},
+    {1, "the operation failed, or (status) a backup is overdue or failed"},
     {2, "wrong usage or configuration"},
     {3, "done but degraded: a prune or notification failed, or a schedule's row is wrong"},
-    {4, "(run) another process is backing up this schedule"},
+    {4, "(run, schedule remove) another process is backing up this schedule"},
 };
 const size_t error_exit_code_count = sizeof(error_exit_codes) / sizeof(error_exit_codes[0]);
 
@@ -55,11 +55,16 @@ __attribute__((format(printf, 2, 0))) static void format_text(struct error *err,
 {
     char whole[ERROR_TEXT_SIZE * 4];
 
-    if (vsnprintf(whole, sizeof(whole), format, args) < 0) {
+    int wanted = vsnprintf(whole, sizeof(whole), format, args);
+    if (wanted < 0) {
         snprintf(whole, sizeof(whole), "an error that could not be put into words");
     }
     /* Before the cut: half a secret would not be recognised. */
-    redact_text(whole);
+    if (wanted >= (int)sizeof(whole)) {
+        redact_cut(whole);
+    } else {
+        redact_text(whole);
+    }
     size_t length = strnlen(whole, sizeof(err->text) - 1);
     memcpy(err->text, whole, length);
     err->text[length] = '\0';

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_memory.h"
 #include "base/redact.h"
 #include "base/text.h"
 
@@ -61,13 +62,15 @@ static void write_line(const char *line, size_t length)
 
 static void write_text(const struct log_line *line, const char *message)
 {
-    struct text out = TEXT_INIT(LINE_SIZE * 2);
+    /* No memory of the heap: that it has run out must be said, too. */
+    char whole[LINE_SIZE + 32];
+    int length =
+        snprintf(whole, sizeof(whole), "%s%s\n",
+                 config.emoji ? marks[line->mark].emoji : marks[line->mark].ascii, message);
 
-    text_append(&out, config.emoji ? marks[line->mark].emoji : marks[line->mark].ascii);
-    text_append(&out, message);
-    text_append(&out, "\n");
-    write_line(text_string(&out), out.length);
-    text_clear(&out);
+    if (length > 0 && (size_t)length < sizeof(whole)) {
+        write_line(whole, (size_t)length);
+    }
 }
 
 /* Field values come from the same places as messages do and are cleaned in the same way. */
@@ -89,6 +92,8 @@ static void write_json(const struct log_line *line, const char *message)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
     char time[CLOCK_ISO_SIZE];
+    unsigned refusals = json_memory_refusals();
+    bool written = false;
 
     clock_format_iso(time, clock_utc_ms());
     json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "time", time, "level", levels[line->level],
@@ -102,12 +107,19 @@ static void write_json(const struct log_line *line, const char *message)
         }
     }
     char *text = json_dumps(object, JSON_COMPACT);
-    if (text != NULL) {
+    if (text != NULL && json_memory_refusals() == refusals) {
         struct text out = TEXT_INIT(LINE_SIZE * 16);
         text_append(&out, text);
         text_append(&out, "\n");
-        write_line(text_string(&out), out.length);
+        written = !out.failed;
+        if (written) {
+            write_line(text_string(&out), out.length);
+        }
         text_clear(&out);
+    }
+    if (!written) {
+        dprintf(STDERR_FILENO, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"}\n", time,
+                levels[line->level], line->event);
     }
     free(text);
     json_decref(object);
@@ -128,7 +140,11 @@ void log_write(const struct log_line *line, const char *format, ...)
     if (length < 0) {
         return;
     }
-    redact_text(message);
+    if ((size_t)length >= sizeof(message)) {
+        redact_cut(message);
+    } else {
+        redact_text(message);
+    }
     message[LINE_SIZE - 1] = '\0';
     text_make_one_line(message);
     text_cut_utf8(message);

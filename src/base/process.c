@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/redact.h"
 #include "base/text.h"
 
 #define GRACE_MS     2000
@@ -186,6 +187,10 @@ static bool wait_for_exit(struct process *process, const struct deadline *deadli
 static bool judge(struct process *process, int status, struct error *err)
 {
     const char *said = process->stderr_length > 0 ? process->stderr_text : "it printed no reason";
+
+    if (process->stderr_length == sizeof(process->stderr_text) - 1) {
+        redact_cut(process->stderr_text);
+    }
 
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         return true;

@@ -7,7 +7,8 @@
 
 #define OWN_NAME        "rythm-backup-"
 #define SHORTEST_SECRET 4
-#define MOST_SECRETS    64
+#define SHORTEST_BASE64 8 /* shorter ones occur in words */
+#define MOST_SECRETS    256
 
 static char *secrets[MOST_SECRETS];
 static size_t secret_count;
@@ -43,9 +44,8 @@ static void remember(char *secret)
     secret_count++;
 }
 
-static char *percent_encode(const char *plain)
+static char *percent_encode(const char *plain, const char digits[16])
 {
-    static const char digits[] = "0123456789ABCDEF";
     char *encoded = malloc(strlen(plain) * 3 + 1);
     char *to = encoded;
 
@@ -66,6 +66,28 @@ static char *percent_encode(const char *plain)
     return encoded;
 }
 
+/* What base64 makes of it where `before` bytes of the same group of three precede it: without the
+ * digits at both ends, which encode its neighbours, too. NULL when nothing certain is left. */
+static char *encode_base64(const char *plain, size_t before)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t bits = 8 * (before + strlen(plain));
+    size_t first = (8 * before + 5) / 6;
+    size_t count = bits / 6 > first ? bits / 6 - first : 0;
+    char *encoded = count >= SHORTEST_BASE64 ? malloc(count + 1) : NULL;
+
+    for (size_t i = 0; encoded != NULL && i < count; i++) {
+        size_t bit = 6 * (first + i) - 8 * before;
+        unsigned high = (unsigned char)plain[bit / 8];
+        unsigned low = (unsigned char)plain[bit / 8 + (bit % 8 > 2 ? 1 : 0)];
+        encoded[i] = digits[((high << 8 | low) >> (10 - bit % 8)) & 63];
+    }
+    if (encoded != NULL) {
+        encoded[count] = '\0';
+    }
+    return encoded;
+}
+
 void redact_register(const char *secret)
 {
     /* A password that is part of our own name would mask the name of every backup. */
@@ -73,7 +95,11 @@ void redact_register(const char *secret)
         return;
     }
     remember(strdup(secret));
-    remember(percent_encode(secret));
+    remember(percent_encode(secret, "0123456789ABCDEF"));
+    remember(percent_encode(secret, "0123456789abcdef"));
+    for (size_t before = 0; before < 3; before++) {
+        remember(encode_base64(secret, before));
+    }
 }
 
 void redact_clear(void)
@@ -165,4 +191,21 @@ void redact_text(char *text)
     }
     mask_announced(text);
     mask_userinfo(text);
+}
+
+void redact_cut(char *text)
+{
+    size_t length;
+
+    redact_text(text);
+    length = strlen(text);
+    for (size_t i = 0; i < secret_count; i++) {
+        size_t part = strlen(secrets[i]) - 1;
+        for (part = part < length ? part : length; part >= SHORTEST_SECRET; part--) {
+            if (memcmp(text + length - part, secrets[i], part) == 0) {
+                mask(text + length - part, part);
+                return;
+            }
+        }
+    }
 }

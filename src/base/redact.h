@@ -18,6 +18,9 @@ void redact_register(const char *secret);
  * password in scheme://user:password@). The result is never longer. */
 void redact_text(char *text);
 
+/* The same for a text that was cut off: the beginning of a secret at its end goes, too. */
+void redact_cut(char *text);
+
 /* Forgets and wipes everything; for the end of the process. */
 void redact_clear(void);
 

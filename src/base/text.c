@@ -118,6 +118,14 @@ char *text_trim(char *string)
     return string;
 }
 
+void text_list_free(char **list)
+{
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
+        free(list[i]);
+    }
+    free(list);
+}
+
 void text_make_one_line(char *string)
 {
     char *to = string;

@@ -35,6 +35,9 @@ const char *text_string(const struct text *text);
 /* A copy that the caller frees; NULL for NULL and when there is no memory. */
 char *text_copy(const char *string);
 
+/* Frees the strings of an array that ends with NULL, and the array. NULL is fine. */
+void text_list_free(char **list);
+
 /* Control bytes, line breaks and ESC become spaces; runs of spaces become one; ends are trimmed. */
 void text_make_one_line(char *string);
 

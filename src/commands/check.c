@@ -1,4 +1,4 @@
-/* One tick. The quiet one, with nothing due, is one connection and one query. */
+/* One tick. The quiet one, with nothing due, is one connection and one small query. */
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include "commands/context.h"
 #include "commands/output.h"
 #include "notify/outbox.h"
+#include "postgres/backup_quiet.h"
 #include "schedule/recovery.h"
 
 enum { OPTION_DRY_RUN, OPTION_NOW, OPTION_JSON };
@@ -39,7 +40,9 @@ static void note_run(struct tick *tick, const struct schedule *schedule, const c
     bool made = backup != NULL && backup->status == BACKUP_COMPLETED;
     json_array_append_new(
         tick->runs,
-        json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "schedule", schedule->id, "occurrence",
+        json_pack("{s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "schedule", schedule->id,
+                  "schedule_name", output_json_text(schedule->is_named ? schedule->name : NULL),
+                  "occurrence",
                   output_json_instant(schedule->has_occurrence, schedule->occurrence_ms), "result",
                   result, "name", output_json_text(backup != NULL ? backup->name : NULL), "bytes",
                   made ? json_integer((json_int_t)backup->object.bytes) : json_null(),
@@ -47,42 +50,40 @@ static void note_run(struct tick *tick, const struct schedule *schedule, const c
                   output_json_text(error)));
 }
 
-/* When the schedule runs next; 0 when it does not, or is gone. */
-static int64_t next_of(const struct schedules *schedules, const char *id)
+/* Runs that ended, and whoever ran them died before the outcome was told, or is about to tell. */
+static bool tell_untold(struct context *context, const struct schedules *schedules,
+                        struct tick *tick, struct error *err)
 {
-    for (size_t i = 0; i < schedules->count; i++) {
-        const struct schedule *schedule = &schedules->items[i];
-        if (strcmp(schedule->id, id) == 0 && schedule->state != SCHEDULE_DISABLED) {
-            return schedule->next_ms;
-        }
-    }
-    return 0;
-}
-
-static bool recover(struct context *context, const struct schedules *schedules, struct tick *tick,
-                    struct error *err)
-{
-    struct recoveries recoveries = {.items = NULL};
+    struct history_rows rows = {.items = NULL};
     struct session *session = NULL;
 
-    if (!recovery_run(&context->session_options, context->store, &recoveries, err)) {
-        return false;
-    }
-    tick->degraded += recoveries.unresolved;
-    bool ok = recoveries.count == 0 || context_connect(context, &session, err);
-    for (size_t i = 0; ok && i < recoveries.count; i++) {
-        const struct recovered *recovered = &recoveries.items[i];
+    bool ok =
+        context_connect(context, &session, err) && backup_history_read_untold(session, &rows, err);
+    for (size_t i = 0; ok && i < rows.count; i++) {
         struct error problem = ERROR_INIT;
         tick->mails = true;
-        if (!aftermath_enqueue_recovered(&context->settings, session, recovered,
-                                         next_of(schedules, recovered->row.schedule_id),
-                                         &problem)) {
+        if (!aftermath_enqueue_row(&context->settings, session, &rows.items[i],
+                                   backup_schedule_find(schedules, rows.items[i].schedule_id),
+                                   &problem)) {
             degrade(tick, "notification_not_prepared", &problem);
         }
     }
+    backup_history_clear(&rows);
     session_close(session);
-    recovery_clear(&recoveries);
     return ok;
+}
+
+static bool recover(struct context *context, struct schedules *schedules, struct tick *tick,
+                    struct error *err)
+{
+    struct recovery_report report;
+
+    if (!recovery_run(&context->session_options, &context->stores, &report, err)) {
+        return false;
+    }
+    tick->degraded += report.unresolved;
+    backup_schedule_clear(schedules);
+    return context_read_schedules(context, schedules, err);
 }
 
 static void tell_failure(const struct backup_request *request, const struct backup_result *result,
@@ -119,6 +120,18 @@ static void tell_success(const struct backup_request *request, const struct back
     }
 }
 
+static void pass_over(const struct schedule *schedule, const char *problem, struct tick *tick)
+{
+    tick->degraded++;
+    log_write(
+        &LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "schedule_invalid",
+                  LOG_TEXT("schedule_id", schedule->id), LOG_TEXT("schedule", schedule->name)),
+        "Schedule %s is wrong and was passed over: %s; correct it with 'rythm-backup schedule "
+        "set'",
+        schedule->name, problem);
+    note_run(tick, schedule, "invalid", NULL, problem);
+}
+
 static void run_due(struct context *context, const struct schedule *schedule, struct tick *tick)
 {
     struct backup_result result;
@@ -126,21 +139,24 @@ static void run_due(struct context *context, const struct schedule *schedule, st
     struct backup_request request = {
         .settings = &context->settings,
         .session = &context->session_options,
-        .store = context->store,
         .schedule = schedule,
         .compression = context->compression,
         .scheduled = true,
     };
 
+    if (!store_pool_get(&context->stores, schedule->stores, &request.store, &problem)) {
+        pass_over(schedule, problem.text, tick);
+        return;
+    }
     bool ok = backup_run(&request, &result, &problem);
     if (result.status == BACKUP_LOCKED) {
         log_info(LOG_MARK_NOTE, "schedule_locked",
-                 "Another process is backing up schedule %s: left to it", schedule->id);
+                 "Another process is backing up schedule %s: left to it", schedule->name);
         note_run(tick, schedule, "locked", NULL, NULL);
     } else if (result.status == BACKUP_NOT_DUE) {
         log_info(LOG_MARK_NOTE, "schedule_taken",
                  "A run of schedule %s for this time is recorded already: left to it",
-                 schedule->id);
+                 schedule->name);
         note_run(tick, schedule, "not_due", NULL, NULL);
     } else if (result.status == BACKUP_COMPLETED) {
         if (!ok) {
@@ -162,17 +178,12 @@ static void run_all(struct context *context, const struct schedules *schedules, 
         if (schedule->state == SCHEDULE_DUE) {
             run_due(context, schedule, tick);
         } else if (schedule->state == SCHEDULE_INVALID) {
-            tick->degraded++;
-            log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "schedule_invalid",
-                                LOG_TEXT("schedule_id", schedule->id)),
-                      "Schedule %s is wrong and was passed over: %s; correct its row in "
-                      "backup_schedule",
-                      schedule->id, schedule->problem);
-            note_run(tick, schedule, "invalid", NULL, schedule->problem);
+            pass_over(schedule, schedule->problem, tick);
         }
     }
-    /* Once an hour, as the old service did. */
-    if (!enabled && schedules->now_ms / 60000 % 60 == 0) {
+    /* Once an hour, as the old service did. A quiet tick has read none, but is never in that
+     * minute. */
+    if (schedules->count > 0 && !enabled && schedules->now_ms / 60000 % 60 == 0) {
         log_info(LOG_MARK_NOTE, "backups_disabled", "Automated backups are disabled");
     }
 }
@@ -200,13 +211,15 @@ static bool print_plan_json(const struct schedules *schedules, struct error *err
         const struct schedule *schedule = &schedules->items[i];
         json_array_append_new(
             list,
-            json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:I}", "schedule", schedule->id, "time",
-                      schedule->time, "state", backup_schedule_state_name(schedule->state),
-                      "problem", output_json_text(schedule->problem), "occurrence",
-                      output_json_instant(schedule->has_occurrence, schedule->occurrence_ms),
-                      "next", output_json_instant(schedule->has_occurrence, schedule->next_ms),
-                      "would_run", schedule->state == SCHEDULE_DUE, "attempt",
-                      (json_int_t)schedule->attempt));
+            json_pack(
+                "{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:I}", "schedule", schedule->id,
+                "schedule_name", output_json_text(schedule->is_named ? schedule->name : NULL),
+                "time", schedule->time, "time_zone", schedule->zone, "state",
+                backup_schedule_state_name(schedule->state), "problem",
+                output_json_text(schedule->problem), "occurrence",
+                output_json_instant(schedule->has_occurrence, schedule->occurrence_ms), "next",
+                output_json_instant(schedule->has_occurrence, schedule->next_ms), "would_run",
+                schedule->state == SCHEDULE_DUE, "attempt", (json_int_t)schedule->attempt));
     }
     return output_json(json_pack("{s:o, s:o}", "now", output_json_instant(true, schedules->now_ms),
                                  "schedules", list),
@@ -217,22 +230,23 @@ static bool print_plan(const struct schedules *schedules, struct error *err)
 {
     struct output_table table = OUTPUT_TABLE_INIT(6);
 
-    output_table_add(&table, (const char *[]){"SCHEDULE", "TIME (UTC)", "STATE", "OCCURRENCE",
-                                              "NEXT", "WOULD RUN"});
+    output_table_add(
+        &table, (const char *[]){"SCHEDULE", "TIME", "STATE", "OCCURRENCE", "NEXT", "WOULD RUN"});
     for (size_t i = 0; i < schedules->count; i++) {
         const struct schedule *schedule = &schedules->items[i];
         char occurrence[CLOCK_ISO_SIZE] = "-";
         char next[CLOCK_ISO_SIZE] = "-";
+        char time[sizeof(schedule->time) + sizeof(schedule->zone)];
         if (schedule->has_occurrence) {
             clock_format_iso(occurrence, schedule->occurrence_ms);
             clock_format_iso(next, schedule->next_ms);
         }
+        snprintf(time, sizeof(time), "%s %s", schedule->time, schedule->zone);
         const char *state = schedule->problem[0] != '\0'
                                 ? schedule->problem
                                 : backup_schedule_state_name(schedule->state);
-        output_table_add(&table,
-                         (const char *[]){schedule->id, schedule->time, state, occurrence, next,
-                                          schedule->state == SCHEDULE_DUE ? "yes" : "no"});
+        output_table_add(&table, (const char *[]){schedule->name, time, state, occurrence, next,
+                                                  schedule->state == SCHEDULE_DUE ? "yes" : "no"});
     }
     return output_table_print(&table, err);
 }
@@ -249,19 +263,33 @@ static bool conclude(const struct tick *tick, struct error *err)
     return true;
 }
 
-static bool tick_once(struct context *context, struct schedules *schedules, struct tick *tick,
-                      struct error *err)
+/* Looks at every schedule, unless an earlier tick has found that nothing is due yet. */
+static bool look(struct context *context, struct backup_quiet *quiet, struct schedules *schedules,
+                 struct error *err)
 {
-    if (schedules->interrupted) {
-        if (!recover(context, schedules, tick, err)) {
-            return false;
-        }
-        backup_schedule_clear(schedules);
-        if (!context_read_schedules(context, schedules, err)) {
-            return false;
-        }
+    int64_t catch_up_s = settings_get_number(&context->settings, SETTING_CATCH_UP);
+    struct session *session = NULL;
+
+    bool ok = context_connect(context, &session, err) &&
+              backup_quiet_read(session, catch_up_s, quiet, err);
+    if (ok && !(quiet->quiet && !quiet->interrupted && !quiet->pending_mails && !quiet->untold)) {
+        ok = context_read_schedules_in(context, session, schedules, err) &&
+             backup_quiet_note(session, catch_up_s, quiet, schedules, err);
     }
-    tick->mails = tick->mails || schedules->pending_mails;
+    session_close(session);
+    return ok;
+}
+
+static bool tick_once(struct context *context, const struct backup_quiet *quiet,
+                      struct schedules *schedules, struct tick *tick, struct error *err)
+{
+    if (quiet->interrupted && !recover(context, schedules, tick, err)) {
+        return false;
+    }
+    if ((quiet->interrupted || quiet->untold) && !tell_untold(context, schedules, tick, err)) {
+        return false;
+    }
+    tick->mails = tick->mails || quiet->pending_mails;
     run_all(context, schedules, tick);
     if (tick->mails && stop_signal() == 0) {
         deliver(context, tick);
@@ -269,9 +297,20 @@ static bool tick_once(struct context *context, struct schedules *schedules, stru
     return true;
 }
 
+static bool dry_run(struct context *context, bool json, struct error *err)
+{
+    struct schedules schedules = {.items = NULL};
+    bool ok = context_read_schedules(context, &schedules, err) &&
+              (json ? print_plan_json(&schedules, err) : print_plan(&schedules, err));
+
+    backup_schedule_clear(&schedules);
+    return ok;
+}
+
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
     struct schedules schedules = {.items = NULL};
+    struct backup_quiet quiet;
     bool json = invocation->options[OPTION_JSON] != NULL;
     struct tick tick = {.runs = NULL};
 
@@ -279,21 +318,19 @@ static bool run(struct context *context, const struct invocation *invocation, st
         !context_pretend_now(context, invocation->options[OPTION_NOW], err)) {
         return false;
     }
-    if (!context_read_schedules(context, &schedules, err)) {
+    if (invocation->options[OPTION_DRY_RUN] != NULL) {
+        return dry_run(context, json, err);
+    }
+    if (!look(context, &quiet, &schedules, err)) {
         return false;
     }
-    if (invocation->options[OPTION_DRY_RUN] != NULL) {
-        bool printed = json ? print_plan_json(&schedules, err) : print_plan(&schedules, err);
-        backup_schedule_clear(&schedules);
-        return printed;
-    }
     tick.runs = json ? json_array() : NULL;
-    int64_t now_ms = schedules.now_ms;
-    bool ok = tick_once(context, &schedules, &tick, err);
+    bool ok = tick_once(context, &quiet, &schedules, &tick, err);
     backup_schedule_clear(&schedules);
     if (ok && json) {
-        ok = output_json(json_pack("{s:o, s:O, s:I, s:I}", "now", output_json_instant(true, now_ms),
-                                   "runs", tick.runs, "failed", (json_int_t)tick.failed, "degraded",
+        ok = output_json(json_pack("{s:o, s:O, s:I, s:I}", "now",
+                                   output_json_instant(true, quiet.now_ms), "runs", tick.runs,
+                                   "failed", (json_int_t)tick.failed, "degraded",
                                    (json_int_t)tick.degraded),
                          err);
     }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 const struct command *const command_table[] = {
-    &command_check, &command_run, &command_list, &command_prune, &command_notify, &command_migrate,
+    &command_check,  &command_run,      &command_list,   &command_prune,
+    &command_notify, &command_schedule, &command_status, &command_migrate,
 };
 const size_t command_count = sizeof(command_table) / sizeof(command_table[0]);
 
@@ -23,6 +24,19 @@ const size_t command_global_option_count =
 enum { FIRST_SETTING = 1000, FIRST_COMMAND_OPTION = 2000 };
 #define MOST_OPTIONS (16 + SETTING_COUNT + COMMAND_MOST_OPTIONS)
 
+bool command_has_option(const struct command *command, const char *name)
+{
+    for (int i = 0; command != NULL && i < COMMAND_MOST_OPTIONS; i++) {
+        if (command->options[i].name == NULL) {
+            break;
+        }
+        if (strcmp(command->options[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const struct option *build_options(const struct command *command,
                                           struct option options[MOST_OPTIONS])
 {
@@ -36,7 +50,8 @@ static const struct option *build_options(const struct command *command,
             letters[i]};
     }
     for (int i = 0; i < SETTING_COUNT; i++) {
-        if (settings_table[i].option != NULL) {
+        if (settings_table[i].option != NULL &&
+            !command_has_option(command, settings_table[i].option)) {
             options[count++] = (struct option){settings_table[i].option, required_argument, NULL,
                                                FIRST_SETTING + i};
         }

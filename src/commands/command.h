@@ -24,7 +24,7 @@ struct command_option {
     const char *argument; /* its argument's name in the help, or NULL for a flag */
     const char *help;
 };
-#define COMMAND_MOST_OPTIONS 8
+#define COMMAND_MOST_OPTIONS 20
 
 struct command {
     const char *name;
@@ -32,7 +32,9 @@ struct command {
     int most_arguments;    /* -1: any number */
     const char *summary;   /* one line */
     const char *description;
-    struct command_option options[COMMAND_MOST_OPTIONS]; /* ends with a NULL name */
+    /* Ends with a NULL name. One that is called like a setting's option takes its place behind the
+     * command. */
+    struct command_option options[COMMAND_MOST_OPTIONS];
     bool needs_store; /* always */
     /* False with the error that decides the exit code. An error whose text is empty has been told
      * already. */
@@ -58,6 +60,8 @@ extern const struct command command_run;
 extern const struct command command_list;
 extern const struct command command_prune;
 extern const struct command command_notify;
+extern const struct command command_schedule;
+extern const struct command command_status;
 extern const struct command command_migrate;
 
 extern const struct command *const command_table[];
@@ -66,6 +70,9 @@ extern const size_t command_count;
 /* The global options that are not settings. */
 extern const struct command_option command_global_options[];
 extern const size_t command_global_option_count;
+
+/* True when the command, which may be NULL, has an option of this name of its own. */
+bool command_has_option(const struct command *command, const char *name);
 
 /* Reads the command line; what *out points to belongs to argv. Errors are ERROR_USAGE. */
 bool command_parse(int argc, char *argv[], struct invocation *out, struct error *err);

@@ -25,29 +25,28 @@ static void configure_log(const struct settings *settings, const struct invocati
 
 bool context_open_store(struct context *context, struct error *err)
 {
-    char *urls = store_urls(&context->settings, err);
+    return store_pool_get(&context->stores, NULL, &context->store, err);
+}
 
-    if (urls == NULL) {
-        return false;
+bool context_open_stores(struct context *context, const struct schedules *schedules,
+                         struct error *err)
+{
+    struct store *opened;
+
+    for (size_t i = 0; i < schedules->count; i++) {
+        const struct schedule *schedule = &schedules->items[i];
+        if (schedule->stores != NULL &&
+            !store_pool_get(&context->stores, schedule->stores, &opened, err)) {
+            return error_prefix(err, "stores of schedule %s", schedule->name);
+        }
     }
-    bool ok;
-    const char *first = strstr(urls, "://");
-    /* However they are separated. */
-    if (strchr(urls, ' ') != NULL || (first != NULL && strstr(first + 1, "://") != NULL)) {
-        ok = error_set(err, ERROR_CONFIG,
-                       "RYTHM_BACKUP_STORES names more than one store, which this version does "
-                       "not support");
-        error_hint(err, "name one");
-    } else {
-        ok = store_open(urls, &context->settings, &context->store, err);
-    }
-    free(urls);
-    return ok;
+    return true;
 }
 
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err)
 {
     *context = (struct context){.store = NULL};
+    context->stores.settings = &context->settings;
     if (!settings_load(&context->settings, invocation->settings, invocation->config_file, err)) {
         return false;
     }
@@ -65,7 +64,7 @@ bool context_open(struct context *context, const struct invocation *invocation, 
 
 void context_clear(struct context *context)
 {
-    store_close(context->store);
+    store_pool_clear(&context->stores);
     settings_clear(&context->settings);
     context->store = NULL;
 }
@@ -86,18 +85,25 @@ bool context_pretend_now(struct context *context, const char *timestamp, struct 
     return ok;
 }
 
+bool context_read_schedules_in(struct context *context, struct session *session,
+                               struct schedules *out, struct error *err)
+{
+    bool ok = backup_schedule_read(
+        session, settings_get_number(&context->settings, SETTING_CATCH_UP), out, err);
+
+    if (ok && out->count == 0) {
+        error_set(err, ERROR_CONFIG, "the table backup_schedule has no row");
+        return error_hint(err, "'rythm-backup schedule add' adds one");
+    }
+    return ok;
+}
+
 bool context_read_schedules(struct context *context, struct schedules *out, struct error *err)
 {
     struct session *session = NULL;
     bool ok = context_connect(context, &session, err) &&
-              backup_schedule_read(
-                  session, settings_get_number(&context->settings, SETTING_CATCH_UP), out, err);
+              context_read_schedules_in(context, session, out, err);
 
     session_close(session);
-    if (ok && out->count == 0) {
-        error_set(err, ERROR_CONFIG, "the table backup_schedule has no row");
-        return error_hint(err, "'rythm-backup migrate' adds a disabled one; enable it and set its "
-                               "schedule_time");
-    }
     return ok;
 }

@@ -12,14 +12,15 @@
 #include "commands/command.h"
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
-#include "store/store.h"
+#include "store/store_pool.h"
 #include "stream/compress.h"
 
 struct context {
     struct settings settings;
     struct session_options session_options;
     struct compression compression;
-    struct store *store; /* NULL unless the command needs one */
+    struct store_pool stores;
+    struct store *store; /* the configured one; NULL unless the command needs one */
 };
 
 /* Reads and checks every setting, configures the log, makes the store ready to be asked. Nothing is
@@ -27,13 +28,20 @@ struct context {
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err);
 void context_clear(struct context *context);
 
-/* Opens the store, for a command that does not always need one. */
+/* Opens the configured store, for a command that does not always need one. */
 bool context_open_store(struct context *context, struct error *err);
+/* Opens every store that a schedule names, beside the configured one: context->stores has them all.
+ * One that cannot be opened is an error. */
+bool context_open_stores(struct context *context, const struct schedules *schedules,
+                         struct error *err);
 /* A new session to the configured database; the caller closes it. */
 bool context_connect(struct context *context, struct session **session, struct error *err);
 /* From here on every session's clock says what the --now argument says. */
 bool context_pretend_now(struct context *context, const char *timestamp, struct error *err);
-/* Connects, reads the schedules, disconnects. An empty table is an error that says what to do. */
+/* Reads the schedules. An empty table is an error that says what to do. */
+bool context_read_schedules_in(struct context *context, struct session *session,
+                               struct schedules *out, struct error *err);
+/* Connects, reads the schedules, disconnects. */
 bool context_read_schedules(struct context *context, struct schedules *out, struct error *err);
 
 #endif

@@ -49,11 +49,11 @@ static void print_option(char letter, const char *name, const char *argument, co
     print_entry(left, help);
 }
 
-static void print_global_options(void)
+static void print_global_options(const struct command *command)
 {
     for (int i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
-        if (setting->option != NULL) {
+        if (setting->option != NULL && !command_has_option(command, setting->option)) {
             char help[256];
             snprintf(help, sizeof(help), "sets %s", setting->name);
             print_option(setting->letter, setting->option, setting->argument, help);
@@ -88,7 +88,7 @@ static void print_program(void)
         print_entry(command_table[i]->name, command_table[i]->summary);
     }
     printf("\nOptions of every command:\n");
-    print_global_options();
+    print_global_options(NULL);
     printf("\nSettings, from the environment or the configuration file (NAME=VALUE lines); an\n"
            "option wins over the environment, the environment over the file:\n");
     print_settings();
@@ -118,7 +118,7 @@ void help_print(const struct command *command)
         print_option('\0', option->name, option->argument, option->help);
     }
     printf("\nOptions of every command:\n");
-    print_global_options();
+    print_global_options(command);
     printf("\nSettings and exit status: rythm-backup --help\n");
 }
 

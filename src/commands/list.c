@@ -1,5 +1,6 @@
 /* The backups that there are: what the store holds, joined with what the ledger says. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,58 +93,108 @@ static void add_row(struct output_table *table, const struct backup_object *back
                      (const char *[]){backup->object->name, created, size, duration, type, status});
 }
 
-static bool print_json(const struct prune_plan *plan, const struct history_rows *rows,
-                       bool ledger_known, const char *location, struct error *err)
+/* What is to be printed: a plan per store, and the ledger. */
+struct listing {
+    const struct store_pool *stores;
+    struct prune_plan *plans; /* in the order of the stores */
+    struct history_rows rows;
+    bool ledger_known;
+};
+
+static bool print_json(const struct listing *listing, struct error *err)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; list != NULL && i < plan->count; i++) {
-        const struct backup_object *backup = &plan->items[i].backup;
-        if (json_array_append_new(
-                list, to_json(backup, find_row(rows, backup->object->name), location)) != 0) {
-            json_decref(list);
-            list = NULL;
+    for (size_t s = 0; s < listing->stores->count; s++) {
+        const struct prune_plan *plan = &listing->plans[s];
+        for (size_t i = 0; list != NULL && i < plan->count; i++) {
+            const struct backup_object *backup = &plan->items[i].backup;
+            const struct history_row *row = find_row(&listing->rows, backup->object->name);
+            if (json_array_append_new(
+                    list, to_json(backup, row, listing->stores->items[s]->location)) != 0) {
+                json_decref(list);
+                list = NULL;
+            }
         }
     }
-    return output_json(
-        list != NULL ? json_pack("{s:b, s:o}", "ledger_read", ledger_known, "backups", list) : NULL,
-        err);
+    return output_json(list != NULL ? json_pack("{s:b, s:o}", "ledger_read", listing->ledger_known,
+                                                "backups", list)
+                                    : NULL,
+                       err);
 }
 
-static bool print_table(const struct prune_plan *plan, const struct history_rows *rows,
-                        bool ledger_known, const char *location, struct error *err)
+/* With several stores each has a table of its own, under its name. */
+static bool print_table(const struct listing *listing, size_t number, struct error *err)
 {
     struct output_table table = OUTPUT_TABLE_INIT(6);
+    const struct prune_plan *plan = &listing->plans[number];
+    const char *location = listing->stores->items[number]->location;
 
     if (plan->count == 0) {
         log_info(LOG_MARK_NOTE, "no_backups", "There are no backups in %s", location);
         return true;
     }
+    if (listing->stores->count > 1) {
+        printf("%s%s:\n", number > 0 ? "\n" : "", location);
+    }
     output_table_add(&table,
                      (const char *[]){"NAME", "CREATED", "SIZE", "DURATION", "TYPE", "STATUS"});
     for (size_t i = 0; i < plan->count; i++) {
         const struct backup_object *backup = &plan->items[i].backup;
-        add_row(&table, backup, find_row(rows, backup->object->name), ledger_known);
+        add_row(&table, backup, find_row(&listing->rows, backup->object->name),
+                listing->ledger_known);
     }
     return output_table_print(&table, err);
 }
 
+static bool print(const struct listing *listing, bool json, struct error *err)
+{
+    bool ok = true;
+
+    if (json) {
+        return print_json(listing, err);
+    }
+    for (size_t i = 0; ok && i < listing->stores->count; i++) {
+        ok = print_table(listing, i, err);
+    }
+    return ok;
+}
+
+/* The stores that schedules name are known only while the database answers. */
+static void open_stores(struct context *context)
+{
+    struct schedules schedules = {.items = NULL};
+    struct error problem = ERROR_INIT;
+
+    if (context_read_schedules(context, &schedules, &problem) &&
+        !context_open_stores(context, &schedules, &problem)) {
+        log_warning("store_not_opened", "A store is missing in the list: %s", problem.text);
+    }
+    backup_schedule_clear(&schedules);
+}
+
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
-    struct prune_plan plan = {.items = NULL};
-    struct history_rows rows = {.items = NULL};
-    bool ledger_known = false;
+    struct listing listing = {.stores = &context->stores};
+    bool ok = true;
 
-    if (!prune_list(context->store, &plan, err)) {
-        return false;
+    open_stores(context);
+    listing.plans = calloc(context->stores.count, sizeof(*listing.plans));
+    if (listing.plans == NULL) {
+        return error_set_memory(err);
     }
-    read_ledger(context, &rows, &ledger_known);
-    const char *location = context->store->location;
-    bool ok = invocation->options[OPTION_JSON] != NULL
-                  ? print_json(&plan, &rows, ledger_known, location, err)
-                  : print_table(&plan, &rows, ledger_known, location, err);
-    backup_history_clear(&rows);
-    prune_clear(&plan);
+    for (size_t i = 0; ok && i < context->stores.count; i++) {
+        ok = prune_list(context->stores.items[i], &listing.plans[i], err);
+    }
+    if (ok) {
+        read_ledger(context, &listing.rows, &listing.ledger_known);
+        ok = print(&listing, invocation->options[OPTION_JSON] != NULL, err);
+    }
+    backup_history_clear(&listing.rows);
+    for (size_t i = 0; i < context->stores.count; i++) {
+        prune_clear(&listing.plans[i]);
+    }
+    free(listing.plans);
     return ok;
 }
 
@@ -153,7 +204,8 @@ const struct command command_list = {
     .summary = "list the backups in the store, newest first",
     .description =
         "Lists the backups that the store holds, newest first, joined with the ledger. It works\n"
-        "without the database, which it then says.",
+        "without the database, which it then says. Stores that schedules name follow the\n"
+        "configured one; they are known only while the database answers.",
     .options = {{"json", NULL, "print the list as JSON"}},
     .needs_store = true,
     .run = run,

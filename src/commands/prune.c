@@ -1,5 +1,6 @@
 /* Retention, or the deletion of named backups. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,109 +12,187 @@
 
 enum { OPTION_DRY_RUN, OPTION_FORCE, OPTION_JSON };
 
-static bool print_table(const struct prune_plan *plan, struct error *err)
-{
-    struct output_table table = OUTPUT_TABLE_INIT(3);
+/* A plan per store of the pool, in its order. */
+struct plans {
+    const struct store_pool *stores;
+    struct prune_plan *items;
+};
 
-    if (plan->count == 0) {
-        return true;
-    }
-    output_table_add(&table, (const char *[]){"NAME", "ACTION", "REASON"});
+static void add_rows(struct output_table *table, const struct prune_plan *plan)
+{
     for (size_t i = 0; i < plan->count; i++) {
         const struct prune_item *item = &plan->items[i];
-        output_table_add(&table, (const char *[]){item->backup.object->name,
-                                                  prune_fate_name(item->fate), item->reason});
+        output_table_add(table, (const char *[]){item->backup.object->name,
+                                                 prune_fate_name(item->fate), item->reason});
     }
-    return output_table_print(&table, err);
 }
 
-static bool print_json(const struct prune_plan *plan, struct error *err)
+/* With several stores each has a table of its own, under its name. */
+static bool print_tables(const struct plans *plans, struct error *err)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < plans->stores->count; i++) {
+        struct output_table table = OUTPUT_TABLE_INIT(3);
+        if (plans->items[i].count == 0) {
+            continue;
+        }
+        if (plans->stores->count > 1) {
+            printf("%s%s:\n", i > 0 ? "\n" : "", plans->stores->items[i]->location);
+        }
+        output_table_add(&table, (const char *[]){"NAME", "ACTION", "REASON"});
+        add_rows(&table, &plans->items[i]);
+        ok = output_table_print(&table, err);
+    }
+    return ok;
+}
+
+static bool print_json(const struct plans *plans, struct error *err)
 {
     json_t *list = json_array();
+    json_int_t deleted = 0;
+    json_int_t failed = 0;
 
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct prune_item *item = &plan->items[i];
-        json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "name",
-                                              output_json_text(item->backup.object->name), "action",
-                                              prune_fate_name(item->fate), "reason",
-                                              output_json_text(item->reason)));
+    for (size_t s = 0; s < plans->stores->count; s++) {
+        const struct prune_plan *plan = &plans->items[s];
+        deleted += (json_int_t)plan->deleted;
+        failed += (json_int_t)plan->failed;
+        for (size_t i = 0; i < plan->count; i++) {
+            const struct prune_item *item = &plan->items[i];
+            json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name",
+                                                  output_json_text(item->backup.object->name),
+                                                  "store", plans->stores->items[s]->location,
+                                                  "action", prune_fate_name(item->fate), "reason",
+                                                  output_json_text(item->reason)));
+        }
     }
-    return output_json(json_pack("{s:o, s:I, s:I}", "backups", list, "deleted",
-                                 (json_int_t)plan->deleted, "failed", (json_int_t)plan->failed),
-                       err);
+    return output_json(
+        json_pack("{s:o, s:I, s:I}", "backups", list, "deleted", deleted, "failed", failed), err);
 }
 
-static bool decide(struct context *context, struct prune_plan *plan, size_t *wrong,
+/* How many schedules are wrong; each is told. */
+static size_t tell_wrong(const struct schedules *schedules)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < schedules->count; i++) {
+        if (schedules->items[i].problem[0] != '\0') {
+            wrong++;
+            log_warning("schedule_invalid",
+                        "Schedule %s is wrong, so none of its backups is deleted: %s",
+                        schedules->items[i].name, schedules->items[i].problem);
+        }
+    }
+    return wrong;
+}
+
+static bool decide(struct context *context, const struct schedules *schedules, struct plans *plans,
                    struct error *err)
 {
     struct session *session = NULL;
-    struct schedules schedules = {.items = NULL};
-    struct server_facts server;
+    struct ledger ledger;
     struct prune_request request = {
-        .store = context->store,
-        .schedules = &schedules,
-        .database = server.database,
+        .schedules = schedules,
+        .ledger = &ledger,
         .keep_min = settings_get_number(&context->settings, SETTING_KEEP_MIN),
     };
 
-    bool ok =
-        context_read_schedules(context, &schedules, err) && context_connect(context, &session, err);
-    if (ok) {
-        session_facts(session, &server);
-        ok = prune_decide(&request, plan, err);
-    }
-    for (size_t i = 0; ok && i < schedules.count; i++) {
-        if (schedules.items[i].problem[0] != '\0') {
-            ++*wrong;
-            log_warning("schedule_invalid",
-                        "Schedule %s is wrong, so none of its backups is deleted: %s",
-                        schedules.items[i].id, schedules.items[i].problem);
-        }
-    }
+    bool ok = context_connect(context, &session, err) && ledger_identify(session, &ledger, err);
     session_close(session);
-    backup_schedule_clear(&schedules);
+    for (size_t i = 0; ok && i < context->stores.count; i++) {
+        request.store = context->stores.items[i];
+        ok = prune_decide(&request, &plans->items[i], err);
+    }
     return ok;
 }
 
 /* The named ones, and only if each can be deleted: all or none. */
 static bool decide_named(struct context *context, const struct invocation *invocation,
-                         struct prune_plan *plan, struct error *err)
+                         struct plans *plans, struct error *err)
 {
     bool force = invocation->options[OPTION_FORCE] != NULL;
+    bool ok = true;
 
-    if (!prune_list(context->store, plan, err)) {
-        return false;
+    for (size_t i = 0; ok && i < context->stores.count; i++) {
+        ok = prune_list(context->stores.items[i], &plans->items[i], err);
     }
-    for (int i = 0; i < invocation->argument_count; i++) {
-        if (!prune_name(plan, invocation->arguments[i], force, err)) {
-            return false;
+    for (int i = 0; ok && i < invocation->argument_count; i++) {
+        const char *name = invocation->arguments[i];
+        bool found = false;
+        for (size_t s = 0; ok && s < context->stores.count; s++) {
+            if (prune_has(&plans->items[s], name)) {
+                found = true;
+                ok = prune_name(&plans->items[s], name, force, err);
+            }
+        }
+        if (ok && !found) {
+            error_set(err, ERROR_USAGE, "there is no backup '%s'; nothing was deleted", name);
+            ok = error_hint(err, "'rythm-backup list' shows their names");
         }
     }
-    prune_keep_named(plan);
-    return true;
+    for (size_t i = 0; ok && i < context->stores.count; i++) {
+        prune_keep_named(&plans->items[i]);
+    }
+    return ok;
+}
+
+static bool apply(struct context *context, const struct invocation *invocation, struct plans *plans,
+                  struct error *err)
+{
+    bool dry_run = invocation->options[OPTION_DRY_RUN] != NULL;
+    bool json = invocation->options[OPTION_JSON] != NULL;
+    struct error problem = ERROR_INIT;
+    bool applied = true;
+
+    for (size_t i = 0; !dry_run && i < context->stores.count; i++) {
+        if (!prune_apply(context->stores.items[i], &plans->items[i], &problem) && applied) {
+            *err = problem;
+            applied = false;
+        }
+    }
+    if (!(json ? print_json(plans, &problem) : !dry_run || print_tables(plans, &problem))) {
+        *err = problem;
+        return false;
+    }
+    return applied;
+}
+
+/* Names can be deleted while the database is down; then only in the configured store. */
+static bool open_stores(struct context *context, bool named, struct schedules *schedules,
+                        struct error *err)
+{
+    struct error problem = ERROR_INIT;
+
+    if (!context_read_schedules(context, schedules, &problem)) {
+        if (!named) {
+            *err = problem;
+        }
+        return named;
+    }
+    return context_open_stores(context, schedules, err);
 }
 
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
-    struct prune_plan plan = {.items = NULL};
-    bool dry_run = invocation->options[OPTION_DRY_RUN] != NULL;
-    bool json = invocation->options[OPTION_JSON] != NULL;
-    size_t wrong = 0;
+    bool named = invocation->argument_count > 0;
+    struct schedules schedules = {.items = NULL};
+    struct plans plans = {.stores = &context->stores};
 
-    bool ok = invocation->argument_count > 0 ? decide_named(context, invocation, &plan, err)
-                                             : decide(context, &plan, &wrong, err);
-    if (!ok) {
-        prune_clear(&plan);
-        return false;
+    bool ok = open_stores(context, named, &schedules, err);
+    if (ok) {
+        plans.items = calloc(context->stores.count, sizeof(*plans.items));
+        ok = plans.items != NULL ? true : error_set_memory(err);
     }
-    bool applied = dry_run || prune_apply(context->store, &plan, err);
-    struct error problem = ERROR_INIT;
-    if (!(json ? print_json(&plan, &problem) : !dry_run || print_table(&plan, &problem))) {
-        *err = problem;
-        applied = false;
+    size_t wrong = ok && !named ? tell_wrong(&schedules) : 0;
+    ok = ok && (named ? decide_named(context, invocation, &plans, err)
+                      : decide(context, &schedules, &plans, err));
+    ok = ok && apply(context, invocation, &plans, err);
+    for (size_t i = 0; plans.items != NULL && i < context->stores.count; i++) {
+        prune_clear(&plans.items[i]);
     }
-    prune_clear(&plan);
-    return applied && wrong > 0 ? error_set(err, ERROR_DEGRADED, "%s", "") : applied;
+    free(plans.items);
+    backup_schedule_clear(&schedules);
+    return ok && wrong > 0 ? error_set(err, ERROR_DEGRADED, "%s", "") : ok;
 }
 
 const struct command command_prune = {

@@ -21,24 +21,20 @@ enum { OPTION_OUTPUT, OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_JSON };
 static bool choose(const struct schedules *schedules, const char *name,
                    const struct schedule **chosen, struct error *err)
 {
-    *chosen = NULL;
-    for (size_t i = 0; i < schedules->count; i++) {
-        if (name == NULL || strcmp(schedules->items[i].id, name) == 0) {
-            *chosen = &schedules->items[i];
-        }
-    }
+    *chosen = name != NULL ? backup_schedule_find(schedules, name) : &schedules->items[0];
     if (name == NULL && schedules->count > 1) {
         error_set(err, ERROR_USAGE, "there are %zu schedules: name the one to back up",
                   schedules->count);
-        return error_hint(err, "'rythm-backup check --dry-run' lists them");
+        return error_hint(err, "'rythm-backup schedule show' lists them");
     }
     if (*chosen == NULL) {
         error_set(err, ERROR_USAGE, "there is no schedule '%s'", name);
-        return error_hint(err, "'rythm-backup check --dry-run' lists them");
+        return error_hint(err, "'rythm-backup schedule show' lists them");
     }
     if ((*chosen)->problem[0] != '\0') {
-        error_set(err, ERROR_CONFIG, "schedule %s is wrong: %s", (*chosen)->id, (*chosen)->problem);
-        return error_hint(err, "correct its row in backup_schedule");
+        error_set(err, ERROR_CONFIG, "schedule %s is wrong: %s", (*chosen)->name,
+                  (*chosen)->problem);
+        return error_hint(err, "correct it with 'rythm-backup schedule set'");
     }
     return true;
 }
@@ -129,6 +125,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
         .schedule = schedule,
         .compression = context->compression,
         .show_progress = wants_progress(context, invocation),
+        .silent = invocation->options[OPTION_NO_NOTIFY] != NULL,
     };
 
     bool ok = backup_run(&request, &result, err);
@@ -141,11 +138,13 @@ static bool run_backup(struct context *context, const struct invocation *invocat
     case BACKUP_LOCKED:
     case BACKUP_NOT_DUE:
         return error_set(err, ERROR_BUSY, "another process is backing up schedule %s",
-                         schedule->id);
+                         schedule->name);
     case BACKUP_FAILED:
-        if (stop_signal() == 0 && result.run_id[0] != '\0' &&
-            invocation->options[OPTION_NO_NOTIFY] == NULL) {
-            unless_degraded(notify(context, &request, &result, err, &problem), &problem);
+        if (result.run_id[0] != '\0' && !request.silent) {
+            /* Who stopped it knows. */
+            unless_degraded(stop_signal() == 0 ? notify(context, &request, &result, err, &problem)
+                                               : aftermath_keep_silent(&request, &result, &problem),
+                            &problem);
         }
         break;
     case BACKUP_UNSETTLED:
@@ -160,10 +159,10 @@ static bool run_to_store(struct context *context, const struct invocation *invoc
     struct schedules schedules = {.items = NULL};
     const struct schedule *schedule = NULL;
 
-    bool ok = context_open_store(context, err) &&
-              context_read_schedules(context, &schedules, err) &&
+    bool ok = context_read_schedules(context, &schedules, err) &&
               choose(&schedules, invocation->argument_count > 0 ? invocation->arguments[0] : NULL,
                      &schedule, err) &&
+              store_pool_get(&context->stores, schedule->stores, &context->store, err) &&
               run_backup(context, invocation, schedule, err);
     backup_schedule_clear(&schedules);
     return ok;
@@ -228,8 +227,9 @@ const struct command command_run = {
     .most_arguments = 1,
     .summary = "back up now",
     .description =
-        "Backs up the database now, as a manual backup of the schedule with this id (of the only\n"
-        "one, when there is one), and prints the backup's name. Retention and notifications\n"
+        "Backs up the database now, as a manual backup of the schedule with this name or id (of "
+        "the\n"
+        "only one, when there is one), and prints the backup's name. Retention and notifications\n"
         "follow as after a scheduled backup.",
     .options = {{"output", "FILE",
                  "write to FILE ('-': standard output) instead of the store; no "

@@ -59,9 +59,56 @@ bool dump_check(const struct dump_options *options, struct error *err)
     return find_tool(options, &tool, err);
 }
 
+/* pg_dump takes patterns; between double quotes everything but a double quote stands for itself
+ * (manual, psql, "Patterns"). */
+static bool append_schemas(struct text *out, char *const *schemas)
+{
+    for (size_t i = 0; schemas != NULL && schemas[i] != NULL; i++) {
+        text_append(out, "--schema=\"");
+        for (const char *c = schemas[i]; *c != '\0'; c++) {
+            text_append_bytes(out, *c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1);
+        }
+        text_append_bytes(out, "\"", 2); /* with its NUL: each is an argument */
+    }
+    return !out->failed;
+}
+
+static size_t count_schemas(char *const *schemas)
+{
+    size_t count = 0;
+
+    while (schemas != NULL && schemas[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
+/* The arguments, NULL-terminated; the caller frees the array alone. `schemas` holds what
+ * append_schemas() wrote. */
+static char **make_arguments(char *const fixed[], size_t fixed_count, struct text *schemas,
+                             size_t count, struct error *err)
+{
+    char **argv = calloc(fixed_count + count + 1, sizeof(*argv));
+    char *schema = schemas->data;
+
+    if (argv == NULL) {
+        error_set_memory(err);
+        return NULL;
+    }
+    memcpy(argv, fixed, fixed_count * sizeof(*argv));
+    for (size_t i = 0; i < count; i++) {
+        argv[fixed_count + i] = schema;
+        schema += strlen(schema) + 1;
+    }
+    return argv;
+}
+
 static bool start(const struct dump_options *options, struct pg_dump *tool, struct process *process,
                   struct error *err)
 {
+    struct text schemas = TEXT_INIT(1024 * 1024);
+    char strict[] = "--strict-names";
+    char **argv = NULL;
     struct session_child child = {NULL, NULL};
     struct text database = TEXT_INIT(128 * 1024);
     char wait_option[64];
@@ -79,13 +126,17 @@ static bool start(const struct dump_options *options, struct pg_dump *tool, stru
     const char *extra[] = {"PGTZ=UTC", child.password[0] != '\0' ? child.password : NULL, NULL};
     environment = settings_child_environment(extra, err);
     text_appendf(&database, "--dbname=%s", child.conninfo);
-    if (database.failed) {
+    if (database.failed || !append_schemas(&schemas, options->schemas)) {
         error_set_memory(err);
     } else if (environment != NULL) {
-        char *argv[] = {tool->path, plain, never_ask, wait_option, database.data, NULL};
-        ok = process_start(process, argv, environment, err);
+        char *const fixed[] = {tool->path, plain, never_ask, strict, wait_option, database.data};
+        argv = make_arguments(fixed, sizeof(fixed) / sizeof(fixed[0]), &schemas,
+                              count_schemas(options->schemas), err);
+        ok = argv != NULL && process_start(process, argv, environment, err);
     }
+    free(argv);
     free(environment);
+    text_clear(&schemas);
     text_clear(&database);
     session_child_clear(&child);
     return ok;

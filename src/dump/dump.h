@@ -18,6 +18,9 @@
 struct dump_options {
     struct session *session; /* of the database to dump: tells where and who */
     const struct settings *settings;
+    /* Only these schemas, by their exact names, NULL-terminated; one that is missing is an error.
+     * NULL: the whole database. (pg_dump leaves large objects and extensions out of a part.) */
+    char *const *schemas;
     /* Called as bytes pass, with their number so far; may be NULL. */
     void (*progress)(void *context, uint64_t raw_bytes);
     void *progress_context;

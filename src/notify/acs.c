@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_memory.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/wait.h"
@@ -34,9 +35,10 @@ static const struct retry_policy poll_policy = {.attempts = FOLLOW_MOST_POLLS,
                                                 .longest_wait_ms = 16 * 1000,
                                                 .total_ms = FOLLOW_MS};
 
-/* NULL when memory is out or a text is not UTF-8. For free(). */
-static char *format_mail(const struct acs_mail *mail)
+/* NULL when memory is out (ACS_LATER) or a text is not UTF-8 (ACS_NEVER). For free(). */
+static char *format_mail(const struct acs_mail *mail, enum acs_result *result, struct error *err)
 {
+    unsigned refusals = json_memory_refusals();
     json_t *document = json_pack("{s:s, s:{s:s, s:s, s:s}, s:{s:[{s:s}]}, s:b}", "senderAddress",
                                  mail->from, "content", "subject", mail->subject, "plainText",
                                  mail->plain_text, "html", mail->html, "recipients", "to",
@@ -44,6 +46,16 @@ static char *format_mail(const struct acs_mail *mail)
     char *text = json_dumps(document, JSON_COMPACT);
 
     json_decref(document);
+    *result = ACS_LATER;
+    if (json_memory_refusals() != refusals) {
+        free(text);
+        error_set_memory(err);
+        return NULL;
+    }
+    if (text == NULL) {
+        *result = ACS_NEVER;
+        error_set(err, ERROR_FAILED, "it cannot be put into JSON: not UTF-8");
+    }
     return text;
 }
 
@@ -235,10 +247,9 @@ enum acs_result acs_send(struct acs *acs, const struct acs_mail *mail, struct ac
         error_set(err, ERROR_FAILED, "its id cannot serve as an Operation-Id");
         return ACS_NEVER;
     }
-    char *body = format_mail(mail);
+    char *body = format_mail(mail, &result, err);
     if (body == NULL) {
-        error_set(err, ERROR_FAILED, "it cannot be put into JSON: not UTF-8, or no memory");
-        return ACS_NEVER;
+        return result;
     }
     retry_begin(&retry, &send_policy);
     do {

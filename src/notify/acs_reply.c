@@ -4,16 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_memory.h"
+#include "base/redact.h"
 #include "base/text.h"
 
 /* The object in the body; NULL, with the reason, when there is none. For json_decref(). */
 static json_t *load_object(const struct http_reply *reply, struct error *err)
 {
     json_error_t problem;
+    unsigned refusals = json_memory_refusals();
     json_t *document =
         json_loadb(text_string(&reply->body), reply->body.length, JSON_REJECT_DUPLICATES, &problem);
 
-    if (document == NULL) {
+    if (json_memory_refusals() != refusals) {
+        json_decref(document);
+        document = NULL;
+        error_set_memory(err);
+    } else if (document == NULL) {
         error_set(err, ERROR_FAILED, "the service's answer is not JSON: %s", problem.text);
     } else if (!json_is_object(document)) {
         error_set(err, ERROR_FAILED, "the service's answer is not a JSON object");
@@ -38,7 +45,11 @@ static void format_problem(const json_t *object, char *out, size_t size)
     const char *code = member(problem, "code");
     const char *message = member(problem, "message");
 
-    snprintf(out, size, "%s%s%s", code, *code != '\0' && *message != '\0' ? ": " : "", message);
+    int wanted =
+        snprintf(out, size, "%s%s%s", code, *code != '\0' && *message != '\0' ? ": " : "", message);
+    if (wanted >= (int)size) {
+        redact_cut(out);
+    }
     text_cut_utf8(out);
 }
 

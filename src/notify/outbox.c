@@ -10,7 +10,9 @@
 #include "notify/acs_account.h"
 #include "notify/recipients.h"
 #include "postgres/admin_addresses.h"
+#include "postgres/backup_history.h"
 #include "postgres/email_logs.h"
+#include "postgres/transaction.h"
 
 /* A tick has to come to its end: what has not begun by then waits for the next one. */
 #define DELIVERY_MS (5 * 60 * 1000)
@@ -55,6 +57,32 @@ static bool add_all(struct session *session, struct email_draft *draft,
     return true;
 }
 
+/* The news is out, though there is nobody to write to. */
+static bool tell_nobody(struct session *session, const struct outcome *outcome, bool again,
+                        struct error *err)
+{
+    bool first;
+
+    return again || backup_history_tell(session, outcome->history_id, &first, err);
+}
+
+/* All mails and the mark, or none. */
+static bool tell(struct session *session, const struct outcome *outcome, struct email_draft *draft,
+                 const struct addresses *recipients, size_t *added, struct error *err)
+{
+    bool first = true;
+
+    if (transaction_begin(session, err) &&
+        (draft->again || backup_history_tell(session, outcome->history_id, &first, err)) &&
+        (!first || add_all(session, draft, recipients, added, err)) &&
+        transaction_commit(session, err)) {
+        return true;
+    }
+    transaction_rollback(session);
+    *added = 0;
+    return false;
+}
+
 bool outbox_enqueue(struct session *session, const struct settings *settings,
                     const struct outcome *outcome, bool again, size_t *added, struct error *err)
 {
@@ -66,14 +94,14 @@ bool outbox_enqueue(struct session *session, const struct settings *settings,
     *added = 0;
     if (missing != NULL) {
         log_warning("mail_not_configured", "no notification by e-mail: %s is not set", missing);
-        return true;
+        return tell_nobody(session, outcome, again, err);
     }
     if (!recipients_read(session, settings, &recipients, &why_none, err)) {
         return error_prefix(err, "finding out whom to notify");
     }
     if (recipients.count == 0) {
         log_warning("no_recipients", "nobody is notified: %s", why_none);
-        return true;
+        return tell_nobody(session, outcome, again, err);
     }
     bool ok = message_for_outcome(outcome, &message, err);
     if (ok) {
@@ -88,7 +116,7 @@ bool outbox_enqueue(struct session *session, const struct settings *settings,
             .html = message.html,
             .again = again,
         };
-        ok = add_all(session, &draft, &recipients, added, err);
+        ok = tell(session, outcome, &draft, &recipients, added, err);
     }
     message_clear(&message);
     admin_addresses_clear(&recipients);

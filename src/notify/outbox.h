@@ -23,9 +23,10 @@ struct outbox_report {
     size_t failed;  /* given up */
 };
 
-/* Writes one pending mail per recipient (RYTHM_BACKUP_NOTIFY_TO, else the admin query). No
- * recipients, or mail not configured: one warning in the log, *added = 0, true. With `again`, also
- * for recipients who have this outcome's mail already (outcome->key). */
+/* Writes one pending mail per recipient (RYTHM_BACKUP_NOTIFY_TO, else the admin query) and marks
+ * the run as told, in one transaction; a run that was told already is left at that. No recipients,
+ * or mail not configured: one warning in the log, *added = 0, true. With `again`, also for a run
+ * and recipients that have this outcome's mail already (outcome->key). */
 bool outbox_enqueue(struct session *session, const struct settings *settings,
                     const struct outcome *outcome, bool again, size_t *added, struct error *err);
 

@@ -2,6 +2,7 @@
 
 #include "postgres/query.h"
 
+/* `status` looks for it, too (schedule_status.c). */
 #define KEY "hashtextextended('rythm-backup:' || $1::text, 0)"
 
 bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,

@@ -11,7 +11,7 @@
 #include "postgres/session.h"
 
 /* *taken is false, without an error, when another session holds it. (session_open() has made sure
- * that there is no pooler in between, which would make the lock meaningless.) */
+ * that the session has a server process of its own, also behind a pooler.) */
 bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,
                        struct error *err);
 

@@ -17,8 +17,29 @@ static const char *format_number(char out[NUMBER_SIZE], int64_t number)
     return out;
 }
 
+/* Which of the two conflicts it was. */
+static bool ask_for_name(struct session *session, const char *name, enum history_claim *claim,
+                         struct error *err)
+{
+    const char *values[] = {name};
+    PGresult *result = query_run(session,
+                                 "SELECT EXISTS (SELECT FROM backup_history"
+                                 " WHERE backup_filename = $1 AND run_id IS NOT NULL)",
+                                 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "looking for %s in backup_history", name);
+    }
+    if (query_bool(result, 0, 0)) {
+        *claim = HISTORY_NAME_TAKEN;
+    }
+    PQclear(result);
+    return true;
+}
+
 bool backup_history_start(struct session *session, const struct history_start *start,
-                          char history_id[HISTORY_ID_SIZE], bool *claimed, struct error *err)
+                          char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
+                          struct error *err)
 {
     char occurrence[NUMBER_SIZE];
     char attempt[NUMBER_SIZE];
@@ -31,28 +52,30 @@ bool backup_history_start(struct session *session, const struct history_start *s
         start->has_occurrence ? format_number(occurrence, start->occurrence_ms) : NULL,
         format_number(attempt, start->attempt),
         start->store,
+        start->ledger,
+        start->silent ? "true" : "false",
     };
     PGresult *result = query_run(
         session,
         "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"
-        " run_id, schedule_id, occurrence_at, attempt, store)"
-        " VALUES ($2, $3, 'started', " QUERY_NOW(1) ", " QUERY_NOW(
-            1) ", $4, $5,"
-               " timestamptz 'epoch' + $6::bigint * interval '1 millisecond', $7, $8)"
-               " ON CONFLICT (schedule_id, occurrence_at)"
-               " WHERE status IN ('started', 'completed') AND occurrence_at IS NOT NULL"
-               " DO NOTHING RETURNING history_id",
-        8, values, err);
+        " run_id, schedule_id, occurrence_at, attempt, store, ledger, told_at)"
+        " SELECT $2, $3, 'started', c.now, c.now, $4, $5::uuid,"
+        " timestamptz 'epoch' + $6::bigint * interval '1 millisecond', $7, $8, $9,"
+        " CASE WHEN $10::boolean THEN c.now END"
+        " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
+        " ON CONFLICT DO NOTHING RETURNING history_id",
+        10, values, err);
 
     if (result == NULL) {
         return error_prefix(err, "claiming the run in backup_history");
     }
-    *claimed = PQntuples(result) == 1;
-    if (*claimed) {
+    bool claimed = PQntuples(result) == 1;
+    *claim = claimed ? HISTORY_CLAIMED : HISTORY_OCCURRENCE_TAKEN;
+    if (claimed) {
         query_copy(result, 0, 0, history_id, HISTORY_ID_SIZE);
     }
     PQclear(result);
-    return true;
+    return claimed || ask_for_name(session, start->name, claim, err);
 }
 
 /* One statement for both tables: the ledger and what the admin page shows agree. A schedule that
@@ -61,8 +84,8 @@ bool backup_history_start(struct session *session, const struct history_start *s
     "WITH done AS (UPDATE backup_history SET " history                                             \
     " WHERE run_id = $2 AND status = 'started' RETURNING schedule_id),"                            \
     " noted AS (UPDATE backup_schedule s SET " schedule                                            \
-    " next_run_at = rythm_backup_occurrence(schedule_time, " QUERY_NOW(                            \
-        1) ") + interval '1 day'"                                                                  \
+    " next_run_at = rythm_backup_next(schedule_time, frequency, days, time_zone, " QUERY_NOW(      \
+        1) ")"                                                                                     \
            " FROM done WHERE s.schedule_id = done.schedule_id)"                                    \
            " SELECT count(*) FROM done"
 
@@ -161,19 +184,148 @@ bool backup_history_fail(struct session *session, const char *run_id, int64_t du
                   4, values, "failed", &fenced, err);
 }
 
-bool backup_history_is_started(struct session *session, const char *run_id, struct error *err)
+bool backup_history_is_started(struct session *session, const char *run_id, bool *started,
+                               struct error *err)
 {
     char status[STATUS_SIZE];
 
     if (!read_status(session, run_id, status, err)) {
         return error_prefix(err, "looking up run %s in backup_history", run_id);
     }
-    return strcmp(status, "started") == 0 ||
-           error_set(
-               err, ERROR_FAILED,
-               "run %s is '%s' in backup_history, not 'started': another process has resolved "
-               "it",
-               run_id, status);
+    *started = strcmp(status, "started") == 0;
+    return true;
+}
+
+static const char compare_query[] =
+    "SELECT r.position, h.run_id IS NULL, c.run_id"
+    " FROM unnest($1::text[]) WITH ORDINALITY r (run_id, position)"
+    " LEFT JOIN backup_history h ON h.run_id = r.run_id"
+    " LEFT JOIN backup_history c ON h.status = 'failed' AND c.status = 'completed'"
+    " AND c.schedule_id = h.schedule_id AND c.occurrence_at = h.occurrence_at"
+    " WHERE r.run_id IS NOT NULL AND (h.run_id IS NULL OR c.run_id IS NOT NULL)";
+
+bool backup_history_compare(struct session *session, const char *const runs[], size_t count,
+                            struct history_standing standings[], struct error *err)
+{
+    struct text list = TEXT_INIT((size_t)16 * 1024 * 1024);
+
+    /* Run ids are hex digits: they need no quoting. Positions count from 1. */
+    for (size_t i = 0; i < count; i++) {
+        standings[i] = (struct history_standing){.unknown = false};
+        text_appendf(&list, "%s%s", i > 0 ? "," : "{", runs[i] != NULL ? runs[i] : "NULL");
+    }
+    text_append(&list, count > 0 ? "}" : "{}");
+    const char *values[] = {text_string(&list)};
+    PGresult *result = NULL;
+    if (list.failed) {
+        error_set_memory(err);
+    } else {
+        result = query_run(session, compare_query, 1, values, err);
+    }
+    text_clear(&list);
+    if (result == NULL) {
+        return error_prefix(err, "looking up runs in backup_history");
+    }
+    for (int row = 0; row < PQntuples(result); row++) {
+        int64_t position = query_number(result, row, 0);
+        if (position >= 1 && (uint64_t)position <= count) {
+            struct history_standing *standing = &standings[position - 1];
+            standing->unknown = query_bool(result, row, 1);
+            query_copy(result, row, 2, standing->superseded_by, sizeof(standing->superseded_by));
+        }
+    }
+    PQclear(result);
+    return true;
+}
+
+#define FOUND_VALUES 14
+struct found_values {
+    const char *values[FOUND_VALUES];
+    char numbers[7][NUMBER_SIZE];
+};
+
+static void fill_found(struct found_values *out, const struct history_found *found)
+{
+    const struct history_start *start = &found->start;
+    const struct history_result *result = &found->result;
+    const char *const values[FOUND_VALUES] = {
+        start->run_id,
+        start->name,
+        start->scheduled ? "scheduled" : "manual",
+        start->schedule_id,
+        start->has_occurrence ? format_number(out->numbers[0], start->occurrence_ms) : NULL,
+        format_number(out->numbers[1], start->attempt),
+        start->store,
+        start->ledger,
+        format_number(out->numbers[2], found->begun_ms),
+        format_number(out->numbers[3], found->begun_ms + result->duration_ms),
+        format_number(out->numbers[4], (int64_t)result->bytes),
+        format_number(out->numbers[5], (int64_t)result->raw_bytes),
+        format_number(out->numbers[6], (result->duration_ms + 500) / 1000),
+        result->sha256,
+    };
+
+    memcpy(out->values, values, sizeof(values));
+}
+
+bool backup_history_record_found(struct session *session, const struct history_found *found,
+                                 bool *recorded, struct error *err)
+{
+    struct found_values with = {.values = {NULL}};
+
+    fill_found(&with, found);
+    PGresult *result = query_run(
+        session,
+        "INSERT INTO backup_history (run_id, backup_filename, backup_type, status, schedule_id,"
+        " occurrence_at, attempt, store, ledger, started_at, created_at, completed_at,"
+        " told_at, file_size_bytes, raw_size_bytes, duration_seconds, sha256)"
+        " SELECT $1, $2, $3, 'completed', $4::uuid, timestamptz 'epoch' + $5::bigint * u.ms, $6, "
+        "$7,"
+        " $8, timestamptz 'epoch' + $9::bigint * u.ms, timestamptz 'epoch' + $9::bigint * u.ms,"
+        " timestamptz 'epoch' + $10::bigint * u.ms, now(), $11, $12, $13, $14"
+        " FROM (SELECT interval '1 millisecond' AS ms) u ON CONFLICT DO NOTHING"
+        " RETURNING history_id",
+        FOUND_VALUES, with.values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "recording backup %s in backup_history", found->start.name);
+    }
+    *recorded = PQntuples(result) == 1;
+    PQclear(result);
+    return true;
+}
+
+bool backup_history_become_found(struct session *session, const char *run_id,
+                                 const struct history_found *found, struct error *err)
+{
+    struct found_values with = {.values = {NULL}};
+    const char *values[FOUND_VALUES + 1];
+
+    fill_found(&with, found);
+    memcpy(values, with.values, sizeof(with.values));
+    values[FOUND_VALUES] = run_id;
+    PGresult *result = query_run(
+        session,
+        "UPDATE backup_history SET run_id = $1, backup_filename = $2, backup_type = $3,"
+        " status = 'completed', schedule_id = $4::uuid,"
+        " occurrence_at = timestamptz 'epoch' + $5::bigint * u.ms, attempt = $6, store = $7,"
+        " ledger = $8, started_at = timestamptz 'epoch' + $9::bigint * u.ms,"
+        " completed_at = timestamptz 'epoch' + $10::bigint * u.ms, told_at = now(),"
+        " file_size_bytes = $11,"
+        " raw_size_bytes = $12, duration_seconds = $13, sha256 = $14"
+        " FROM (SELECT interval '1 millisecond' AS ms) u"
+        " WHERE backup_history.run_id = $15 AND status = 'started' RETURNING history_id",
+        FOUND_VALUES + 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "recording backup %s in backup_history", found->start.name);
+    }
+    bool became = PQntuples(result) == 1;
+    PQclear(result);
+    return became || error_set(err, ERROR_FAILED,
+                               "run %s is not 'started' in backup_history any more: another "
+                               "process has resolved it",
+                               run_id);
 }
 
 static bool read_row(const PGresult *result, int row, struct history_row *out, struct error *err)
@@ -199,6 +351,8 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
     out->occurrence_ms = query_number(result, row, 10);
     out->attempt = query_number(result, row, 11);
     query_copy(result, row, 12, out->store, sizeof(out->store));
+    query_copy(result, row, 13, out->ledger, sizeof(out->ledger));
+    out->completed_ms = query_number(result, row, 14);
     return true;
 }
 
@@ -209,7 +363,9 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
     " error_message, (extract(epoch FROM coalesce(started_at, created_at)) * 1000)::bigint,"       \
     " to_jsonb(h)->>'run_id', to_jsonb(h)->>'schedule_id',"                                        \
     " (extract(epoch FROM (to_jsonb(h)->>'occurrence_at')::timestamptz) * 1000)::bigint,"          \
-    " to_jsonb(h)->>'attempt', to_jsonb(h)->>'store' FROM backup_history h "
+    " to_jsonb(h)->>'attempt', to_jsonb(h)->>'store', to_jsonb(h)->>'ledger',"                     \
+    " (extract(epoch FROM completed_at) * 1000)::bigint"                                           \
+    " FROM backup_history h "
 
 static bool read_rows(struct session *session, const char *sql, int count,
                       const char *const values[], struct history_rows *out, struct error *err)
@@ -244,6 +400,41 @@ bool backup_history_read_started(struct session *session, struct history_rows *o
                      SELECT_ROWS "WHERE status = 'started' AND run_id IS NOT NULL"
                                  " ORDER BY started_at LIMIT 1000",
                      0, NULL, out, err);
+}
+
+bool backup_history_read_untold(struct session *session, struct history_rows *out,
+                                struct error *err)
+{
+    const char *values[] = {session->shift};
+
+    return read_rows(session,
+                     SELECT_ROWS "WHERE told_at IS NULL AND run_id IS NOT NULL"
+                                 " AND status IN ('completed', 'failed') AND completed_at >"
+                                 " clock_timestamp() + $1::bigint * interval '1 millisecond'"
+                                 " - interval '1 day' AND coalesce(ledger = (SELECT"
+                                 " system_identifier || '/' || current_database()"
+                                 " FROM pg_control_system()), true)"
+                                 " ORDER BY completed_at LIMIT 1000",
+                     1, values, out, err);
+}
+
+bool backup_history_tell(struct session *session, const char *history_id, bool *first,
+                         struct error *err)
+{
+    const char *values[] = {history_id};
+    PGresult *result = query_run(session,
+                                 "UPDATE backup_history SET told_at = now() WHERE told_at IS NULL"
+                                 " AND history_id = (SELECT history_id FROM backup_history"
+                                 " WHERE history_id = $1 AND told_at IS NULL"
+                                 " FOR UPDATE SKIP LOCKED) RETURNING history_id",
+                                 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "marking the run as told in backup_history");
+    }
+    *first = PQntuples(result) == 1;
+    PQclear(result);
+    return true;
 }
 
 bool backup_history_read_all(struct session *session, struct history_rows *out, struct error *err)

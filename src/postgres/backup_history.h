@@ -25,13 +25,21 @@ struct history_start {
     bool has_occurrence;
     int64_t occurrence_ms;
     int64_t attempt;
-    const char *store; /* its location, without secrets */
+    const char *store;  /* its location, without secrets */
+    const char *ledger; /* ledger_format() */
+    bool silent;        /* nobody is to be told of its outcome */
 };
 
-/* Claims the occurrence: inserts the 'started' row. *claimed is false, without an error, when the
- * occurrence has a started or completed row already (invariant I1). */
+enum history_claim {
+    HISTORY_CLAIMED,
+    HISTORY_OCCURRENCE_TAKEN, /* it has a started or completed row already (invariant I1) */
+    HISTORY_NAME_TAKEN        /* another run has this name: choose another one */
+};
+
+/* Claims the occurrence: inserts the 'started' row. */
 bool backup_history_start(struct session *session, const struct history_start *start,
-                          char history_id[HISTORY_ID_SIZE], bool *claimed, struct error *err);
+                          char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
+                          struct error *err);
 
 struct history_result {
     const char *run_id;
@@ -47,8 +55,30 @@ bool backup_history_complete(struct session *session, const struct history_resul
                              bool *fenced, struct error *err);
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,
                          const char *message, struct error *err);
-/* True when the row is still 'started'; else an error that says what it is. */
-bool backup_history_is_started(struct session *session, const char *run_id, struct error *err);
+bool backup_history_is_started(struct session *session, const char *run_id, bool *started,
+                               struct error *err);
+
+/* A backup that a store has and the ledger does not know. */
+struct history_found {
+    struct history_start start;
+    struct history_result result;
+    int64_t begun_ms;
+};
+/* What the ledger says of a run whose object stands in a store. */
+struct history_standing {
+    bool unknown; /* it has no row of this run */
+    /* The run is recorded as failed, and this one completed the occurrence in its place; or "". */
+    char superseded_by[HISTORY_RUN_ID_SIZE];
+};
+/* One standing per run; a NULL among the runs is no run, and nothing is said of it. */
+bool backup_history_compare(struct session *session, const char *const runs[], size_t count,
+                            struct history_standing standings[], struct error *err);
+/* Inserts a completed row; *recorded is false when the occurrence has one already. */
+bool backup_history_record_found(struct session *session, const struct history_found *found,
+                                 bool *recorded, struct error *err);
+/* Turns the started row of run `run_id` into the completed row of the backup that was found. */
+bool backup_history_become_found(struct session *session, const char *run_id,
+                                 const struct history_found *found, struct error *err);
 
 struct history_row {
     char history_id[HISTORY_ID_SIZE];
@@ -57,12 +87,14 @@ struct history_row {
     char name[HISTORY_NAME_SIZE];
     char type[16];
     char status[16];
-    char store[HISTORY_NAME_SIZE]; /* its location, or "" */
-    char *error_message;           /* or NULL */
+    char store[HISTORY_NAME_SIZE];      /* its location, or "" */
+    char ledger[HISTORY_NAME_SIZE * 2]; /* the one it was begun in, or "" */
+    char *error_message;                /* or NULL */
     bool has_bytes;
     int64_t bytes;
     int64_t duration_s;
     int64_t started_ms;
+    int64_t completed_ms; /* 0 while it goes on */
     int64_t attempt;
     bool has_occurrence;
     int64_t occurrence_ms;
@@ -72,6 +104,16 @@ struct history_rows {
     size_t count;
 };
 #define HISTORY_ROWS_MOST 100000
+
+/* Marks the outcome as told. *first is false when it was already, or somebody is telling it at this
+ * moment: the mails are theirs to write. In one transaction with them, each outcome is told once.
+ */
+bool backup_history_tell(struct session *session, const char *history_id, bool *first,
+                         struct error *err);
+/* The runs of this ledger that ended within a day and were not told: who ran them died before that,
+ * or is about to tell. At most 1000, oldest first. */
+bool backup_history_read_untold(struct session *session, struct history_rows *out,
+                                struct error *err);
 
 /* Every 'started' row of ours. */
 bool backup_history_read_started(struct session *session, struct history_rows *out,

@@ -4,14 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/text.h"
 #include "postgres/query.h"
 
 static const char *const state_names[] = {
-    [SCHEDULE_DISABLED] = "disabled", [SCHEDULE_INVALID] = "invalid",
-    [SCHEDULE_WAITING] = "waiting",   [SCHEDULE_GUARDED] = "guarded",
-    [SCHEDULE_RETRY] = "retry",       [SCHEDULE_EXHAUSTED] = "exhausted",
-    [SCHEDULE_DUE] = "due",
+    [SCHEDULE_DISABLED] = "disabled",   [SCHEDULE_INVALID] = "invalid",
+    [SCHEDULE_WAITING] = "waiting",     [SCHEDULE_MISSED] = "missed",
+    [SCHEDULE_GUARDED] = "guarded",     [SCHEDULE_RETRY] = "retry",
+    [SCHEDULE_EXHAUSTED] = "exhausted", [SCHEDULE_DUE] = "due",
 };
 
 const char *backup_schedule_state_name(enum schedule_state state)
@@ -20,16 +22,16 @@ const char *backup_schedule_state_name(enum schedule_state state)
 }
 
 /* The outer join gives one row, with no schedule in it, when the table is empty. */
-static const char tick_query[] =
-    "SELECT (extract(epoch FROM c.now) * 1000)::bigint,"
-    " EXISTS (SELECT FROM backup_history WHERE status = 'started' AND run_id IS NOT NULL),"
-    " EXISTS (SELECT FROM email_logs"
-    " WHERE status = 'pending' AND metadata ? 'rythm_backup'),"
-    " d.schedule_id, d.is_default, to_char(d.schedule_time, 'HH24:MI'), d.retention_days,"
+static const char read_query[] =
+    "SELECT (extract(epoch FROM c.now) * 1000)::bigint, d.schedule_id, s.name, s.enabled,"
+    " d.is_default, coalesce(s.frequency, 'daily'), to_char(s.schedule_time, 'HH24:MI'), s.days,"
+    " coalesce(s.time_zone, 'UTC'), s.catch_up, s.tenant_id, s.retention_days, s.target_dbname,"
+    " s.target_service, s.schemas, btrim(s.stores, E' \\t\\r\\n'),"
     " (extract(epoch FROM d.occurrence_at) * 1000)::bigint,"
     " (extract(epoch FROM d.next_at) * 1000)::bigint, d.attempt, d.state, d.problem"
     " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
-    " LEFT JOIN LATERAL rythm_backup_due(c.now, $2::bigint * interval '1 second') d ON true"
+    " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::bigint * interval '1 second') d ON true"
+    " LEFT JOIN backup_schedule s USING (schedule_id)"
     " ORDER BY d.occurrence_at, d.schedule_id LIMIT 20001";
 
 static bool parse_state(const char *name, enum schedule_state *out)
@@ -43,26 +45,52 @@ static bool parse_state(const char *name, enum schedule_state *out)
     return false;
 }
 
+static bool read_state(const PGresult *result, int row, struct schedule *out, struct error *err)
+{
+    const char *state = query_text(result, row, 19);
+
+    if (parse_state(state, &out->state)) {
+        return true;
+    }
+    error_set(err, ERROR_CONFIG,
+              "schedule %s has the state '%s', which this version of rythm-backup does not know",
+              out->name, state != NULL ? state : "(null)");
+    return error_hint(err, "install the version that migrated this database");
+}
+
+static void read_timing(const PGresult *result, int row, struct schedule *out)
+{
+    query_copy(result, row, 5, out->frequency, sizeof(out->frequency));
+    query_copy(result, row, 6, out->time, sizeof(out->time));
+    query_copy(result, row, 7, out->days, sizeof(out->days));
+    query_copy(result, row, 8, out->zone, sizeof(out->zone));
+    query_copy(result, row, 9, out->catch_up, sizeof(out->catch_up));
+    out->has_occurrence = query_text(result, row, 16) != NULL;
+    out->occurrence_ms = query_number(result, row, 16);
+    out->next_ms = query_number(result, row, 17);
+    out->attempt = query_number(result, row, 18);
+}
+
+static void read_identity(const PGresult *result, int row, struct schedule *out)
+{
+    query_copy(result, row, 1, out->id, sizeof(out->id));
+    out->is_named = query_text(result, row, 2) != NULL;
+    query_copy(result, row, out->is_named ? 2 : 1, out->name, sizeof(out->name));
+    out->enabled = query_bool(result, row, 3);
+    out->is_default = query_bool(result, row, 4);
+    query_copy(result, row, 10, out->tenant, sizeof(out->tenant));
+    out->retention_days = query_number(result, row, 11);
+    query_copy(result, row, 20, out->problem, sizeof(out->problem));
+}
+
 static bool read_row(const PGresult *result, int row, struct schedule *out, struct error *err)
 {
-    query_copy(result, row, 3, out->id, sizeof(out->id));
-    out->is_default = query_bool(result, row, 4);
-    query_copy(result, row, 5, out->time, sizeof(out->time));
-    out->retention_days = query_number(result, row, 6);
-    out->has_occurrence = query_text(result, row, 7) != NULL;
-    out->occurrence_ms = query_number(result, row, 7);
-    out->next_ms = query_number(result, row, 8);
-    out->attempt = query_number(result, row, 9);
-    query_copy(result, row, 11, out->problem, sizeof(out->problem));
-    if (!parse_state(query_text(result, row, 10), &out->state)) {
-        const char *state = query_text(result, row, 10);
-        error_set(err, ERROR_CONFIG,
-                  "schedule %s has the state '%s', which this version of "
-                  "rythm-backup does not know",
-                  out->id, state != NULL ? state : "(null)");
-        return error_hint(err, "install the version that migrated this database");
-    }
-    return true;
+    read_identity(result, row, out);
+    read_timing(result, row, out);
+    return query_copy_text(result, row, 12, &out->dbname, err) &&
+           query_copy_text(result, row, 13, &out->service, err) &&
+           query_copy_array(result, row, 14, &out->schemas, err) &&
+           query_copy_text(result, row, 15, &out->stores, err) && read_state(result, row, out, err);
 }
 
 bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct schedules *out,
@@ -74,23 +102,20 @@ bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct sc
 
     *out = (struct schedules){.items = NULL};
     snprintf(catch_up, sizeof(catch_up), "%" PRId64, catch_up_s);
-    PGresult *result = query_run(session, tick_query, 2, values, err);
+    PGresult *result = query_run(session, read_query, 2, values, err);
     if (result == NULL) {
         return error_prefix(err, "reading the schedules");
     }
     int rows = PQntuples(result);
     out->now_ms = query_number(result, 0, 0);
-    out->interrupted = query_bool(result, 0, 1);
-    out->pending_mails = query_bool(result, 0, 2);
     if (rows > SCHEDULES_MOST) {
         ok = error_set(err, ERROR_CONFIG, "backup_schedule has more than %d rows", SCHEDULES_MOST);
-    } else if (query_text(result, 0, 3) != NULL) {
+    } else if (query_text(result, 0, 1) != NULL) {
         out->items = calloc((size_t)rows, sizeof(*out->items));
         ok = out->items != NULL ? true : error_set_memory(err);
     }
     for (int row = 0; ok && out->items != NULL && row < rows; row++) {
-        ok = read_row(result, row, &out->items[out->count], err);
-        out->count += ok;
+        ok = read_row(result, row, &out->items[out->count++], err);
     }
     PQclear(result);
     if (!ok) {
@@ -101,6 +126,24 @@ bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct sc
 
 void backup_schedule_clear(struct schedules *schedules)
 {
+    for (size_t i = 0; i < schedules->count; i++) {
+        struct schedule *schedule = &schedules->items[i];
+        free(schedule->dbname);
+        free(schedule->service);
+        text_list_free(schedule->schemas);
+        free(schedule->stores);
+    }
     free(schedules->items);
     *schedules = (struct schedules){.items = NULL};
+}
+
+const struct schedule *backup_schedule_find(const struct schedules *schedules, const char *name)
+{
+    for (size_t i = 0; i < schedules->count; i++) {
+        const struct schedule *schedule = &schedules->items[i];
+        if (strcasecmp(schedule->id, name) == 0 || strcmp(schedule->name, name) == 0) {
+            return schedule;
+        }
+    }
+    return NULL;
 }

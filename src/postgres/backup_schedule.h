@@ -11,13 +11,15 @@
 #include "base/error.h"
 #include "postgres/session.h"
 
-#define SCHEDULE_ID_SIZE 37
+#define SCHEDULE_ID_SIZE   37
+#define SCHEDULE_NAME_SIZE 256
 
-/* The states of rythm_backup_due(), migrations/102: what each means is written there. */
+/* The states of rythm_backup_schedules(), migrations/102: what each means is written there. */
 enum schedule_state {
     SCHEDULE_DISABLED,
     SCHEDULE_INVALID,
     SCHEDULE_WAITING,
+    SCHEDULE_MISSED,
     SCHEDULE_GUARDED,
     SCHEDULE_RETRY,
     SCHEDULE_EXHAUSTED,
@@ -26,32 +28,45 @@ enum schedule_state {
 
 struct schedule {
     char id[SCHEDULE_ID_SIZE];
-    bool is_default; /* the oldest row: the old service's objects belong to it */
-    char time[16];   /* "02:00", UTC */
+    char name[SCHEDULE_NAME_SIZE]; /* for people; its id where it has no name */
+    bool is_named;
+    bool enabled;
+    bool is_default;               /* the oldest row: the old service's objects belong to it */
+    char frequency[16];            /* "hourly", "daily", "weekly", "monthly" */
+    char time[16];                 /* "02:00", in zone */
+    char days[256];                /* "{1,-1}", or "" */
+    char zone[128];                /* "UTC", "Europe/Stockholm" */
+    char catch_up[64];             /* of its own, as Postgres writes an interval; or "" */
+    char tenant[SCHEDULE_ID_SIZE]; /* or "" */
     int64_t retention_days;
+    char *dbname;        /* dump this database of the same server, or NULL */
+    char *service;       /* dump what this libpq service names, or NULL */
+    char **schemas;      /* exact names, NULL-terminated; NULL: all */
+    char *stores;        /* where its backups go, or NULL: where the settings say */
     bool has_occurrence; /* false only when the row is invalid */
     int64_t occurrence_ms;
     int64_t next_ms;
     int64_t attempt; /* the number of the attempt that would be made now, from 1 */
     enum schedule_state state;
-    char problem[128]; /* SCHEDULE_INVALID: what is wrong in the row */
+    char problem[256]; /* what is wrong in the row, or "" */
 };
 
 struct schedules {
     struct schedule *items; /* by occurrence, oldest first */
     size_t count;
-    int64_t now_ms;     /* the server's clock, shifted as --now asks */
-    bool interrupted;   /* the ledger holds started rows of ours: some may be crashed runs */
-    bool pending_mails; /* mails of ours wait to be sent */
+    int64_t now_ms; /* the server's clock, shifted as --now asks */
 };
 
 /* More rows than this are refused. */
 #define SCHEDULES_MOST 20000
 
-/* All there is to know for a tick, in one query. The caller clears it. */
+/* Every schedule as it stands now, in one query. The caller clears it. */
 bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct schedules *out,
                           struct error *err);
 void backup_schedule_clear(struct schedules *schedules);
+
+/* The schedule of this id or name, or NULL. */
+const struct schedule *backup_schedule_find(const struct schedules *schedules, const char *name);
 
 /* "due", "waiting", ... as in SQL. */
 const char *backup_schedule_state_name(enum schedule_state state);

@@ -68,8 +68,10 @@ bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
         return true;
     }
     if (!is_uri(text) && strchr(text, '=') == NULL) {
-        if (strstr(text, ":/") != NULL) {
-            return malformed(err, "it looks like a URI, but does not begin with postgresql://");
+        /* libpq would take all of it for a database's name, which the server then repeats. */
+        if (strchr(text, '@') != NULL || strstr(text, ":/") != NULL) {
+            return malformed(err, "it looks like a URI, but does not begin with postgresql://; a "
+                                  "database's name that holds an @ is written dbname='...'");
         }
         set(out, "dbname", text);
         return true;
@@ -109,6 +111,39 @@ void conninfo_clear(struct conninfo *conninfo)
 {
     PQconninfoFree(conninfo->parsed);
     *conninfo = (struct conninfo)CONNINFO_INIT;
+}
+
+static void drop(struct conninfo *conninfo, const char *keyword)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < conninfo->count; i++) {
+        if (strcmp(conninfo->keywords[i], keyword) != 0) {
+            conninfo->keywords[kept] = conninfo->keywords[i];
+            conninfo->values[kept++] = conninfo->values[i];
+        }
+    }
+    conninfo->count = kept;
+    conninfo->keywords[kept] = NULL;
+    conninfo->values[kept] = NULL;
+}
+
+void conninfo_retarget(struct conninfo *conninfo, const char *dbname, const char *service)
+{
+    static const char *const places[] = {"service", "host", "hostaddr", "port"};
+
+    if (dbname == NULL && service == NULL) {
+        return;
+    }
+    drop(conninfo, "dbname");
+    for (size_t i = 0; service != NULL && i < sizeof(places) / sizeof(places[0]); i++) {
+        drop(conninfo, places[i]);
+    }
+    if (service != NULL) {
+        set(conninfo, "service", service);
+    } else {
+        set(conninfo, "dbname", dbname);
+    }
 }
 
 void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value)

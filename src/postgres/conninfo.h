@@ -32,6 +32,11 @@ struct conninfo {
 bool conninfo_parse(const char *text, struct conninfo *out, struct error *err);
 void conninfo_clear(struct conninfo *conninfo);
 
+/* The same credentials and options for another place: a database of the same server, or a service
+ * of libpq's service file, which then says host, port and database. At most one is not NULL; both
+ * are borrowed. */
+void conninfo_retarget(struct conninfo *conninfo, const char *dbname, const char *service);
+
 /* Adds a keyword at the end unless it is set already. Both strings are borrowed. */
 void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value);
 

@@ -1,6 +1,7 @@
 #include "postgres/migrations.h"
 
 #include "postgres/query.h"
+#include "postgres/transaction.h"
 
 /* CREATE ... IF NOT EXISTS of two processes at once can still collide: one at a time. The lock ends
  * with the transaction. */
@@ -11,13 +12,11 @@
 
 bool migrations_apply(struct session *session, const struct migration *migration, struct error *err)
 {
-    struct error ignored = ERROR_INIT;
-
     session->limit_ms = LIMIT_MS;
-    if (query_script(session, "BEGIN", err) && query_script(session, ONE_AT_A_TIME, err) &&
-        query_script(session, migration->sql, err) && query_script(session, "COMMIT", err)) {
+    if (transaction_begin(session, err) && query_script(session, ONE_AT_A_TIME, err) &&
+        query_script(session, migration->sql, err) && transaction_commit(session, err)) {
         return true;
     }
-    query_script(session, "ROLLBACK", &ignored);
+    transaction_rollback(session);
     return error_prefix(err, "applying migration %s", migration->name);
 }

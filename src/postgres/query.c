@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -176,4 +177,56 @@ void query_copy(const PGresult *result, int row, int column, char *out, size_t s
 
     snprintf(out, size, "%s", text != NULL ? text : "");
     text_cut_utf8(out);
+}
+
+bool query_copy_text(const PGresult *result, int row, int column, char **out, struct error *err)
+{
+    const char *text = query_text(result, row, column);
+
+    *out = text_copy(text);
+    return text == NULL || *out != NULL ? true : error_set_memory(err);
+}
+
+/* The next element of {a,"b c","d\"e"} (manual, "Array Input and Output Syntax"), unescaped into
+ * `out`; returns what follows it. */
+static const char *next_element(const char *array, char *out)
+{
+    bool quoted = *array == '"';
+
+    array += quoted;
+    while (*array != '\0' && (quoted ? *array != '"' : *array != ',' && *array != '}')) {
+        array += *array == '\\' && array[1] != '\0';
+        *out++ = *array++;
+    }
+    *out = '\0';
+    array += quoted && *array == '"';
+    return *array == ',' ? array + 1 : array;
+}
+
+bool query_copy_array(const PGresult *result, int row, int column, char ***out, struct error *err)
+{
+    const char *array = query_text(result, row, column);
+    size_t count = 0;
+
+    *out = NULL;
+    if (array == NULL) {
+        return true;
+    }
+    /* One dimension from 1 is what text[] columns hold; elements are fewer than its bytes. */
+    array += *array == '{';
+    char **list = calloc(strlen(array) + 1, sizeof(*list));
+    char *element = malloc(strlen(array) + 1);
+    bool ok = list != NULL && element != NULL;
+    while (ok && *array != '\0' && *array != '}') {
+        array = next_element(array, element);
+        list[count] = text_copy(element);
+        ok = list[count++] != NULL;
+    }
+    free(element);
+    if (!ok) {
+        text_list_free(list);
+        return error_set_memory(err);
+    }
+    *out = list;
+    return true;
 }

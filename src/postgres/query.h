@@ -20,6 +20,7 @@ struct session {
     int64_t limit_ms; /* for one statement */
     char shift[24];   /* of the clock, in milliseconds, as a parameter */
     char sqlstate[6]; /* of the last error, or "" */
+    bool is_pooled;   /* a pooler stands between us and the server process */
 };
 
 /* No query of a run takes longer by itself; what waits behind a lock gives up. */
@@ -53,5 +54,9 @@ int64_t query_number(const PGresult *result, int row, int column);
 bool query_bool(const PGresult *result, int row, int column);
 /* Copies a text field, cut to fit; "" for an SQL null. */
 void query_copy(const PGresult *result, int row, int column, char *out, size_t size);
+/* Copies a text field, or a field of type text[] (as an array that ends with NULL); NULL for an SQL
+ * null. The caller frees the one, and the other with text_list_free(). */
+bool query_copy_text(const PGresult *result, int row, int column, char **out, struct error *err);
+bool query_copy_array(const PGresult *result, int row, int column, char ***out, struct error *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/wait.h"
 #include "postgres/conninfo.h"
+#include "postgres/pooler.h"
 #include "postgres/query.h"
 
 #define CONNECTING "connecting to Postgres"
@@ -39,15 +40,6 @@ static bool connect_until(struct session *session, const struct deadline *deadli
     return true;
 }
 
-/* Without a pooler, the server process named when the connection began is the one that answers. */
-static bool refuse_pooler(struct error *err)
-{
-    error_set(err, ERROR_CONFIG,
-              "there is a connection pooler between this program and Postgres: the lock against a "
-              "second backup would mean nothing");
-    return error_hint(err, "connect to Postgres directly (often port 5432 instead of 6432)");
-}
-
 static bool append_parameters(struct text *sql, int version)
 {
     static const struct {
@@ -63,6 +55,7 @@ static bool append_parameters(struct text *sql, int version)
         {0, "tcp_keepalives_idle", "15"}, /* a vanished client's lock is free within a minute */
         {0, "tcp_keepalives_interval", "10"},
         {0, "tcp_keepalives_count", "3"},
+        {0, "tcp_user_timeout", "45s"}, /* also while the server waits to be acknowledged */
         {140000, "client_connection_check_interval", "10s"},
         {0, "DateStyle", "ISO"},
         {0, "TimeZone", "UTC"},
@@ -80,13 +73,14 @@ static bool append_parameters(struct text *sql, int version)
     return !sql->failed;
 }
 
-/* One round trip, which changes nothing in a session that is a pooler's and not ours alone. */
-static bool set_parameters(struct session *session, struct error *err)
+/* One round trip, which changes nothing unless this server process answers: through a pooler it may
+ * be one that others use, too. */
+static bool set_parameters(struct session *session, int64_t pid, bool *set, struct error *err)
 {
     struct text sql = TEXT_INIT(4096);
     bool ok = append_parameters(&sql, PQserverVersion(session->connection));
 
-    text_appendf(&sql, " WHERE pg_backend_pid() = %d", PQbackendPID(session->connection));
+    text_appendf(&sql, " WHERE pg_backend_pid() = %" PRId64, pid);
     PGresult *result = NULL;
     if (!ok || sql.failed) {
         error_set_memory(err);
@@ -97,9 +91,28 @@ static bool set_parameters(struct session *session, struct error *err)
     if (result == NULL) {
         return error_prefix(err, SETTING_UP);
     }
-    bool direct = PQntuples(result) == 1;
+    *set = PQntuples(result) == 1;
     PQclear(result);
-    return direct ? true : refuse_pooler(err);
+    return true;
+}
+
+/* Without a pooler, the server process named when the connection began is the one that answers. */
+static bool set_up(struct session *session, int64_t limit_ms, struct error *err)
+{
+    int64_t pid = PQbackendPID(session->connection);
+    bool set = false;
+
+    if (!set_parameters(session, pid, &set, err)) {
+        return false;
+    }
+    if (set) {
+        return true;
+    }
+    session->is_pooled = true;
+    if (!pooler_examine(session, limit_ms, &pid, err) || !set_parameters(session, pid, &set, err)) {
+        return false;
+    }
+    return set ? true : pooler_refuse(session, err);
 }
 
 static void ignore_notice(void *context, const PGresult *result)
@@ -108,27 +121,29 @@ static void ignore_notice(void *context, const PGresult *result)
     log_debug("postgres_notice", "Postgres notes: %s", PQresultErrorMessage(result));
 }
 
-static bool begin(struct session *session, struct conninfo *conninfo,
-                  const struct session_options *options, struct error *err)
+static struct session *create(bool ignore_stop)
 {
-    struct deadline deadline = options->ignore_stop
-                                   ? deadline_cleanup_in_ms(options->connect_s * 1000)
-                                   : deadline_in_ms(options->connect_s * 1000);
+    struct session *session = calloc(1, sizeof(*session));
 
-    conninfo_default(conninfo, "fallback_application_name", "rythm-backup");
-    conninfo_default(conninfo, "client_encoding", "UTF8");
-    conninfo_default(conninfo, "keepalives_idle", "15");
-    conninfo_default(conninfo, "keepalives_interval", "10");
-    conninfo_default(conninfo, "keepalives_count", "3");
-    conninfo_default(conninfo, "tcp_user_timeout", "60000");
-    session->connection = PQconnectStartParams(conninfo->keywords, conninfo->values, 0);
+    if (session != NULL) {
+        session->ignore_stop = ignore_stop;
+        session->limit_ms = QUERY_LIMIT_MS;
+    }
+    return session;
+}
+
+static bool connect_session(struct session *session, const char *const *keywords,
+                            const char *const *values, const struct deadline *deadline,
+                            struct error *err)
+{
+    session->connection = PQconnectStartParams(keywords, values, 0);
     if (session->connection == NULL) {
         return error_set_memory(err);
     }
     if (PQstatus(session->connection) == CONNECTION_BAD) {
         return query_report(session, CONNECTING, err);
     }
-    if (!connect_until(session, &deadline, err)) {
+    if (!connect_until(session, deadline, err)) {
         return false;
     }
     /* It may have come from a password file or the environment. */
@@ -137,28 +152,87 @@ static bool begin(struct session *session, struct conninfo *conninfo,
         return query_report(session, SETTING_UP, err);
     }
     PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
-    return set_parameters(session, err);
+    return true;
+}
+
+static bool begin(struct session *session, struct conninfo *conninfo,
+                  const struct session_options *options, struct error *err)
+{
+    int64_t limit_ms = options->connect_s * 1000;
+    struct deadline deadline =
+        options->ignore_stop ? deadline_cleanup_in_ms(limit_ms) : deadline_in_ms(limit_ms);
+
+    conninfo_default(conninfo, "fallback_application_name", "rythm-backup");
+    conninfo_default(conninfo, "client_encoding", "UTF8");
+    conninfo_default(conninfo, "keepalives_idle", "15");
+    conninfo_default(conninfo, "keepalives_interval", "10");
+    conninfo_default(conninfo, "keepalives_count", "3");
+    conninfo_default(conninfo, "tcp_user_timeout", "60000");
+    return connect_session(session, conninfo->keywords, conninfo->values, &deadline, err) &&
+           set_up(session, limit_ms, err);
 }
 
 bool session_open(const struct session_options *options, struct session **out, struct error *err)
 {
     struct conninfo conninfo = CONNINFO_INIT;
-    struct session *session = calloc(1, sizeof(*session));
+    struct session *session = create(options->ignore_stop);
 
     if (session == NULL) {
         return error_set_memory(err);
     }
-    session->ignore_stop = options->ignore_stop;
-    session->limit_ms = QUERY_LIMIT_MS;
     snprintf(session->shift, sizeof(session->shift), "%" PRId64, options->clock_shift_ms);
-    bool ok = conninfo_parse(options->conninfo, &conninfo, err) &&
-              begin(session, &conninfo, options, err);
+    bool ok = conninfo_parse(options->conninfo, &conninfo, err);
+    if (ok) {
+        conninfo_retarget(&conninfo, options->dbname, options->service);
+        ok = begin(session, &conninfo, options, err);
+    }
     conninfo_clear(&conninfo);
     if (!ok) {
         session_close(session);
         return false;
     }
     *out = session;
+    return true;
+}
+
+/* Of several hosts, or several addresses of one, the one that answered. */
+static const char *value_of(const PGconn *connection, const PQconninfoOption *option)
+{
+    if (strcmp(option->keyword, "host") == 0) {
+        return PQhost(connection);
+    }
+    if (strcmp(option->keyword, "hostaddr") == 0) {
+        return PQhostaddr(connection);
+    }
+    return strcmp(option->keyword, "port") == 0 ? PQport(connection) : option->val;
+}
+
+bool session_open_again(struct session *session, const struct deadline *deadline,
+                        struct session **out, struct error *err)
+{
+    const char *keywords[CONNINFO_MOST] = {NULL};
+    const char *values[CONNINFO_MOST] = {NULL};
+    size_t count = 0;
+    struct session *again = create(session->ignore_stop);
+    PQconninfoOption *options = PQconninfo(session->connection);
+
+    for (PQconninfoOption *option = options;
+         option != NULL && option->keyword != NULL && count + 1 < CONNINFO_MOST; option++) {
+        const char *value = value_of(session->connection, option);
+        if (value != NULL && *value != '\0') {
+            keywords[count] = option->keyword;
+            values[count++] = value;
+        }
+    }
+    bool ok = again != NULL && options != NULL
+                  ? connect_session(again, keywords, values, deadline, err)
+                  : error_set_memory(err);
+    PQconninfoFree(options);
+    if (!ok) {
+        session_close(again);
+        return false;
+    }
+    *out = again;
     return true;
 }
 

@@ -12,20 +12,30 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/wait.h"
 
 struct session;
 
 struct session_options {
     const char *conninfo; /* DATABASE_URL's value, or NULL for libpq's own variables */
     int64_t connect_s;    /* limit for connecting */
+    /* At most one is not NULL: another database of that server, or a service of libpq's service
+     * file that says where; with the same credentials. */
+    const char *dbname;
+    const char *service;
     /* What --now asks for: the time that every query calls now, minus the server's. */
     int64_t clock_shift_ms;
     bool ignore_stop; /* goes on after a stop was requested: for cleaning up */
 };
 
 /* A server that cannot be reached or refuses us is ERROR_FAILED; a wrong connection string is
- * ERROR_CONFIG. No text holds the password. */
+ * ERROR_CONFIG, and so is a pooler in between that does not give us a session (postgres/pooler.h).
+ * No text holds the password. */
 bool session_open(const struct session_options *options, struct session **out, struct error *err);
+/* For pooler.c: one more connection to the very place where this session is connected. Nothing has
+ * been set or asked in it. */
+bool session_open_again(struct session *session, const struct deadline *deadline,
+                        struct session **out, struct error *err);
 /* NULL is fine. Any lock the session held is released by the server. */
 void session_close(struct session *session);
 

@@ -21,6 +21,27 @@ static void append_pair(struct text *out, const char *keyword, const char *value
     text_append(out, "'");
 }
 
+/* A host that vanishes must not keep the child's locks either: the same as session.c sets for a
+ * session of ours. A pooler would refuse options. */
+#define KEEPALIVES                                                                                 \
+    "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"            \
+    " -c tcp_user_timeout=45000"
+
+static void append_options(struct text *out, const struct session *session, const char *options)
+{
+    struct text all = TEXT_INIT(CONNINFO_CAP);
+
+    text_append(&all, options);
+    if (!session->is_pooled) {
+        text_append(&all, all.length > 0 ? " " KEEPALIVES : KEEPALIVES);
+    }
+    if (all.length > 0) {
+        append_pair(out, "options", text_string(&all));
+    }
+    out->failed = out->failed || all.failed;
+    text_clear(&all);
+}
+
 /* Of several hosts, or several addresses of one, the child must get the one that answered us. */
 static const char *pinned(const PGconn *connection, const PQconninfoOption *option)
 {
@@ -45,6 +66,10 @@ bool session_child_init(struct session_child *out, struct session *session, stru
 
     for (PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++) {
         const char *value = pinned(session->connection, option);
+        if (strcmp(option->keyword, "options") == 0) {
+            append_options(&conninfo, session, value != NULL ? value : "");
+            continue;
+        }
         if (value == NULL || *value == '\0') {
             continue;
         }

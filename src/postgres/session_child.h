@@ -14,7 +14,8 @@ struct session_child {
     char *password; /* "PGPASSWORD=..." for its environment; "" when there is none */
 };
 
-/* The caller clears *out. A secret that could only be passed in the arguments is refused. */
+/* Beside where and who, the child's session gets what frees its locks when this host vanishes. The
+ * caller clears *out. A secret that could only be passed in the arguments is refused. */
 bool session_child_init(struct session_child *out, struct session *session, struct error *err);
 void session_child_clear(struct session_child *child);
 

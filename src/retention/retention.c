@@ -36,7 +36,8 @@ static bool belongs(const struct backup_object *backup, const struct retention_p
         return policy->is_default;
     }
     return strcmp(backup->facts.schedule_id, policy->schedule_id) == 0 &&
-           strcmp(backup->facts.database, policy->database) == 0;
+           strcmp(backup->facts.ledger, policy->ledger) == 0 &&
+           strcmp(backup->facts.system, policy->system) == 0;
 }
 
 /* What can be said about a backup without looking at the others. */
@@ -58,19 +59,46 @@ static enum retention_reason judge_alone(const struct backup_object *backup,
     return RETENTION_DELETE_EXPIRED;
 }
 
+/* A backup that counts. A schedule that was turned to another database has backups of both, and the
+ * newer ones of one do not stand for the other. */
+struct counted {
+    const char *database;
+    int64_t begun_ms;
+};
+
 static int compare_newest_first(const void *left, const void *right)
 {
-    int64_t one = *(const int64_t *)left;
-    int64_t other = *(const int64_t *)right;
+    const struct counted *one = left;
+    const struct counted *other = right;
+    int order = strcmp(one->database, other->database);
 
-    return one < other ? 1 : one > other ? -1 : 0;
+    if (order != 0) {
+        return order;
+    }
+    return one->begun_ms < other->begun_ms ? 1 : one->begun_ms > other->begun_ms ? -1 : 0;
 }
 
-/* True when fewer than keep_min of the backups that count are newer than this instant. */
-static bool is_among_newest(const int64_t *newest_first, size_t count, int64_t begun_ms,
+/* The old service backed up the database that it kept its ledger in. */
+static struct counted counted_as(const struct backup_object *backup,
+                                 const struct retention_policy *policy)
+{
+    return (struct counted){
+        .database = backup->legacy ? policy->ledger : backup->facts.database,
+        .begun_ms = backup->begun_ms,
+    };
+}
+
+/* True when fewer than keep_min of the backups that count, of the same database, are newer. */
+static bool is_among_newest(const struct counted *newest_first, size_t count, struct counted backup,
                             int64_t keep_min)
 {
-    return (uint64_t)keep_min > count || newest_first[keep_min - 1] <= begun_ms;
+    int64_t newer = 0;
+
+    for (size_t i = 0; i < count && newer < keep_min; i++) {
+        newer += newest_first[i].begun_ms > backup.begun_ms &&
+                 strcmp(newest_first[i].database, backup.database) == 0;
+    }
+    return newer < keep_min;
 }
 
 bool retention_plan(const struct backup_object *backups, size_t count,
@@ -85,7 +113,7 @@ bool retention_plan(const struct backup_object *backups, size_t count,
     if (count == 0) {
         return true;
     }
-    int64_t *newest_first = calloc(count, sizeof(*newest_first));
+    struct counted *newest_first = calloc(count, sizeof(*newest_first));
     if (newest_first == NULL) {
         return error_set_memory(err);
     }
@@ -94,7 +122,7 @@ bool retention_plan(const struct backup_object *backups, size_t count,
         decisions[i] = (struct retention_decision){
             .reason = reason, .age_days = (policy->now_ms - backups[i].begun_ms) / DAY_MS};
         if (reason == RETENTION_KEEP_YOUNG || reason == RETENTION_DELETE_EXPIRED) {
-            newest_first[counted++] = backups[i].begun_ms;
+            newest_first[counted++] = counted_as(&backups[i], policy);
         }
     }
     qsort(newest_first, counted, sizeof(*newest_first), compare_newest_first);
@@ -102,7 +130,8 @@ bool retention_plan(const struct backup_object *backups, size_t count,
         if (decisions[i].reason != RETENTION_DELETE_EXPIRED) {
             continue;
         }
-        if (is_among_newest(newest_first, counted, backups[i].begun_ms, policy->keep_min)) {
+        if (is_among_newest(newest_first, counted, counted_as(&backups[i], policy),
+                            policy->keep_min)) {
             decisions[i].reason = RETENTION_KEEP_MINIMUM;
         } else {
             decisions[i].delete = true;
@@ -130,7 +159,7 @@ void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_deci
         }
         return;
     case RETENTION_KEEP_FOREIGN:
-        snprintf(out, RETENTION_TEXT_SIZE, "another schedule's or another database's");
+        snprintf(out, RETENTION_TEXT_SIZE, "another schedule's, database's or server's");
         return;
     case RETENTION_KEEP_MANUAL_OTHER:
         snprintf(out, RETENTION_TEXT_SIZE, "belongs to no schedule");
@@ -152,7 +181,9 @@ static bool are_siblings(const struct backup_object *one, const struct backup_ob
         return one->legacy && other->legacy;
     }
     return strcmp(one->facts.schedule_id, other->facts.schedule_id) == 0 &&
-           strcmp(one->facts.database, other->facts.database) == 0;
+           strcmp(one->facts.database, other->facts.database) == 0 &&
+           strcmp(one->facts.ledger, other->facts.ledger) == 0 &&
+           strcmp(one->facts.system, other->facts.system) == 0;
 }
 
 bool retention_is_last(const struct backup_object *backups, size_t count, size_t index)

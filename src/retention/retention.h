@@ -2,9 +2,9 @@
  * Retention: backups + policy + now -> a decision for each. Pure: no store, no database, no clock.
  *
  * Invariant I6 lives here: a backup is deleted only when at least keep_min newer completed backups
- * of the same schedule stand in the same listing; what is not provably a backup of this schedule of
- * this database is kept. (That the listing is whole is the store's promise; who calls deletes
- * nothing when listing failed.)
+ * of the same schedule and database stand in the same listing; what is not provably a backup of
+ * this schedule of this ledger is kept. (That the listing is whole is the store's promise; who
+ * calls deletes nothing when listing failed.)
  */
 #ifndef RETENTION_RETENTION_H
 #define RETENTION_RETENTION_H
@@ -18,7 +18,10 @@
 
 struct retention_policy {
     const char *schedule_id;
-    const char *database;  /* a backup that names another database is not this schedule's */
+    /* The ledger of the schedule. A copy of its database elsewhere has schedules of the same ids: a
+     * backup that names another ledger, or none, is not this schedule's. */
+    const char *ledger; /* the name of its database */
+    const char *system; /* its server's identifier */
     bool is_default;       /* the schedule that the old service's objects belong to */
     int64_t retention_days; /* 1 or more */
     int64_t keep_min;       /* 1 or more */
@@ -28,7 +31,7 @@ struct retention_policy {
 enum retention_reason {
     RETENTION_KEEP_YOUNG,    /* not older than retention_days */
     RETENTION_KEEP_MINIMUM,  /* one of the newest keep_min */
-    RETENTION_KEEP_FOREIGN,  /* another schedule's or another database's */
+    RETENTION_KEEP_FOREIGN,  /* another schedule's or another ledger's */
     RETENTION_KEEP_MANUAL_OTHER, /* a backup that belongs to no schedule */
     RETENTION_KEEP_FUTURE,   /* dated after now: clocks disagree, nothing is concluded from it */
     RETENTION_DELETE_EXPIRED,

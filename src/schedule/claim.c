@@ -12,7 +12,7 @@
 /* Recording an outcome is worth another try: without it the next check must find out. */
 #define RECORD_ATTEMPTS 3
 #define RECORD_PAUSE_MS 1000
-#define ANY_AGE_S       (366 * 86400)
+#define NAME_ATTEMPTS   100 /* a millisecond each */
 
 static bool make_run_id(char out[BACKUP_RUN_ID_SIZE], struct error *err)
 {
@@ -32,30 +32,21 @@ static bool still_due(struct session *session, const struct claim_request *reque
 {
     struct schedules schedules;
 
-    *due = false;
-    if (!backup_schedule_read(session, ANY_AGE_S, &schedules, err)) {
+    if (!backup_schedule_read(session, request->catch_up_s, &schedules, err)) {
         return false;
     }
-    for (size_t i = 0; i < schedules.count; i++) {
-        const struct schedule *now = &schedules.items[i];
-        if (strcmp(now->id, request->schedule->id) == 0) {
-            *due = now->state == SCHEDULE_DUE &&
-                   now->occurrence_ms == request->schedule->occurrence_ms;
-        }
-    }
+    const struct schedule *now = backup_schedule_find(&schedules, request->schedule->id);
+    *due = now != NULL && (now->state == SCHEDULE_DUE || now->state == SCHEDULE_MISSED) &&
+           now->occurrence_ms == request->schedule->occurrence_ms;
     backup_schedule_clear(&schedules);
     return true;
 }
 
-static bool start_row(struct claim *claim, const struct claim_request *request, bool *claimed,
-                      struct error *err)
+static bool start_row(struct claim *claim, const struct claim_request *request,
+                      enum history_claim *claimed, struct error *err)
 {
     const struct schedule *schedule = request->schedule;
-
-    if (!make_run_id(claim->run_id, err) || !session_now(claim->session, &claim->begun_ms, err)) {
-        return false;
-    }
-    backup_name_format(claim->name, claim->begun_ms, request->suffix);
+    char ledger[LEDGER_TEXT_SIZE];
     struct history_start start = {
         .run_id = claim->run_id,
         .name = claim->name,
@@ -65,8 +56,28 @@ static bool start_row(struct claim *claim, const struct claim_request *request, 
         .occurrence_ms = schedule->occurrence_ms,
         .attempt = request->scheduled ? schedule->attempt : 1,
         .store = request->store,
+        .ledger = ledger,
+        .silent = request->silent,
     };
-    return backup_history_start(claim->session, &start, claim->history_id, claimed, err);
+
+    if (!make_run_id(claim->run_id, err) || !ledger_identify(claim->session, &claim->ledger, err)) {
+        return false;
+    }
+    ledger_format(ledger, &claim->ledger);
+    *claimed = HISTORY_NAME_TAKEN;
+    for (int i = 0; i < NAME_ATTEMPTS && *claimed == HISTORY_NAME_TAKEN; i++) {
+        if (!session_now(claim->session, &claim->begun_ms, err)) {
+            return false;
+        }
+        backup_name_format(claim->name, claim->begun_ms, request->suffix);
+        if (!backup_history_start(claim->session, &start, claim->history_id, claimed, err)) {
+            return false;
+        }
+    }
+    return *claimed != HISTORY_NAME_TAKEN ||
+           error_set(err, ERROR_FAILED,
+                     "other runs have taken the names of every instant; is the "
+                     "clock of the database server standing still?");
 }
 
 static bool take(const struct claim_request *request, struct claim *claim,
@@ -74,7 +85,7 @@ static bool take(const struct claim_request *request, struct claim *claim,
 {
     bool taken = false;
     bool due = true;
-    bool claimed = false;
+    enum history_claim claimed = HISTORY_OCCURRENCE_TAKEN;
 
     if (!session_open(request->session, &claim->session, err) ||
         !advisory_lock_try(claim->session, claim->schedule_id, &taken, err)) {
@@ -94,7 +105,7 @@ static bool take(const struct claim_request *request, struct claim *claim,
     if (!start_row(claim, request, &claimed, err)) {
         return false;
     }
-    if (claimed) {
+    if (claimed == HISTORY_CLAIMED) {
         *result = CLAIM_TAKEN;
     }
     return true;
@@ -107,6 +118,8 @@ bool claim_take(const struct claim_request *request, struct claim *out, enum cla
 
     claim.session_options = *request->session;
     claim.begun_mono_ms = clock_monotonic_ms();
+    claim.has_occurrence = request->scheduled;
+    claim.occurrence_ms = request->schedule->occurrence_ms;
     snprintf(claim.schedule_id, sizeof(claim.schedule_id), "%s", request->schedule->id);
     bool ok = take(request, &claim, result, err);
     if (!ok || *result != CLAIM_TAKEN) {
@@ -119,8 +132,16 @@ bool claim_take(const struct claim_request *request, struct claim *out, enum cla
 
 bool claim_confirm(struct claim *claim, struct error *err)
 {
-    return advisory_lock_held(claim->session, claim->schedule_id, err) &&
-           backup_history_is_started(claim->session, claim->run_id, err);
+    bool started = false;
+
+    if (!advisory_lock_held(claim->session, claim->schedule_id, err) ||
+        !backup_history_is_started(claim->session, claim->run_id, &started, err)) {
+        return false;
+    }
+    return started || error_set(err, ERROR_FAILED,
+                                "run %s is not 'started' in backup_history any more: another "
+                                "process has resolved it",
+                                claim->run_id);
 }
 
 int64_t claim_elapsed_ms(const struct claim *claim)

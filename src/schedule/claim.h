@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "postgres/backup_history.h"
 #include "postgres/backup_schedule.h"
+#include "postgres/ledger.h"
 #include "postgres/session.h"
 #include "store/backup_object.h"
 
@@ -25,13 +26,18 @@ struct claim_request {
     const struct schedule *schedule;
     const char *store;  /* its location, for the ledger */
     const char *suffix; /* of the object's name */
+    int64_t catch_up_s; /* the setting; a schedule may have its own */
     bool scheduled;     /* else manual: no occurrence, always due */
+    bool silent;        /* nobody is to be told of its outcome */
 };
 
 struct claim {
     struct session *session; /* holds the lock; borrow it only while the claim lasts */
     struct session_options session_options;
+    struct ledger ledger;
     char schedule_id[SCHEDULE_ID_SIZE];
+    bool has_occurrence;
+    int64_t occurrence_ms;
     char history_id[HISTORY_ID_SIZE];
     char run_id[BACKUP_RUN_ID_SIZE];
     char name[BACKUP_NAME_SIZE];

@@ -1,10 +1,10 @@
 #include "schedule/recovery.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "postgres/advisory_lock.h"
+#include "postgres/ledger.h"
 #include "store/backup_object.h"
 
 static bool has_run(const struct object *object, const char *run_id)
@@ -14,22 +14,42 @@ static bool has_run(const struct object *object, const char *run_id)
     return run != NULL && strcmp(run, run_id) == 0;
 }
 
-static bool adopt(struct session *session, const struct backup_object *found, struct recovered *out,
-                  struct error *err)
+#define INTERRUPTED_MESSAGE                                                                        \
+    "interrupted: the process that ran this backup died before it was published"
+#define COPY_MESSAGE "begun in another database or server, of which this one is a copy"
+
+static bool adopt(struct session *session, const struct backup_object *found, struct error *err)
 {
     struct history_result done = {
-        .run_id = out->row.run_id,
+        .run_id = found->facts.run_id,
         .bytes = found->object->bytes,
         .raw_bytes = found->facts.raw_bytes,
         .duration_ms = found->facts.duration_ms,
         .sha256 = found->facts.sha256,
     };
-
-    out->adopted = true;
-    out->bytes = done.bytes;
-    out->duration_ms = done.duration_ms;
     bool fenced;
-    return backup_history_complete(session, &done, &fenced, err);
+
+    if (!backup_history_complete(session, &done, &fenced, err)) {
+        return false;
+    }
+    log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "run_adopted",
+                        LOG_TEXT("run_id", done.run_id), LOG_TEXT("name", found->object->name)),
+              "Backup %s had been published by a run that died before recording it: adopted as "
+              "completed",
+              found->object->name);
+    return true;
+}
+
+static bool mark_interrupted(struct session *session, const struct history_row *row,
+                             struct error *err)
+{
+    if (!backup_history_fail(session, row->run_id, 0, INTERRUPTED_MESSAGE, err)) {
+        return false;
+    }
+    log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "run_interrupted",
+                        LOG_TEXT("run_id", row->run_id), LOG_TEXT("name", row->name)),
+              "Backup %s was interrupted before it was published: marked failed", row->name);
+    return true;
 }
 
 /* Published, but not what was sent: it goes, or nothing is concluded while it stands there. */
@@ -63,11 +83,11 @@ static bool examine(struct store *store, const struct object *object, const char
 
 /* With the schedule's lock held: the run is dead. What the store says decides. First what it left
  * is taken away, then the store is asked: were it only paused, it could not publish any more. */
-static bool settle(struct session *session, struct store *store, struct recovered *out,
+static bool settle(struct session *session, struct store *store, const struct history_row *row,
                    struct error *err)
 {
-    const char *name = out->row.name;
-    const char *run_id = out->row.run_id;
+    const char *name = row->name;
+    const char *run_id = row->run_id;
     struct object object = OBJECT_INIT;
     struct backup_object backup = {.object = NULL};
     bool found = false;
@@ -81,95 +101,95 @@ static bool settle(struct session *session, struct store *store, struct recovere
              (whole || withdraw(store, &object, err));
     }
     if (ok) {
-        ok = whole ? adopt(session, &backup, out, err)
-                   : backup_history_fail(session, run_id, 0, RECOVERY_MESSAGE, err);
+        ok = whole ? adopt(session, &backup, err) : mark_interrupted(session, row, err);
     }
     object_clear(&object);
     return ok;
 }
 
-/* Another store than the run's cannot tell what became of it. */
-static bool same_store(const struct history_row *row, const struct store *store, struct error *err)
+/* True when the row came here with a copy of the database: the run may even be going on, there. */
+static bool end_copied(struct session *session, const struct history_row *row, bool *copied,
+                       struct error *err)
 {
-    if (row->store[0] == '\0' || strcmp(row->store, store->location) == 0) {
+    struct ledger ledger;
+    char here[LEDGER_TEXT_SIZE];
+
+    if (!ledger_identify(session, &ledger, err)) {
+        return false;
+    }
+    ledger_format(here, &ledger);
+    *copied = row->ledger[0] != '\0' && strcmp(row->ledger, here) != 0;
+    if (!*copied) {
         return true;
     }
-    error_set(err, ERROR_FAILED, "it was begun in %s, and this check is set up for %s", row->store,
-              store->location);
-    return error_hint(err, "run check once with the settings of that run");
+    if (!backup_history_fail(session, row->run_id, 0, COPY_MESSAGE, err)) {
+        return false;
+    }
+    log_write(
+        &LOG_WITH(LOG_INFO, LOG_MARK_NOTE, "run_copied", LOG_TEXT("run_id", row->run_id),
+                  LOG_TEXT("name", row->name)),
+        "The run of backup %s was begun in %s, of which this database is a copy: marked failed "
+        "here",
+        row->name, row->ledger);
+    return true;
 }
 
-static bool resolve(const struct session_options *options, struct store *store,
-                    const struct history_row *row, struct recoveries *out, struct error *err)
+/* Only the store of the run can tell what became of it. */
+static bool settle_with_store(struct session *session, struct store_pool *stores,
+                              const struct history_row *row, struct error *err)
+{
+    struct store *store = NULL;
+
+    if (!store_pool_get(stores, row->store, &store, err)) {
+        error_prefix(err, "its store is %s", row->store);
+        return error_hint(err, "run check once with the settings of that run");
+    }
+    return settle(session, store, row, err);
+}
+
+static bool resolve(const struct session_options *options, struct store_pool *stores,
+                    const struct history_row *row, bool *resolved, struct error *err)
 {
     struct session *session = NULL;
+    bool copied = false;
     bool taken = false;
-    struct recovered recovered = {.row = *row};
+    bool started = false;
 
-    recovered.row.error_message = NULL;
+    *resolved = false;
     bool ok = session_open(options, &session, err) &&
-              advisory_lock_try(session, row->schedule_id, &taken, err);
+              advisory_lock_try(session, row->schedule_id, &taken, err) &&
+              (!taken || backup_history_is_started(session, row->run_id, &started, err));
     /* The row may have ended between our reading it and our having the lock. */
-    struct error ended = ERROR_INIT;
-    if (ok && taken && backup_history_is_started(session, row->run_id, &ended)) {
-        ok = same_store(row, store, err) && settle(session, store, &recovered, err);
-        if (ok) {
-            out->items[out->count++] = recovered;
-        }
+    if (ok && started) {
+        ok = end_copied(session, row, &copied, err) &&
+             (copied || settle_with_store(session, stores, row, err));
+        *resolved = ok;
     }
     session_close(session);
     return ok;
 }
 
-static void report(const struct recovered *recovered)
-{
-    const char *run_id = recovered->row.run_id;
-    const char *name = recovered->row.name;
-
-    if (recovered->adopted) {
-        log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "run_adopted",
-                            LOG_TEXT("run_id", run_id), LOG_TEXT("name", name)),
-                  "Backup %s had been published by a run that died before recording it: adopted as "
-                  "completed",
-                  name);
-    } else {
-        log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "run_interrupted",
-                            LOG_TEXT("run_id", run_id), LOG_TEXT("name", name)),
-                  "Backup %s was interrupted before it was published: marked failed", name);
-    }
-}
-
-bool recovery_run(const struct session_options *session, struct store *store,
-                  struct recoveries *out, struct error *err)
+bool recovery_run(const struct session_options *session, struct store_pool *stores,
+                  struct recovery_report *out, struct error *err)
 {
     struct session *ledger = NULL;
     struct history_rows rows = {.items = NULL};
 
-    *out = (struct recoveries){.items = NULL};
+    *out = (struct recovery_report){.resolved = 0};
     bool ok =
         session_open(session, &ledger, err) && backup_history_read_started(ledger, &rows, err);
     session_close(ledger);
-    if (ok && rows.count > 0) {
-        out->items = calloc(rows.count, sizeof(*out->items));
-        ok = out->items != NULL ? true : error_set_memory(err);
-    }
     for (size_t i = 0; ok && i < rows.count; i++) {
         struct error problem = ERROR_INIT;
-        size_t before = out->count;
-        if (!resolve(session, store, &rows.items[i], out, &problem)) {
+        bool resolved;
+        if (!resolve(session, stores, &rows.items[i], &resolved, &problem)) {
             out->unresolved++;
             log_warning("run_unresolved", "What became of backup %s could not be found out: %s",
                         rows.items[i].name, problem.text);
-        } else if (out->count > before) {
-            report(&out->items[out->count - 1]);
+        } else {
+            out->resolved += resolved;
         }
     }
     backup_history_clear(&rows);
     return ok;
-}
-
-void recovery_clear(struct recoveries *recoveries)
-{
-    free(recoveries->items);
-    *recoveries = (struct recoveries){.items = NULL};
 }

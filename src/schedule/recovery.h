@@ -12,28 +12,18 @@
 #include "base/error.h"
 #include "postgres/backup_history.h"
 #include "postgres/session.h"
-#include "store/store.h"
+#include "store/store_pool.h"
 
-struct recovered {
-    struct history_row row; /* as it was; its error_message is NULL */
-    bool adopted;           /* completed, else failed */
-    uint64_t bytes;         /* adopted only */
-    int64_t duration_ms;
-};
-
-struct recoveries {
-    struct recovered *items;
-    size_t count;
+struct recovery_report {
+    size_t resolved;
     size_t unresolved; /* rows that could not be resolved now; each was logged */
 };
 
-#define RECOVERY_MESSAGE                                                                           \
-    "interrupted: the process that ran this backup died before it was published"
-
-/* Resolves every such row. Runs that are still going on (their lock is held) are left alone. False
- * only when the ledger cannot be read. The caller clears *out. */
-bool recovery_run(const struct session_options *session, struct store *store,
-                  struct recoveries *out, struct error *err);
-void recovery_clear(struct recoveries *recoveries);
+/* Resolves every such row, asking the store that it names. Runs that are still going on (their lock
+ * is held) are left alone. A run that was begun in another ledger, of which this one is a copy, is
+ * marked failed without asking any store. False only when the ledger cannot be read. Nobody is told
+ * here: backup_history_read_untold() has the news. */
+bool recovery_run(const struct session_options *session, struct store_pool *stores,
+                  struct recovery_report *out, struct error *err);
 
 #endif

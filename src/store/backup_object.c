@@ -153,6 +153,8 @@ bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
            (!facts->has_occurrence || set_instant(out, "occurrence", facts->occurrence_ms, err)) &&
            metadata_set(out, "type", facts->type, err) &&
            set_unless_empty(out, "database", facts->database, err) &&
+           set_unless_empty(out, "ledger", facts->ledger, err) &&
+           set_unless_empty(out, "system", facts->system, err) &&
            set_unless_empty(out, "server", facts->server_version, err) &&
            set_unless_empty(out, "tool", facts->tool_version, err) &&
            set_unless_empty(out, "compression", facts->compression, err) &&
@@ -187,6 +189,8 @@ static bool parse_facts(const struct metadata *metadata, struct backup_facts *fa
         !get_text(metadata, "schedule", facts->schedule_id, sizeof(facts->schedule_id)) ||
         !get_text(metadata, "type", facts->type, sizeof(facts->type)) ||
         !get_text(metadata, "database", facts->database, sizeof(facts->database)) ||
+        !get_text(metadata, "ledger", facts->ledger, sizeof(facts->ledger)) ||
+        !get_text(metadata, "system", facts->system, sizeof(facts->system)) ||
         !get_text(metadata, "server", facts->server_version, sizeof(facts->server_version)) ||
         !get_text(metadata, "tool", facts->tool_version, sizeof(facts->tool_version)) ||
         !get_text(metadata, "compression", facts->compression, sizeof(facts->compression)) ||

@@ -35,6 +35,9 @@ struct backup_facts {
     int64_t occurrence_ms;
     char type[16]; /* "scheduled" or "manual" */
     char database[64 * 4 + 1];
+    /* The ledger that knows the run: its database, and its server's system identifier. */
+    char ledger[64 * 4 + 1];
+    char system[24];
     char server_version[32];
     char tool_version[32];
     char compression[16];

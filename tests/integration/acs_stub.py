@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import sys
 import threading
 import time
 import uuid
@@ -59,6 +60,7 @@ class AcsStub:
         self.operations = {}      # id -> Operation
         self.requests = []        # (method, path)
         self.refusals = []        # texts of what was answered 400 and 401
+        self.repeats = []         # operation ids that were posted again: the same mail, sent twice
         self.next_sends = []      # Answers for the next POSTs, used up one by one
         self.every_send = None    # an Answer for all other POSTs
         self.pace = {"retry-after": "1"}  # what 202 and Running say about the next question
@@ -68,7 +70,7 @@ class AcsStub:
         self.hide_first_poll = False    # 404: the operation is not known yet
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"stub": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -95,6 +97,8 @@ class AcsStub:
             if operation_id not in self.operations:
                 self.operations[operation_id] = Operation(message)
                 self.messages.append(message)
+            else:
+                self.repeats.append(operation_id)
 
     def poll(self, operation_id):
         """(HTTP status, document) of an operation."""
@@ -160,6 +164,13 @@ def message_problem(message):
         if "@" not in to.get("address", "") or set(to) - {"address", "displayName"}:
             return "a recipient's address is not valid"
     return None
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A client that dies is nothing to report."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

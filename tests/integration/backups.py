@@ -31,16 +31,18 @@ def name_at(when, suffix=".sql.zst"):
     return f"rythm-backup-{instant(when).replace(':', '-').replace('.', '-')}{suffix}"
 
 
-def facts(content, schedule, database, **changes):
-    """The metadata of a manual backup; `changes` with None leave one out."""
+def facts(content, schedule, home, /, **changes):
+    """The metadata of a manual backup of the database (conftest.Database) that its schedule and
+    ledger are in; `changes` with None leave one out."""
     every = {"run": f"{next(numbers):016x}", "schedule": schedule, "type": "manual",
-             "database": database, "server": "15.1", "tool": "0", "compression": "zstd",
-             "bytes": str(len(content)), "rawbytes": "12345", "durationms": "2000",
+             "database": home.name, "ledger": home.name, "system": home.cluster.system,
+             "server": "15.1", "tool": "0", "compression": "zstd", "bytes": str(len(content)),
+             "rawbytes": "12345", "durationms": "2000",
              "sha256": hashlib.sha256(content).hexdigest()} | changes
     return {name: value for name, value in every.items() if value is not None}
 
 
-def made_at(when, schedule, database, **changes):
+def made_at(when, schedule, home, /, **changes):
     """(name, content, metadata) of a backup, for a store's put_all()."""
     content = b"backup of " + instant(when).encode()
-    return name_at(when), content, facts(content, schedule, database, **changes)
+    return name_at(when), content, facts(content, schedule, home, **changes)

@@ -51,6 +51,7 @@ class PostgresCluster:
         self.log = self.folder / "log"
         self.port = processes.free_port()
         self.process = None
+        self._system = None
 
     def create(self):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +82,14 @@ class PostgresCluster:
             return True
         except psycopg2.OperationalError:
             return False
+
+    @property
+    def system(self):
+        """The server's system identifier."""
+        if self._system is None:
+            ((self._system,),) = self.execute(
+                "postgres", "SELECT system_identifier::text FROM pg_control_system()")
+        return self._system
 
     def stop(self, immediately=False):
         processes.stop(self.process, signal.SIGQUIT if immediately else signal.SIGINT)

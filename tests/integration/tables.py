@@ -11,6 +11,13 @@ import psycopg2.extras
 NIGHT = "2031-05-06"
 # Of the server, in words that two runs of a test may share.
 THIS_MINUTE = "date_trunc('minute', now() AT TIME ZONE 'UTC')::time"
+# As PRIVILEGES in the manual says, for a role that is no superuser.
+PRIVILEGES = ("GRANT pg_read_all_data TO {role}",
+              "GRANT INSERT, UPDATE ON backup_history TO {role}",
+              "GRANT UPDATE (last_run_at, next_run_at) ON backup_schedule TO {role}",
+              "GRANT INSERT, UPDATE ON email_logs TO {role}",
+              "GRANT UPDATE ON rythm_backup_quiet TO {role}",
+              "GRANT SELECT, DELETE ON rythm_backup_edits TO {role}")
 
 
 def at(time, day=NIGHT):

@@ -348,7 +348,7 @@ def expired(azure_store, small_database):
     """Backups of which retention would delete all but three."""
     schedule = small_database.value(backups.SCHEDULE)
     made = [backups.made_at(backups.now() - (100 + number) * backups.DAY, schedule,
-                            small_database.name) for number in range(5)]
+                            small_database) for number in range(5)]
     azure_store.put_all(made)
     return [name for name, _, _ in made]
 

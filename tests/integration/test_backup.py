@@ -12,16 +12,11 @@ import sys
 import pg_dumps
 import postgres_cluster
 import pytest
-from tables import at, enable, history, schedule, statuses
+from tables import PRIVILEGES, at, enable, history, schedule, statuses
 
 MIB = 1 << 20
 # In an error text this would be somebody's password.
 CANARY = "canary-Zq9-s3cret"
-# As PRIVILEGES in the manual says, for a role that is no superuser.
-PRIVILEGES = ("GRANT pg_read_all_data TO {role}",
-              "GRANT INSERT, UPDATE ON backup_history TO {role}",
-              "GRANT UPDATE (last_run_at, next_run_at) ON backup_schedule TO {role}",
-              "GRANT INSERT, UPDATE ON email_logs TO {role}")
 
 
 def restore(cluster, make_database, script, tmp_path):
@@ -172,8 +167,8 @@ def test_run_must_be_told_which(tool, database):
     database.execute("INSERT INTO backup_schedule (enabled) VALUES (false)")
     result = tool.run("run")
     assert result.code == 2
-    assert result.err == ("❌ there are 2 schedules: name the one to back up; 'rythm-backup check"
-                          " --dry-run' lists them\n")
+    assert result.err == ("❌ there are 2 schedules: name the one to back up; 'rythm-backup schedule"
+                          " show' lists them\n")
 
 
 def test_run_of_an_unknown_schedule(tool):

@@ -342,6 +342,9 @@ def test_name_of_the_database_is_no_secret(make_tool, libpq_settings, setting):
 def test_no_rights(tool, database, role):
     _, url = role(database)
     line = refused(tool.with_settings(DATABASE_URL=url).run("check"))
+    assert re.match(r"asking whether anything is due: Postgres says: permission denied for table"
+                    r" \w+; see PRIVILEGES in the manual page", line)
+    line = refused(tool.with_settings(DATABASE_URL=url).run("check", "--dry-run"))
     assert re.match(r"reading the schedules: Postgres says: permission denied for table \w+;"
                     r" see PRIVILEGES in the manual page", line)
 

@@ -357,7 +357,8 @@ def test_json_outcome(tool, nightly):
     assert outcome["now"].startswith(f"{NIGHT}T02:00:1")
     assert run["duration_ms"] >= 0
     del run["duration_ms"]
-    assert run == {"schedule": row["schedule_id"], "occurrence": f"{NIGHT}T02:00:00.000Z",
+    assert run == {"schedule": row["schedule_id"], "schedule_name": None,
+                   "occurrence": f"{NIGHT}T02:00:00.000Z",
                    "result": "completed", "name": row["backup_filename"],
                    "bytes": row["file_size_bytes"], "error": None}
 
@@ -380,7 +381,7 @@ def test_json_outcome_of_nothing(tool):
 # --dry-run and --now
 
 @pytest.mark.parametrize("time, state, would_run", [
-    ("01:00:00", "waiting", False), ("02:00:10", "due", True), ("03:30:00", "waiting", False)])
+    ("01:00:00", "missed", False), ("02:00:10", "due", True), ("03:30:00", "missed", False)])
 def test_dry_run_says_what_would_be(tool, time, state, would_run):
     plan = tool.ok("check", "--dry-run", "--json", *at(time)).json
     (one,) = plan["schedules"]
@@ -394,9 +395,8 @@ def test_dry_run_changes_nothing(tool, nightly, file_store):
     result = tool.ok("check", "--dry-run", *at("02:00:10"))
     assert result.err == ""
     header, line = result.out.splitlines()
-    assert header.split() == ["SCHEDULE", "TIME", "(UTC)", "STATE", "OCCURRENCE", "NEXT", "WOULD",
-                              "RUN"]
-    assert line.split() == [schedule(nightly)["schedule_id"], "02:00", "due",
+    assert header.split() == ["SCHEDULE", "TIME", "STATE", "OCCURRENCE", "NEXT", "WOULD", "RUN"]
+    assert line.split() == [schedule(nightly)["schedule_id"], "02:00", "UTC", "due",
                             f"{NIGHT}T02:00:00.000Z", "2031-05-07T02:00:00.000Z", "yes"]
     assert nightly.dump() == before
     assert not file_store.folder.exists()
@@ -451,9 +451,9 @@ def test_one_that_fails_does_not_stop_the_others(tool, nightly, tmp_path):
 
 
 @pytest.mark.parametrize("column, value, problem", [
-    ("retention_days", 0, "retention_days is 0; it must be 1 or more"),
+    ("retention_days", 0, "retention_days is 0; it must be between 1 and 1000000"),
     ("retention_days", None, "retention_days is not set"),
-    ("retention_days", -5, "retention_days is -5; it must be 1 or more"),
+    ("retention_days", -5, "retention_days is -5; it must be between 1 and 1000000"),
     ("schedule_time", None, "schedule_time is not set"),
     ("schedule_time", "24:00", "schedule_time is 24:00; write 00:00")])
 def test_a_wrong_row_is_named_and_passed_over(tool, nightly, column, value, problem):
@@ -462,8 +462,8 @@ def test_a_wrong_row_is_named_and_passed_over(tool, nightly, column, value, prob
                     wrong)
     result = tool.run("check", *at("02:00:10"))
     assert result.code == 3
-    assert (f"⚠️  Schedule {wrong} is wrong and was passed over: {problem}; correct its row in"
-            " backup_schedule") in result.err.splitlines()
+    assert (f"⚠️  Schedule {wrong} is wrong and was passed over: {problem}; correct it with"
+            " 'rythm-backup schedule set'") in result.err.splitlines()
     (row,) = history(nightly)
     assert row["status"] == "completed" and row["schedule_id"] != wrong
 
@@ -477,15 +477,17 @@ def test_no_row(tool, database):
     database.execute("DELETE FROM backup_schedule")
     result = tool.run("check")
     assert result.code == 2
-    assert result.err == ("❌ the table backup_schedule has no row; 'rythm-backup migrate' adds a"
-                          " disabled one; enable it and set its schedule_time\n")
+    assert result.err == ("❌ the table backup_schedule has no row; 'rythm-backup schedule add' adds"
+                          " one\n")
 
 
-@pytest.mark.parametrize("command", [("check",), ("check", "--dry-run"), ("run",)])
-def test_no_table(make_tool, make_database, sample, file_store, command):
+@pytest.mark.parametrize("command, doing", [
+    (("check",), "asking whether anything is due"),
+    (("check", "--dry-run"), "reading the schedules"), (("run",), "reading the schedules")])
+def test_no_table(make_tool, make_database, sample, file_store, command, doing):
     result = make_tool(make_database(sample), file_store).run(*command)
     assert result.code == 2
-    assert re.fullmatch("❌ reading the schedules: Postgres says: .* does not exist; run"
+    assert re.fullmatch(f"❌ {doing}: Postgres says: .* does not exist; run"
                         " 'rythm-backup migrate' on this database\n", result.err)
 
 

@@ -8,9 +8,7 @@ import socket
 import time
 
 import pg_dumps
-import postgres_cluster
 import processes
-import psycopg2
 import pytest
 from fault_proxy import ALWAYS
 from stores import FileStore
@@ -246,25 +244,47 @@ def test_killed_before_it_published_to_azure(make_tool, nightly, tmp_path, start
 
 
 def test_dead_run_of_another_store(tool, nightly, tmp_path, start, file_store):
-    """What it published there, another store cannot say: nor is the backup made again."""
+    """The store that it was begun in is asked, whatever the setting says now."""
     gate = pg_dumps.gate_within(tmp_path)
     process = start("check", *at("02:00:10"), settings=gate.settings)
     gate.reached()
     kill(process)
     processes.wait_until(lambda: not rows(nightly, LOCK_HOLDER), "the lock is free")
+    assert file_store.leftovers() != []
 
     other = FileStore(tmp_path / "elsewhere")
-    result = tool.with_settings(**other.settings).run("check", *at("02:05:00"))
+    moved = tool.with_settings(**other.settings)
+    moved.ok("check", *at("02:00:40"))
+    assert statuses(nightly) == ["failed"] and file_store.leftovers() == []
+    assert not other.folder.exists()
+
+    moved.ok("check", *at("02:01:50"))
+    assert statuses(nightly) == ["failed", "completed"]
+    assert (len(other.list()), file_store.list()) == (1, [])
+
+
+def test_dead_run_of_a_store_that_cannot_be_asked(make_tool, nightly, tmp_path, start,
+                                                  azure_store):
+    """What it published there, another store cannot say: nor is the backup made again."""
+    tool = make_tool(nightly, azure_store)
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), program=tool, settings=gate.settings)
+    gate.reached()
+    kill(process)
+    processes.wait_until(lambda: not rows(nightly, LOCK_HOLDER), "the lock is free")
+    (row,) = history(nightly)
+
+    other = FileStore(tmp_path / "elsewhere")
+    result = make_tool(nightly, other).run("check", *at("02:05:00"))
     assert result.code == 3
     (warning,) = [line for line in result.err.splitlines() if line.startswith("⚠️")]
-    for place in (file_store, other):
-        assert place.settings["RYTHM_BACKUP_STORES"] in warning
+    assert row["store"] in warning and azure_store.container in row["store"]
     assert "run check once with the settings of that run" in warning
     assert statuses(nightly) == ["started"]
     assert not other.folder.exists()
 
     tool.ok("check", *at("02:06:00"))
-    assert statuses(nightly) == ["failed"] and file_store.leftovers() == []
+    assert statuses(nightly) == ["failed"]
 
 
 def test_killed_manual_run(tool, nightly, tmp_path, start, file_store):
@@ -403,65 +423,6 @@ def test_stopped_and_continued(tool, nightly, tmp_path, start, file_store):
     process.send_signal(signal.SIGCONT)
     assert tool.finish(process).code == 0
     assert statuses(nightly) == ["completed"] and len(file_store.list()) == 1
-
-
-# A connection pooler
-
-SHARED = "SELECT pg_backend_pid(), " + ", ".join(
-    f"current_setting('{name}')" for name in ("row_security", "lock_timeout", "client_min_messages",
-                                              "statement_timeout", "search_path", "datestyle"))
-
-
-@pytest.fixture
-def pooler(cluster, nightly, folder):
-    """PgBouncer, which gives each transaction the one session with the server; a URL."""
-    port = processes.free_port()
-    place = folder / f"pgbouncer-{port}"
-    place.mkdir()
-    (place / "users").write_text(f'"postgres" "{postgres_cluster.PASSWORD}"\n')
-    (place / "pgbouncer.ini").write_text(f"""[databases]
-* = host=127.0.0.1 port={cluster.port}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {place}/users
-pool_mode = transaction
-default_pool_size = 1
-""")
-    for path in (place / "users", place / "pgbouncer.ini"):
-        path.chmod(0o644)
-    with open(place / "log", "wb") as log:
-        process = processes.start(["pgbouncer", str(place / "pgbouncer.ini")], "postgres",
-                                  stdout=log, stderr=log)
-    processes.wait_until(lambda: processes.answers(port), f"PgBouncer is up (see {place}/log)")
-    yield cluster.url(nightly.name, port=port)
-    processes.stop(process, signal.SIGINT)
-
-
-def ask(url, sql):
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    try:
-        cursor = connection.cursor()
-        cursor.execute(sql)
-        return cursor.fetchall()
-    finally:
-        connection.close()
-
-
-@pytest.mark.parametrize("command", [("check", *at("02:00:10")), ("run",), ("run", "--output=x")])
-def test_pooler_is_refused(make_tool, nightly, file_store, pooler, command):
-    """Its session is everybody's: neither a lock nor a setting may stay in it."""
-    before = ask(pooler, SHARED)
-    result = make_tool(file_store, DATABASE_URL=pooler).run(*command)
-    assert result.code == 2
-    assert "there is a connection pooler between this program and Postgres" in result.err
-    assert "connect to Postgres directly (often port 5432 instead of 6432)" in result.err
-    assert ask(pooler, SHARED) == before
-    assert rows(nightly, LOCK_HOLDER) == []
-    assert history(nightly) == [] and file_store.list() == []
 
 
 # SIGTERM and SIGINT

@@ -68,7 +68,7 @@ def test_empty_store_as_json(here, store):
 
 def test_newest_first(here, store, small_database):
     schedule = small_database.value(backups.SCHEDULE)
-    made = [backups.made_at(OLD + days * backups.DAY, schedule, small_database.name)
+    made = [backups.made_at(OLD + days * backups.DAY, schedule, small_database)
             for days in (3, 400, 1, 0, 30)]
     store.put_all(made)
     assert names(here) == sorted((name for name, _, _ in made), reverse=True)
@@ -76,7 +76,7 @@ def test_newest_first(here, store, small_database):
 
 def test_table(file_here, file_store, small_database):
     schedule = small_database.value(backups.SCHEDULE)
-    name, content, metadata = backups.made_at(OLD, schedule, small_database.name)
+    name, content, metadata = backups.made_at(OLD, schedule, small_database)
     file_store.put(name, content, metadata)
     small_database.execute(
         "INSERT INTO backup_history (backup_filename, backup_type, status)"
@@ -201,7 +201,7 @@ def test_foreign_objects_are_not_shown(here, store):
 def test_metadata_that_cannot_be_ours(file_here, file_store, small_database, changes):
     """Somebody else's object with our form of name is left out, and so never deleted."""
     schedule = small_database.value(backups.SCHEDULE)
-    name, content, metadata = backups.made_at(OLD, schedule, small_database.name)
+    name, content, metadata = backups.made_at(OLD, schedule, small_database)
     file_store.put(name, content, {key: value for key, value in {**metadata, **changes}.items()
                                    if value is not None})
     assert names(file_here) == []
@@ -230,7 +230,7 @@ def test_link_is_not_followed(file_here, file_store, tmp_path):
 def test_more_than_one_page(make_tool, small_database, azure_store, azure_proxy):
     """The service is asked for 1000 at a time."""
     schedule = small_database.value(backups.SCHEDULE)
-    made = [backups.made_at(OLD + number * backups.DAY, schedule, small_database.name)
+    made = [backups.made_at(OLD + number * backups.DAY, schedule, small_database)
             for number in range(1100)]
     azure_store.put_all(made)
     tool = make_tool(small_database, azure_store, **azure_store.settings_through(azure_proxy.port))
@@ -240,7 +240,7 @@ def test_more_than_one_page(make_tool, small_database, azure_store, azure_proxy)
 
 def test_many_files(file_here, file_store, small_database):
     schedule = small_database.value(backups.SCHEDULE)
-    made = [backups.made_at(OLD + number * backups.DAY, schedule, small_database.name)
+    made = [backups.made_at(OLD + number * backups.DAY, schedule, small_database)
             for number in range(2000)]
     file_store.put_all(made)
     assert names(file_here) == [name for name, _, _ in reversed(made)]
@@ -249,7 +249,8 @@ def test_many_files(file_here, file_store, small_database):
 def test_control_characters_from_elsewhere(file_here, file_store, small_database):
     """Metadata is input: it must not reach a terminal as it is."""
     schedule = small_database.value(backups.SCHEDULE)
-    name, content, metadata = backups.made_at(OLD, schedule, "%1B%5B31mred")
+    name, content, metadata = backups.made_at(OLD, schedule, small_database,
+                                              database="%1B%5B31mred")
     file_store.put(name, content, metadata)
     result = file_here.ok("list", "--json")
     assert "\x1b" not in result.out

@@ -12,6 +12,8 @@ from fault_proxy import ALWAYS
 
 DELETE = "^DELETE "
 LIST = "^GET .*comp=list"
+# Not that of a day, which looks for backups that the ledger does not know.
+LIST_ALL = "^GET .*comp=list.*prefix=rythm-backup-(&| |$)"
 
 
 @pytest.fixture
@@ -29,11 +31,11 @@ def proxied(make_tool, small_database, azure_store, azure_proxy):
     return make_tool(small_database, azure_store, **azure_store.settings_through(azure_proxy.port))
 
 
-def put_aged(store, database, *ages_in_days, **changes):
+def put_aged(store, home, /, *ages_in_days, **changes):
     """Backups of the default schedule that are so old, some hours less; their names."""
-    schedule = database.value(backups.SCHEDULE)
-    made = [backups.made_at(backups.now() - days * DAY + DAY / 4, schedule, database.name,
-                            **changes) for days in ages_in_days]
+    schedule = home.value(backups.SCHEDULE)
+    made = [backups.made_at(backups.now() - days * DAY + DAY / 4, schedule, home, **changes)
+            for days in ages_in_days]
     store.put_all(made)
     return [name for name, _, _ in made]
 
@@ -136,11 +138,13 @@ def test_what_is_not_provably_ours_stays(here, store, small_database):
         ("notes.txt", b"x", None), ("rythm-backup-old.sql", b"x", None),
         (backups.name_at(when, ".sql.gz"), b"no metadata", None),
         (backups.name_at(when, ".sql.bak"), b"x", None),
-        backups.made_at(when + DAY, schedule, "another_database"),
-        backups.made_at(when + 2 * DAY, str(uuid.uuid4()), small_database.name),
-        backups.made_at(when + 3 * DAY, None, small_database.name),
-        backups.made_at(when + 4 * DAY, schedule, small_database.name, run="not a run"),
-        backups.made_at(when + 5 * DAY, schedule, small_database.name, bytes="1"),
+        backups.made_at(when + DAY, schedule, small_database, ledger="a_copy"),
+        backups.made_at(when + DAY * 1.1, schedule, small_database, system="7300000000000000001"),
+        backups.made_at(when + DAY * 1.2, schedule, small_database, ledger=None, system=None),
+        backups.made_at(when + 2 * DAY, str(uuid.uuid4()), small_database),
+        backups.made_at(when + 3 * DAY, None, small_database),
+        backups.made_at(when + 4 * DAY, schedule, small_database, run="not a run"),
+        backups.made_at(when + 5 * DAY, schedule, small_database, bytes="1"),
     ]
     store.put_all(foreign)
     put_aged(store, small_database, 100, 101)
@@ -181,13 +185,22 @@ def test_schedules_count_for_themselves(file_here, file_store, small_database):
     other = str(uuid.uuid4())
     small_database.execute("INSERT INTO backup_schedule (schedule_id, retention_days)"
                            " VALUES (%s, 10)", other)
-    mine = [backups.made_at(backups.now() - days * DAY, default, small_database.name)
+    mine = [backups.made_at(backups.now() - days * DAY, default, small_database)
             for days in (1, 2, 3, 20, 40)]
-    others = [backups.made_at(backups.now() - days * DAY + DAY / 3, other, small_database.name)
+    others = [backups.made_at(backups.now() - days * DAY + DAY / 3, other, small_database)
               for days in (5, 20, 21, 40)]
     file_store.put_all(mine + others)
     file_here.ok("prune")
     assert left(file_store) == {name for name, _, _ in mine[:4] + others[:3]}
+
+
+def test_databases_of_a_schedule_count_for_themselves(file_here, file_store, small_database):
+    """It was turned to another one: what it made of the first is not made expendable."""
+    before = put_aged(file_store, small_database, 50, 51, 52, 53, 54, database="the_first")
+    now = put_aged(file_store, small_database, 1, 2, 3, 40, 41)
+    result = file_here.ok("prune")
+    assert left(file_store) == {*before[:3], *now[:3]}
+    assert result.err.count("older than 30 days") == 4
 
 
 def test_backup_from_the_future_stays_and_does_not_count(file_here, file_store, small_database):
@@ -213,7 +226,7 @@ def test_invalid_schedule_does_not_protect_another(file_here, file_store, small_
     invalid = put_aged(file_store, small_database, 100, 101, 102, 103)
     small_database.execute("INSERT INTO backup_schedule (schedule_id, retention_days)"
                            " VALUES (%s, 10)", other)
-    made = [backups.made_at(backups.now() - days * DAY, other, small_database.name)
+    made = [backups.made_at(backups.now() - days * DAY, other, small_database)
             for days in (30, 31, 32, 33)]
     file_store.put_all(made)
     file_here.run("prune")
@@ -245,8 +258,8 @@ def test_nothing_to_do_is_silent(file_here, file_store, small_database):
 def test_dry_run_tells_of_each_object_and_deletes_none(here, store, small_database):
     names = put_aged(store, small_database, -2, 1, 35, 36, 50)
     names += put_old(store, 60)
-    stranger = backups.made_at(backups.now() - 70 * DAY, str(uuid.uuid4()), small_database.name)
-    alone = backups.made_at(backups.now() - 80 * DAY, None, small_database.name)
+    stranger = backups.made_at(backups.now() - 70 * DAY, str(uuid.uuid4()), small_database)
+    alone = backups.made_at(backups.now() - 80 * DAY, None, small_database)
     store.put_all([stranger, alone, ("notes.txt", b"x", None)])
     result = here.ok("prune", "--dry-run")
     assert [re.split("  +", line) for line in result.out.splitlines()] == [
@@ -264,10 +277,13 @@ def test_dry_run_tells_of_each_object_and_deletes_none(here, store, small_databa
 
 def test_dry_run_as_json(file_here, file_store, small_database):
     names = put_aged(file_store, small_database, 100, 101)
+    location = file_store.settings["RYTHM_BACKUP_STORES"]
     tool = file_here.with_settings(RYTHM_BACKUP_KEEP_MIN="1")
     assert tool.ok("prune", "--dry-run", "--json").json == {
-        "backups": [{"name": names[0], "action": "keep", "reason": "the newest one"},
-                    {"name": names[1], "action": "delete", "reason": "older than 30 days"}],
+        "backups": [{"name": names[0], "store": location, "action": "keep",
+                     "reason": "the newest one"},
+                    {"name": names[1], "store": location, "action": "delete",
+                     "reason": "older than 30 days"}],
         "deleted": 0, "failed": 0}
     assert left(file_store) == set(names)
 
@@ -333,7 +349,7 @@ def test_all_backups_named_together_need_force(file_here, file_store, small_data
 def test_another_schedules_backup_does_not_make_it_less_last(file_here, file_store,
                                                              small_database):
     (name,) = put_aged(file_store, small_database, 1)
-    file_store.put_all([backups.made_at(backups.now(), str(uuid.uuid4()), small_database.name)])
+    file_store.put_all([backups.made_at(backups.now(), str(uuid.uuid4()), small_database)])
     assert file_here.run("prune", name).code == 2
     assert name in left(file_store)
 
@@ -440,7 +456,7 @@ def test_check_prunes_after_a_good_backup(here, store, small_database):
     backups.enable(small_database)
     schedule = small_database.value(backups.SCHEDULE)
     now = datetime.datetime(2026, 3, 1, 2, 0, 10, tzinfo=datetime.timezone.utc)
-    made = [backups.made_at(now - days * DAY, schedule, small_database.name)
+    made = [backups.made_at(now - days * DAY, schedule, small_database)
             for days in (1, 29, 31, 32)]
     store.put_all(made)
     assert "older than 30 days" in here.ok("check", "--now", now).err
@@ -454,7 +470,7 @@ def test_check_prunes_its_own_schedule_only(file_here, file_store, small_databas
     small_database.execute("INSERT INTO backup_schedule (schedule_id, enabled, retention_days)"
                            " VALUES (%s, false, 1)", other)
     now = datetime.datetime(2026, 3, 1, 2, 0, 10, tzinfo=datetime.timezone.utc)
-    made = [backups.made_at(now - days * DAY, other, small_database.name)
+    made = [backups.made_at(now - days * DAY, other, small_database)
             for days in (10, 11, 12, 13)]
     file_store.put_all(made)
     file_here.ok("check", "--now", now)
@@ -487,7 +503,7 @@ def test_run_no_prune(file_here, file_store, small_database):
 def test_failing_prune_leaves_the_backup_good(proxied, azure_store, azure_proxy, small_database):
     """Invariant I7."""
     backups.enable(small_database)
-    azure_proxy.add(LIST, times=ALWAYS, status=403,
+    azure_proxy.add(LIST_ALL, times=ALWAYS, status=403,
                     headers={"x-ms-error-code": "AuthorizationFailure"})
     result = proxied.run("check", "--now", "2026-03-01 02:00:10Z")
     assert result.code == 3

@@ -400,6 +400,40 @@ static void test_redact_longest_first(void **state)
     redact_clear();
 }
 
+/* printf %s "$secret" | base64, behind nothing, one byte and two bytes. */
+static void test_redact_other_spellings(void **state)
+{
+    (void)state;
+    redact_register("canary/s3cret+key");
+    check_redacted("url canary%2fs3cret%2bkey!", "url ***!");
+    check_redacted("Y2FuYXJ5L3MzY3JldCtrZXk=", "***k=");
+    check_redacted("eGNhbmFyeS9zM2NyZXQra2V5", "eG***");
+    check_redacted("eHljYW5hcnkvczNjcmV0K2tleQ==", "eHl***Q==");
+    redact_clear();
+}
+
+static void check_cut(const char *from, const char *to)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s", from);
+    redact_cut(text);
+    assert_string_equal(text, to);
+}
+
+static void test_redact_cut(void **state)
+{
+    (void)state;
+    redact_register("topsecretvalue");
+    check_cut("it was topsecretvalue and", "it was *** and");
+    check_cut("it was topsecretvalu", "it was ***");
+    check_cut("it was tops", "it was ***");
+    check_cut("it was at the top", "it was at the top");
+    check_cut("tops are not cut", "tops are not cut");
+    check_cut("", "");
+    redact_clear();
+}
+
 static void test_redact_full_list(void **state)
 {
     (void)state;
@@ -869,6 +903,8 @@ int main(void)
         cmocka_unit_test(test_redact_patterns),
         cmocka_unit_test(test_redact_registered),
         cmocka_unit_test(test_redact_longest_first),
+        cmocka_unit_test(test_redact_other_spellings),
+        cmocka_unit_test(test_redact_cut),
         cmocka_unit_test(test_redact_full_list),
         cmocka_unit_test(test_clock_iso),
         cmocka_unit_test(test_clock_http),

@@ -1,5 +1,6 @@
 /*
- * postgres/, as far as it needs no server: connection strings (FAULTS K1) and the migrations.
+ * postgres/, as far as it needs no server: connection strings (FAULTS K1), arrays, the ledger's
+ * name, and the migrations.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +13,11 @@
 #include <string.h>
 
 #include "base/redact.h"
+#include "base/text.h"
 #include "postgres/conninfo.h"
+#include "postgres/ledger.h"
 #include "postgres/migrations.h"
+#include "postgres/query.h"
 
 static const char *value_of(const struct conninfo *conninfo, const char *keyword)
 {
@@ -174,6 +178,164 @@ static void test_defaults(void **state)
     assert_int_equal(conninfo.count, 0);
 }
 
+#define EVERYTHING                                                                                 \
+    "service=mine host=db hostaddr=192.0.2.1 port=5433 user=u password=s3cret dbname=rythm "       \
+    "sslmode=require"
+
+static void check_retarget(const char *text, const char *dbname, const char *service,
+                           const char *const expected[])
+{
+    static const char *const keywords[] = {"service", "host",     "hostaddr", "port",
+                                           "user",    "password", "dbname",   "sslmode"};
+    struct conninfo conninfo;
+    struct error err = ERROR_INIT;
+    size_t set = 0;
+
+    assert_true(conninfo_parse(text, &conninfo, &err));
+    conninfo_retarget(&conninfo, dbname, service);
+    for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
+        assert_string_equal(value_of(&conninfo, keywords[i]), expected[i]);
+        set += expected[i][0] != '\0';
+    }
+    assert_int_equal(conninfo.count, set);
+    assert_null(conninfo.keywords[set]);
+    assert_null(conninfo.values[set]);
+    conninfo_clear(&conninfo);
+    redact_clear();
+}
+
+static void test_another_database(void **state)
+{
+    const char *const same[] = {"mine", "db",     "192.0.2.1", "5433",
+                                "u",    "s3cret", "rythm",     "require"};
+    const char *const other[] = {"mine", "db",     "192.0.2.1", "5433",
+                                 "u",    "s3cret", "tenants",   "require"};
+    const char *const alone[] = {"", "", "", "", "", "", "tenants", ""};
+    const char *const of_uri[] = {"", "db", "", "", "u", "s3cret", "a=b c", ""};
+
+    (void)state;
+    check_retarget(EVERYTHING, NULL, NULL, same);
+    check_retarget(EVERYTHING, "tenants", NULL, other);
+    check_retarget("rythm", "tenants", NULL, alone);
+    check_retarget(NULL, "tenants", NULL, alone);
+    check_retarget("postgresql://u:s3cret@db/rythm", "a=b c", NULL, of_uri);
+}
+
+/* What the service does not say must not come from the place that we leave. */
+static void test_service_instead_of_a_place(void **state)
+{
+    const char *const expected[] = {"theirs", "", "", "", "u", "s3cret", "", "require"};
+    const char *const alone[] = {"theirs", "", "", "", "", "", "", ""};
+    const char *const of_uri[] = {"theirs", "", "", "", "u", "s3cret", "", ""};
+
+    (void)state;
+    check_retarget(EVERYTHING, NULL, "theirs", expected);
+    check_retarget("rythm", NULL, "theirs", alone);
+    check_retarget(NULL, NULL, "theirs", alone);
+    check_retarget("postgresql://u:s3cret@a:5432,b:5433/rythm", NULL, "theirs", of_uri);
+}
+
+/* A result of one text column and one row, as libpq gives it. */
+static PGresult *result_of(const char *value)
+{
+    PGresAttDesc column = {.name = (char[]){"schemas"}, .typlen = -1, .atttypmod = -1};
+    PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    char *copy = text_copy(value);
+
+    assert_non_null(result);
+    assert_int_equal(PQsetResultAttrs(result, 1, &column), 1);
+    assert_int_equal(PQsetvalue(result, 0, 0, copy, copy != NULL ? (int)strlen(copy) : -1), 1);
+    free(copy);
+    return result;
+}
+
+/* The texts are what a server gave for ARRAY[...]::text[]. */
+static void test_arrays(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *elements[5];
+    } arrays[] = {
+        {"{}", {NULL}},
+        {"{public}", {"public", NULL}},
+        {"{a,b,c}", {"a", "b", "c", NULL}},
+        {"{\"a b\",\"c,d\",\"{e}\"}", {"a b", "c,d", "{e}", NULL}},
+        {"{\"say \\\"hi\\\"\",\"back\\\\slash\",\"\"}", {"say \"hi\"", "back\\slash", "", NULL}},
+        {"{\"NULL\",a.b,*,Größe}", {"NULL", "a.b", "*", "Größe", NULL}},
+        {"{\"}\",\"\\\\\\\"\"}", {"}", "\\\"", NULL}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+        struct error err = ERROR_INIT;
+        PGresult *result = result_of(arrays[i].text);
+        char **elements = NULL;
+        size_t count = 0;
+        assert_true(query_copy_array(result, 0, 0, &elements, &err));
+        assert_non_null(elements);
+        for (; arrays[i].elements[count] != NULL; count++) {
+            assert_non_null(elements[count]);
+            assert_string_equal(elements[count], arrays[i].elements[count]);
+        }
+        assert_null(elements[count]);
+        text_list_free(elements);
+        PQclear(result);
+    }
+}
+
+/* No server sends these; they must end all the same, within their bytes. */
+static void test_arrays_that_are_none(void **state)
+{
+    static const char *const bad[] = {
+        "",          "{",   "}",   "{\"",           "{\"a",        "{\"a\\",
+        "{a\\",      "{a,", "a,b", "{{a,b},{c,d}}", "[0:1]={a,b}", ",,,,",
+        "{\"a\"b\"c"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = ERROR_INIT;
+        PGresult *result = result_of(bad[i]);
+        char **elements = NULL;
+        assert_true(query_copy_array(result, 0, 0, &elements, &err));
+        text_list_free(elements);
+        PQclear(result);
+    }
+}
+
+static void test_array_that_is_null(void **state)
+{
+    struct error err = ERROR_INIT;
+    PGresult *result = result_of(NULL);
+    char *elements[] = {NULL};
+    char **array = elements;
+    char *text = elements[0];
+
+    (void)state;
+    assert_true(query_copy_array(result, 0, 0, &array, &err));
+    assert_null(array);
+    assert_true(query_copy_text(result, 0, 0, &text, &err));
+    assert_null(text);
+    PQclear(result);
+    result = result_of("some text");
+    assert_true(query_copy_text(result, 0, 0, &text, &err));
+    assert_string_equal(text, "some text");
+    free(text);
+    PQclear(result);
+}
+
+static void test_ledger_text(void **state)
+{
+    struct ledger ledger = {.system = "18446744073709551615"};
+    char text[LEDGER_TEXT_SIZE];
+
+    (void)state;
+    /* The longest that there can be: a name of 63 bytes. */
+    memset(ledger.database, 'd', 63);
+    ledger_format(text, &ledger);
+    assert_int_equal(strlen(text), 20 + 1 + 63);
+    assert_memory_equal(text, "18446744073709551615/ddd", 24);
+}
+
 static void test_migrations(void **state)
 {
     (void)state;
@@ -190,9 +352,18 @@ static void test_migrations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),      cmocka_unit_test(test_environment_alone),
-        cmocka_unit_test(test_malformed), cmocka_unit_test(test_password_is_registered),
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_migrations),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_environment_alone),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_password_is_registered),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_another_database),
+        cmocka_unit_test(test_service_instead_of_a_place),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_arrays_that_are_none),
+        cmocka_unit_test(test_array_that_is_null),
+        cmocka_unit_test(test_ledger_text),
+        cmocka_unit_test(test_migrations),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,9 +18,11 @@
 #define NOW_MS  INT64_C(1750000000000)
 #define OURS    "11111111-1111-4111-8111-111111111111"
 #define ANOTHER "22222222-2222-4222-8222-222222222222"
+#define SYSTEM  "7300000000000000001"
 
 static const struct retention_policy usual = {.schedule_id = OURS,
-                                              .database = "rythm",
+                                              .ledger = "rythm",
+                                              .system = SYSTEM,
                                               .is_default = false,
                                               .retention_days = 30,
                                               .keep_min = 3,
@@ -32,7 +34,19 @@ static struct backup_object backup(const char *schedule, const char *database, i
 
     snprintf(result.facts.schedule_id, sizeof(result.facts.schedule_id), "%s", schedule);
     snprintf(result.facts.database, sizeof(result.facts.database), "%s", database);
+    snprintf(result.facts.ledger, sizeof(result.facts.ledger), "rythm");
+    snprintf(result.facts.system, sizeof(result.facts.system), SYSTEM);
     snprintf(result.facts.type, sizeof(result.facts.type), "scheduled");
+    return result;
+}
+
+/* Of a schedule with our id in the database `ledger` of the server `system`. */
+static struct backup_object of_ledger(const char *ledger, const char *system, int64_t age_ms)
+{
+    struct backup_object result = backup(OURS, "rythm", age_ms);
+
+    snprintf(result.facts.ledger, sizeof(result.facts.ledger), "%s", ledger);
+    snprintf(result.facts.system, sizeof(result.facts.system), "%s", system);
     return result;
 }
 
@@ -125,18 +139,54 @@ static void test_ties_are_kept(void **state)
 static void test_what_is_not_ours_stays_and_does_not_count(void **state)
 {
     const struct backup_object backups[] = {backup(ANOTHER, "rythm", 90 * DAY_MS),
-                                            backup(OURS, "other", 90 * DAY_MS),
                                             backup("", "rythm", 90 * DAY_MS),
-                                            backup(OURS, "", 90 * DAY_MS),
                                             legacy(90 * DAY_MS),
                                             ours(91 * DAY_MS),
                                             ours(92 * DAY_MS),
                                             ours(93 * DAY_MS)};
-    const enum retention_reason expected[] = {FOREIGN, FOREIGN, OTHER,   FOREIGN,
-                                              FOREIGN, MINIMUM, MINIMUM, MINIMUM};
+    const enum retention_reason expected[] = {FOREIGN, OTHER, FOREIGN, MINIMUM, MINIMUM, MINIMUM};
 
     (void)state;
-    check(backups, 8, &usual, expected);
+    check(backups, 6, &usual, expected);
+}
+
+/* A copy of the database has a schedule of the same id. Its backups, and those of a run that does
+ * not say whose it was, neither go nor push ours out. */
+static void test_another_ledgers_stay_and_do_not_count(void **state)
+{
+    const struct backup_object backups[] = {of_ledger("rythm_copy", SYSTEM, 90 * DAY_MS),
+                                            of_ledger("rythm", "7300000000000000002", 90 * DAY_MS),
+                                            of_ledger("", SYSTEM, 90 * DAY_MS),
+                                            of_ledger("rythm", "", 90 * DAY_MS),
+                                            of_ledger("", "", 90 * DAY_MS),
+                                            ours(91 * DAY_MS),
+                                            ours(92 * DAY_MS),
+                                            ours(93 * DAY_MS),
+                                            ours(94 * DAY_MS)};
+    const enum retention_reason expected[] = {FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN,
+                                              MINIMUM, MINIMUM, MINIMUM, EXPIRED};
+
+    (void)state;
+    check(backups, 9, &usual, expected);
+}
+
+/* A schedule that was turned to another database has backups of both: the newest of each stay. */
+static void test_the_newest_of_each_database_stay(void **state)
+{
+    struct retention_policy policy = usual;
+    const struct backup_object backups[] = {backup(OURS, "other", 1 * DAY_MS),
+                                            backup(OURS, "other", 40 * DAY_MS),
+                                            backup(OURS, "other", 41 * DAY_MS),
+                                            ours(50 * DAY_MS),
+                                            ours(51 * DAY_MS),
+                                            ours(52 * DAY_MS),
+                                            backup(OURS, "", 60 * DAY_MS)};
+    const enum retention_reason expected[] = {YOUNG,   MINIMUM, EXPIRED, MINIMUM,
+                                              MINIMUM, EXPIRED, MINIMUM};
+
+    (void)state;
+    policy.keep_min = 2;
+    check(backups, 7, &policy, expected);
 }
 
 static void test_manual_ones_of_the_schedule_are_like_the_others(void **state)
@@ -163,6 +213,21 @@ static void test_legacy_ones_belong_to_the_default_schedule(void **state)
     (void)state;
     policy.is_default = true;
     check(backups, 4, &policy, expected);
+}
+
+/* What the old service backed up is the database that the ledger is in. */
+static void test_legacy_ones_count_with_the_ledgers_database(void **state)
+{
+    struct retention_policy policy = usual;
+    const struct backup_object backups[] = {legacy(50 * DAY_MS), legacy(51 * DAY_MS),
+                                            ours(40 * DAY_MS), backup(OURS, "other", 1),
+                                            backup(OURS, "other", 2)};
+    const enum retention_reason expected[] = {MINIMUM, EXPIRED, MINIMUM, YOUNG, YOUNG};
+
+    (void)state;
+    policy.is_default = true;
+    policy.keep_min = 2;
+    check(backups, 5, &policy, expected);
 }
 
 /* A clock that was ahead must not make others look old nor push them out of the newest. */
@@ -249,7 +314,7 @@ static void test_texts(void **state)
     check_text(YOUNG, &one, "not older than 1 day");
     check_text(MINIMUM, &usual, "one of the newest 3");
     check_text(MINIMUM, &one, "the newest one");
-    check_text(FOREIGN, &usual, "another schedule's or another database's");
+    check_text(FOREIGN, &usual, "another schedule's, database's or server's");
     check_text(OTHER, &usual, "belongs to no schedule");
     check_text(FUTURE, &usual, "dated after the database server's clock");
     check_text(EXPIRED, &usual, "older than 30 days");
@@ -264,12 +329,14 @@ static void test_is_last(void **state)
                                             legacy(4),
                                             legacy(5),
                                             backup("", "rythm", 6),
-                                            ours(7)};
-    const bool expected[] = {false, true, true, false, false, true, false};
+                                            ours(7),
+                                            of_ledger("rythm_copy", SYSTEM, 8),
+                                            of_ledger("rythm", "7300000000000000002", 9)};
+    const bool expected[] = {false, true, true, false, false, true, false, true, true};
 
     (void)state;
-    for (size_t i = 0; i < 7; i++) {
-        assert_int_equal(retention_is_last(backups, 7, i), expected[i]);
+    for (size_t i = 0; i < 9; i++) {
+        assert_int_equal(retention_is_last(backups, 9, i), expected[i]);
     }
     assert_true(retention_is_last(backups, 1, 0));
 }
@@ -296,10 +363,18 @@ static struct backup_object draw_backup(void)
 {
     static const char *const schedules[] = {OURS, OURS, OURS, OURS, ANOTHER, ""};
     static const char *const databases[] = {"rythm", "rythm", "rythm", "rythm", "other"};
+    static const char *const ledgers[] = {"rythm_copy", "other", ""};
+    static const char *const systems[] = {SYSTEM, "7300000000000000002", ""};
     int64_t age_ms = ((int64_t)draw(AGE_STEPS) - 5) * STEP_MS;
 
     if (draw(8) == 0) {
         return legacy(age_ms);
+    }
+    if (draw(6) == 0) {
+        return of_ledger(ledgers[draw(3)], SYSTEM, age_ms);
+    }
+    if (draw(6) == 0) {
+        return of_ledger("rythm", systems[draw(3)], age_ms);
     }
     return backup(schedules[draw(6)], databases[draw(5)], age_ms);
 }
@@ -317,7 +392,8 @@ static struct retention_policy draw_policy(void)
 static bool model_is_ours(const struct backup_object *b, const struct retention_policy *policy)
 {
     bool named = !b->legacy && strcmp(b->facts.schedule_id, policy->schedule_id) == 0 &&
-                 strcmp(b->facts.database, policy->database) == 0;
+                 strcmp(b->facts.ledger, policy->ledger) == 0 &&
+                 strcmp(b->facts.system, policy->system) == 0;
 
     return named || (b->legacy && policy->is_default);
 }
@@ -327,15 +403,28 @@ static bool model_counts(const struct backup_object *b, const struct retention_p
     return model_is_ours(b, policy) && b->begun_ms <= policy->now_ms;
 }
 
-/* "Deleted only when at least keep_min newer backups of the same schedule stand in the list", and
- * then only when it is too old. */
+static const char *model_database(const struct backup_object *b,
+                                  const struct retention_policy *policy)
+{
+    return b->legacy ? policy->ledger : b->facts.database;
+}
+
+static bool model_same(const struct backup_object *one, const struct backup_object *other,
+                       const struct retention_policy *policy)
+{
+    return strcmp(model_database(one, policy), model_database(other, policy)) == 0;
+}
+
+/* "Deleted only when at least keep_min newer backups of the same schedule and database stand in the
+ * list", and then only when it is too old. */
 static bool model_deletes(const struct backup_object *backups, size_t count, size_t index,
                           const struct retention_policy *policy)
 {
     int64_t newer = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (model_counts(&backups[i], policy) && backups[i].begun_ms > backups[index].begun_ms) {
+        if (model_counts(&backups[i], policy) && model_same(&backups[i], &backups[index], policy) &&
+            backups[i].begun_ms > backups[index].begun_ms) {
             newer++;
         }
     }
@@ -358,14 +447,28 @@ static size_t survivors(const struct backup_object *backups,
 }
 
 static int64_t count_ours(const struct backup_object *backups, size_t count,
-                          const struct retention_policy *policy)
+                          const struct retention_policy *policy, const char *database)
 {
     int64_t result = 0;
 
     for (size_t i = 0; i < count; i++) {
-        result += model_counts(&backups[i], policy);
+        result += model_counts(&backups[i], policy) &&
+                  strcmp(model_database(&backups[i], policy), database) == 0;
     }
     return result;
+}
+
+static void check_minimum(const struct backup_object *backups, size_t count,
+                          const struct backup_object *kept, size_t left,
+                          const struct retention_policy *policy)
+{
+    static const char *const databases[] = {"rythm", "other"};
+
+    for (size_t i = 0; i < 2; i++) {
+        int64_t before = count_ours(backups, count, policy, databases[i]);
+        int64_t after = count_ours(kept, left, policy, databases[i]);
+        assert_true(after >= (before < policy->keep_min ? before : policy->keep_min));
+    }
 }
 
 static size_t check_random_list(void)
@@ -390,9 +493,7 @@ static size_t check_random_list(void)
         deleted += decisions[i].delete;
     }
     size_t left = survivors(backups, decisions, count, kept);
-    int64_t before = count_ours(backups, count, &policy);
-    int64_t after = count_ours(kept, left, &policy);
-    assert_true(after >= (before < policy.keep_min ? before : policy.keep_min));
+    check_minimum(backups, count, kept, left, &policy);
     /* What one prune leaves, the next one leaves too. */
     assert_true(retention_plan(kept, left, &policy, decisions, &err));
     for (size_t i = 0; i < left; i++) {
@@ -422,8 +523,11 @@ int main(void)
         cmocka_unit_test(test_the_boundary_is_kept),
         cmocka_unit_test(test_ties_are_kept),
         cmocka_unit_test(test_what_is_not_ours_stays_and_does_not_count),
+        cmocka_unit_test(test_another_ledgers_stay_and_do_not_count),
+        cmocka_unit_test(test_the_newest_of_each_database_stay),
         cmocka_unit_test(test_manual_ones_of_the_schedule_are_like_the_others),
         cmocka_unit_test(test_legacy_ones_belong_to_the_default_schedule),
+        cmocka_unit_test(test_legacy_ones_count_with_the_ledgers_database),
         cmocka_unit_test(test_future_ones_prove_nothing),
         cmocka_unit_test(test_ages),
         cmocka_unit_test(test_bad_policies_are_refused),

@@ -1,5 +1,5 @@
 /*
- * The part that all stores share: names, facts, metadata, lists, URLs.
+ * The part that all stores share: names, facts, metadata, lists, URLs, the pool.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include "base/settings.h"
 #include "store/backup_object.h"
 #include "store/store.h"
+#include "store/store_pool.h"
 
 #define BEGUN_MS INT64_C(1738116001123)
 #define RUN_ID   "0123456789abcdef"
@@ -114,6 +115,8 @@ static struct backup_facts some_facts(void)
     snprintf(facts.schedule_id, sizeof(facts.schedule_id), SCHEDULE);
     snprintf(facts.type, sizeof(facts.type), "scheduled");
     snprintf(facts.database, sizeof(facts.database), "rythm");
+    snprintf(facts.ledger, sizeof(facts.ledger), "rythm_ledger");
+    snprintf(facts.system, sizeof(facts.system), "7300000000000000001");
     snprintf(facts.server_version, sizeof(facts.server_version), "15.8 (Debian 15.8-0+deb12u1)");
     snprintf(facts.tool_version, sizeof(facts.tool_version), "0.1.0");
     snprintf(facts.compression, sizeof(facts.compression), "zstd");
@@ -148,6 +151,8 @@ static void check_round_trip(const struct backup_facts *facts)
     assert_true(parsed.facts.occurrence_ms == facts->occurrence_ms);
     assert_string_equal(parsed.facts.type, facts->type);
     assert_string_equal(parsed.facts.database, facts->database);
+    assert_string_equal(parsed.facts.ledger, facts->ledger);
+    assert_string_equal(parsed.facts.system, facts->system);
     assert_string_equal(parsed.facts.server_version, facts->server_version);
     assert_string_equal(parsed.facts.tool_version, facts->tool_version);
     assert_string_equal(parsed.facts.compression, facts->compression);
@@ -179,9 +184,13 @@ static void test_facts_round_trip(void **state)
         facts = some_facts();
         snprintf(facts.database, sizeof(facts.database), "%s", databases[i]);
         check_round_trip(&facts);
+        snprintf(facts.ledger, sizeof(facts.ledger), "%s", databases[i]);
+        check_round_trip(&facts);
     }
     facts = some_facts();
     memset(facts.database, 'd', sizeof(facts.database) - 1);
+    memset(facts.ledger, 'l', sizeof(facts.ledger) - 1);
+    memset(facts.system, '9', sizeof(facts.system) - 1);
     check_round_trip(&facts);
     facts = (struct backup_facts){.type = "manual", .run_id = RUN_ID, .sha256 = SHA256};
     check_round_trip(&facts);
@@ -193,6 +202,7 @@ static void test_facts_in_metadata(void **state)
         {"run", RUN_ID},         {"schedule", SCHEDULE},
         {"type", "scheduled"},   {"occurrence", "2025-01-29T02:00:00.000Z"},
         {"database", "my%20db"}, {"server", "15.8%20(Debian%2015.8-0+deb12u1)"},
+        {"ledger", "its%20own"}, {"system", "7300000000000000001"},
         {"tool", "0.1.0"},       {"compression", "zstd"},
         {"durationms", "8123"},  {"rawbytes", "9007199254740993"},
         {"bytes", "4096"},       {"sha256", SHA256},
@@ -201,6 +211,7 @@ static void test_facts_in_metadata(void **state)
 
     (void)state;
     snprintf(facts.database, sizeof(facts.database), "my db");
+    snprintf(facts.ledger, sizeof(facts.ledger), "its own");
     struct object object = backup_of("x", &facts);
     assert_int_equal(object.metadata.count, sizeof(expected) / sizeof(expected[0]));
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
@@ -299,6 +310,10 @@ static void test_hostile_metadata(void **state)
         {"database", "a%00b"},
         {"database", "%zz"},
         {"database", long_text},
+        {"ledger", "a%00b"},
+        {"ledger", long_text},
+        {"system", "%zz"},
+        {"system", "184467440737095516151234"},
         {"server", long_text},
         {"tool", long_text},
         {"compression", long_text},
@@ -309,6 +324,9 @@ static void test_hostile_metadata(void **state)
     assert_true(parses_with("schedule", NULL));
     assert_true(parses_with("occurrence", NULL));
     assert_true(parses_with("database", NULL));
+    /* As the versions did that knew of no ledgers. */
+    assert_true(parses_with("ledger", NULL));
+    assert_true(parses_with("system", NULL));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (parses_with(bad[i].name, bad[i].value)) {
             fail_msg("accepted: %s = %s", bad[i].name, bad[i].value);
@@ -598,6 +616,102 @@ static void test_azure_url_without_an_account(void **state)
     redact_clear();
 }
 
+/* The pool. */
+
+static struct store *pooled(struct store_pool *pool, const char *url)
+{
+    struct store *store = NULL;
+    struct error err = ERROR_INIT;
+
+    if (!store_pool_get(pool, url, &store, &err)) {
+        fail_msg("%s: %s", url != NULL ? url : "(configured)", err.text);
+    }
+    return store;
+}
+
+static void test_pool_opens_each_store_once(void **state)
+{
+    struct settings settings = {.values = {NULL}};
+    struct store_pool pool = {.settings = &settings};
+
+    (void)state;
+    settings.values[SETTING_STORES] = strdup("  file:///nowhere/default ");
+    struct store *configured = pooled(&pool, NULL);
+    assert_string_equal(configured->location, "file:///nowhere/default");
+    assert_ptr_equal(pooled(&pool, ""), configured);
+    assert_ptr_equal(pooled(&pool, "file:///nowhere/default"), configured);
+    assert_ptr_equal(pooled(&pool, "file:///nowhere/default//"), configured);
+    assert_int_equal(pool.count, 1);
+
+    struct store *other = pooled(&pool, "file:///nowhere/other");
+    assert_ptr_not_equal(other, configured);
+    assert_ptr_equal(pooled(&pool, "file:///nowhere/other"), other);
+    assert_ptr_equal(pooled(&pool, NULL), configured);
+    assert_int_equal(pool.count, 2);
+
+    store_pool_clear(&pool);
+    assert_int_equal(pool.count, 0);
+    assert_ptr_equal(pool.settings, &settings);
+    store_pool_clear(&pool);
+    settings_clear(&settings);
+}
+
+/* With the credentials of the settings. */
+static void test_pool_opens_stores_of_both_kinds(void **state)
+{
+    struct settings settings = {.values = {NULL}};
+    struct store_pool pool = {.settings = &settings};
+
+    (void)state;
+    settings.values[SETTING_AZURE_CONNECTION_STRING] =
+        strdup("DefaultEndpointsProtocol=https;AccountName=someaccount;AccountKey=c2VjcmV0a2V5;"
+               "EndpointSuffix=core.windows.net");
+    struct store *configured = pooled(&pool, NULL);
+    assert_ptr_equal(pooled(&pool, "azblob://someaccount/database-backups"), configured);
+    assert_ptr_not_equal(pooled(&pool, "azblob:///elsewhere"), configured);
+    assert_string_equal(pooled(&pool, "file:///nowhere")->location, "file:///nowhere");
+    assert_int_equal(pool.count, 3);
+    store_pool_clear(&pool);
+    settings_clear(&settings);
+    redact_clear();
+}
+
+static void test_pool_refuses_several_and_none(void **state)
+{
+    static const struct {
+        const char *url;
+        const char *part;
+    } bad[] = {
+        {"file:///a file:///b", "more than one store"},
+        {"file:///a\tazblob://b/c", "more than one store"},
+        {"file:///a,file:///b", "more than one store"},
+        {"file:///a;azblob://b/c", "more than one store"},
+        {"/var/backups", "is not the URL of a store"},
+        {"file://relative", "must be absolute"},
+    };
+    struct settings settings = {.values = {NULL}};
+    struct store_pool pool = {.settings = &settings};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        /* By itself, and as what the settings say. */
+        for (int configured = 0; configured < 2; configured++) {
+            struct store *store = NULL;
+            struct error err = ERROR_INIT;
+            settings.values[SETTING_STORES] = configured ? strdup(bad[i].url) : NULL;
+            assert_false(store_pool_get(&pool, configured ? NULL : bad[i].url, &store, &err));
+            assert_int_equal(err.kind, ERROR_CONFIG);
+            if (strstr(err.text, bad[i].part) == NULL) {
+                fail_msg("'%s' is not in: %s", bad[i].part, err.text);
+            }
+            assert_null(store);
+            assert_int_equal(pool.count, 0);
+            settings_clear(&settings);
+        }
+    }
+    store_pool_clear(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -619,6 +733,9 @@ int main(void)
         cmocka_unit_test(test_urls_that_no_store_has),
         cmocka_unit_test(test_file_urls),
         cmocka_unit_test(test_azure_url_without_an_account),
+        cmocka_unit_test(test_pool_opens_each_store_once),
+        cmocka_unit_test(test_pool_opens_stores_of_both_kinds),
+        cmocka_unit_test(test_pool_refuses_several_and_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/redact.h"
 #include "base/text.h"
 #include "crypto/random.h"
 #include "store/azure/azure_sign.h"
@@ -132,6 +133,7 @@ static void error_element(const struct http_reply *reply, const char *name, stru
 void azure_request_code(const struct http_reply *reply, char out[AZURE_REQUEST_CODE_SIZE])
 {
     if (http_reply_header(reply, "x-ms-error-code", out, AZURE_REQUEST_CODE_SIZE)) {
+        redact_cut(out);
         return;
     }
     struct text code = TEXT_INIT(AZURE_REQUEST_CODE_SIZE - 1);
@@ -231,6 +233,7 @@ bool azure_request_refuse(const struct azure_session *session, const struct http
     error_set(err, ERROR_FAILED, "the service answered %d%s%s%s%.*s", reply->status,
               *code != '\0' ? " " : "", code, length > 0 ? ": " : "", length, line);
     if (http_reply_header(reply, "x-ms-request-id", id, sizeof(id))) {
+        redact_cut(id);
         error_hint(err, "request id %s", id);
     }
     hint(session->account, reply, code, err);

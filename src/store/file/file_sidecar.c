@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json_memory.h"
 #include "base/text.h"
 
 #define SIDECAR_CAP (64 * 1024)
@@ -22,6 +23,7 @@ bool file_sidecar_name(char out[FILE_FOLDER_NAME_SIZE], const char *name)
 
 static char *format(const struct metadata *metadata)
 {
+    unsigned refusals = json_memory_refusals();
     json_t *object = json_object();
     bool ok = object != NULL;
 
@@ -31,6 +33,10 @@ static char *format(const struct metadata *metadata)
     }
     char *text = ok ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
+    if (json_memory_refusals() != refusals) {
+        free(text);
+        return NULL;
+    }
     return text;
 }
 
@@ -65,27 +71,32 @@ done:
     return ok;
 }
 
-/* False for anything but a flat object of names and values that metadata may have. */
-static bool parse(const char *data, size_t size, struct metadata *out)
+/* *good: it is a flat object of names and values that metadata may have. */
+static bool parse(const char *data, size_t size, struct metadata *out, bool *good,
+                  struct error *err)
 {
+    unsigned refusals = json_memory_refusals();
     json_t *object = json_loadb(data, size, JSON_REJECT_DUPLICATES, NULL);
     bool ok = json_is_object(object);
     const char *name;
     json_t *value;
-    struct error ignored = ERROR_INIT;
+    bool no_memory = json_memory_refusals() != refusals;
 
     if (ok) {
         json_object_foreach(object, name, value)
         {
-            ok = ok && json_is_string(value) &&
-                 metadata_set(out, name, json_string_value(value), &ignored);
+            ok = ok && json_is_string(value) && metadata_allows(name, json_string_value(value)) &&
+                 out->count < METADATA_MOST;
+            no_memory =
+                no_memory || (ok && !metadata_set(out, name, json_string_value(value), err));
         }
     }
-    if (!ok) {
+    if (!ok || no_memory) {
         metadata_clear(out);
     }
     json_decref(object);
-    return ok;
+    *good = ok;
+    return !no_memory || error_set_memory(err);
 }
 
 static bool read_capped(int fd, struct text *out)
@@ -130,14 +141,17 @@ bool file_sidecar_read(const struct file_folder *folder, const char *name, struc
     }
     if (fd < 0 || fstat(fd, &status) != 0) {
         ok = file_folder_fail(folder, errno, "opening", sidecar, err);
-    } else if (S_ISREG(status.st_mode)) {
+    } else if (S_ISREG(status.st_mode) && status.st_size > 0 && status.st_size <= SIDECAR_CAP) {
+        bool good = false;
         ok = read_capped(fd, &content);
         if (!ok) {
             file_folder_fail(folder, errno, "reading", sidecar, err);
-        } else if (!content.failed && content.length > 0 &&
-                   parse(content.data, content.length, out)) {
-            *state = FILE_SIDECAR_GOOD;
+        } else if (content.failed) {
+            ok = error_set_memory(err);
+        } else {
+            ok = parse(text_string(&content), content.length, out, &good, err);
         }
+        *state = good ? FILE_SIDECAR_GOOD : FILE_SIDECAR_DAMAGED;
     }
     if (fd >= 0) {
         close(fd);

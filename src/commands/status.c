@@ -1,0 +1,294 @@
+/* One look at how the backups stand; its exit code is for probes. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "commands/command.h"
+#include "commands/context.h"
+#include "commands/output.h"
+#include "commands/schedule_view.h"
+#include "postgres/schedule_status.h"
+
+enum { OPTION_NEXT, OPTION_NOW, OPTION_JSON };
+
+#define NOTE_CAP       4096
+#define ERROR_SHOWN    200
+#define AGE_SIZE       24
+#define WITH_AGE_SIZE  64
+#define OUTCOME_FAILED "failed"
+
+/* What was read: the schedules, how their runs stand, and what comes next. */
+struct look {
+    struct schedule_statuses statuses;
+    struct schedules schedules;
+    struct schedule_details_list details;
+    struct schedule_view view;
+};
+
+/* One schedule's part of it. */
+struct verdict {
+    const struct schedule *schedule;
+    const struct schedule_status *status; /* or NULL */
+    bool wrong;
+    bool overdue;
+    bool failed;
+    bool running;
+    bool interrupted;
+};
+
+static struct verdict judge(const struct look *look, size_t index)
+{
+    const struct schedule *schedule = look->view.items[index];
+    const struct schedule_status *status = schedule_status_find(&look->statuses, schedule->id);
+
+    return (struct verdict){
+        .schedule = schedule,
+        .status = status,
+        .wrong = schedule->state == SCHEDULE_INVALID,
+        .overdue = schedule_status_is_overdue(status, schedule, look->schedules.now_ms),
+        .failed = schedule_status_has_failed(status, schedule),
+        .running = schedule_status_is_running(status),
+        .interrupted = schedule_status_is_interrupted(status),
+    };
+}
+
+/* What makes the exit code 1. */
+static bool is_bad(const struct verdict *verdict)
+{
+    return verdict->wrong || verdict->overdue || verdict->failed;
+}
+
+static const char *word_for(const struct verdict *verdict)
+{
+    return verdict->wrong                ? "wrong"
+           : verdict->overdue            ? "overdue"
+           : verdict->failed             ? OUTCOME_FAILED
+           : verdict->running            ? "running"
+           : verdict->interrupted        ? "interrupted"
+           : !verdict->schedule->enabled ? "disabled"
+                                         : "ok";
+}
+
+/* "45s", "4m", "5h", "12d": how long ago. */
+static void format_age(char out[AGE_SIZE], int64_t age_ms)
+{
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    int64_t age_s = age_ms > 0 ? age_ms / 1000 : 0;
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (age_s >= units[i].seconds || units[i].seconds == 1) {
+            snprintf(out, AGE_SIZE, "%" PRId64 "%c", age_s / units[i].seconds, units[i].unit);
+            return;
+        }
+    }
+}
+
+static void format_with_age(char out[WITH_AGE_SIZE], int64_t instant_ms, int64_t now_ms)
+{
+    char minute[SCHEDULE_VIEW_MINUTE_SIZE];
+    char age[AGE_SIZE];
+
+    schedule_view_minute(minute, instant_ms);
+    format_age(age, now_ms - instant_ms);
+    snprintf(out, WITH_AGE_SIZE, "%s (%s ago)", minute, age);
+}
+
+static void append_note(struct text *note, const char *what, int64_t instant_ms, int64_t now_ms)
+{
+    char when[WITH_AGE_SIZE];
+
+    format_with_age(when, instant_ms, now_ms);
+    text_appendf(note, "%s%s %s", note->length > 0 ? "; " : "", what, when);
+}
+
+/* Why the word is what it is, and what goes on beside it. */
+static void describe(const struct verdict *verdict, int64_t now_ms, struct text *note)
+{
+    const struct schedule_status *status = verdict->status;
+
+    if (verdict->wrong) {
+        text_append(note, verdict->schedule->problem);
+    }
+    if (verdict->overdue) {
+        append_note(note, "not made: the backup of", verdict->schedule->occurrence_ms, now_ms);
+    }
+    if (verdict->running) {
+        append_note(note, "being made since", status->started_ms, now_ms);
+    }
+    if (verdict->interrupted) {
+        append_note(note, "interrupted, and the next check resolves it: the run of",
+                    status->started_ms, now_ms);
+    }
+    if (verdict->failed) {
+        append_note(note, "failed", status->finished_ms, now_ms);
+        const char *error = status->error != NULL ? status->error : "no reason is recorded";
+        text_appendf(note, ": %.*s%s", ERROR_SHOWN, error,
+                     strlen(error) > ERROR_SHOWN ? "..." : "");
+    }
+}
+
+static void add_row(struct output_table *table, const struct verdict *verdict, int64_t now_ms)
+{
+    const struct schedule *schedule = verdict->schedule;
+    const struct schedule_status *status = verdict->status;
+    struct text note = TEXT_INIT(NOTE_CAP);
+    char last[WITH_AGE_SIZE] = "never";
+    char next[SCHEDULE_VIEW_MINUTE_SIZE] = "-";
+
+    if (status != NULL && status->has_completed) {
+        format_with_age(last, status->completed_ms, now_ms);
+    }
+    if (schedule_view_has_next(schedule)) {
+        schedule_view_minute(next, schedule->next_ms);
+    }
+    describe(verdict, now_ms, &note);
+    const char *shown = note.length > 0 ? text_string(&note) : "-";
+    output_table_add(table, (const char *[]){schedule->name, word_for(verdict), last, next, shown});
+    text_clear(&note);
+}
+
+/* With -q only what is bad, so that there is no output when all is well. */
+static bool print_table(const struct look *look, bool only_bad, bool upcoming, struct error *err)
+{
+    struct output_table table = OUTPUT_TABLE_INIT(5);
+    bool header = false;
+
+    for (size_t i = 0; i < look->view.count; i++) {
+        struct verdict verdict = judge(look, i);
+        if (only_bad && !is_bad(&verdict)) {
+            continue;
+        }
+        if (!header) {
+            output_table_add(
+                &table, (const char *[]){"SCHEDULE", "STATUS", "LAST COMPLETED", "NEXT", "NOTE"});
+            header = true;
+        }
+        add_row(&table, &verdict, look->schedules.now_ms);
+    }
+    if (!output_table_print(&table, err)) {
+        return false;
+    }
+    if (look->statuses.pending_mails > 0 && !only_bad) {
+        printf("\n%" PRId64 " notification(s) wait to be sent\n", look->statuses.pending_mails);
+    }
+    return !upcoming || only_bad || schedule_view_print_upcoming(&look->view, err);
+}
+
+static json_t *to_json(const struct look *look, size_t index, bool upcoming)
+{
+    static const struct schedule_status none = {.error = NULL};
+    static const struct schedule_details no_details = {.has_catch_up = false};
+    struct verdict verdict = judge(look, index);
+    const struct schedule *schedule = verdict.schedule;
+    const struct schedule_status *status = verdict.status != NULL ? verdict.status : &none;
+    bool finished = status->outcome[0] != '\0';
+
+    json_t *object = json_pack(
+        "{s:s, s:o, s:b, s:s, s:s, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "schedule", schedule->id, "schedule_name",
+        output_json_text(schedule->is_named ? schedule->name : NULL), "enabled", schedule->enabled,
+        "status", word_for(&verdict), "state", backup_schedule_state_name(schedule->state),
+        "problem", output_json_text(schedule->problem), "overdue", verdict.overdue, "last_failed",
+        verdict.failed, "running", verdict.running, "interrupted", verdict.interrupted, "started",
+        output_json_instant(status->started > 0, status->started_ms), "last_completed",
+        output_json_instant(status->has_completed, status->completed_ms), "last_finished",
+        output_json_instant(finished, status->finished_ms), "last_outcome",
+        output_json_text(status->outcome), "last_error", output_json_text(status->error),
+        "occurrence", output_json_instant(schedule->has_occurrence, schedule->occurrence_ms),
+        "next", output_json_instant(schedule_view_has_next(schedule), schedule->next_ms));
+    if (object != NULL && upcoming) {
+        const struct schedule_details *details =
+            schedule_details_find(&look->details, schedule->id);
+        json_object_set_new(object, "upcoming",
+                            schedule_view_json_upcoming(details != NULL ? details : &no_details));
+    }
+    return object;
+}
+
+static bool print_json(const struct look *look, bool fine, bool upcoming, struct error *err)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < look->view.count; i++) {
+        if (json_array_append_new(list, to_json(look, i, upcoming)) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    if (list == NULL) {
+        return error_set_memory(err);
+    }
+    return output_json(json_pack("{s:o, s:b, s:I, s:o}", "now",
+                                 output_json_instant(true, look->schedules.now_ms), "fine", fine,
+                                 "pending_mails", (json_int_t)look->statuses.pending_mails,
+                                 "schedules", list),
+                       err);
+}
+
+static bool take_look(struct context *context, bool upcoming, struct look *look, struct error *err)
+{
+    struct session *session = NULL;
+
+    bool ok = context_connect(context, &session, err) &&
+              schedule_status_read(session, &look->statuses, err) &&
+              context_read_schedules_in(context, session, &look->schedules, err) &&
+              (!upcoming || schedule_details_read(session, true, &look->details, err)) &&
+              schedule_view_select(&look->schedules, NULL, &look->details, &look->view, err);
+    session_close(session);
+    return ok;
+}
+
+static bool is_fine(const struct look *look)
+{
+    for (size_t i = 0; i < look->view.count; i++) {
+        struct verdict verdict = judge(look, i);
+        if (is_bad(&verdict)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run(struct context *context, const struct invocation *invocation, struct error *err)
+{
+    struct look look = {.statuses = {.items = NULL}};
+    bool upcoming = invocation->options[OPTION_NEXT] != NULL;
+    bool fine = false;
+    const char *now = invocation->options[OPTION_NOW];
+
+    bool ok = (now == NULL || context_pretend_now(context, now, err)) &&
+              take_look(context, upcoming, &look, err);
+    if (ok) {
+        fine = is_fine(&look);
+        ok = invocation->options[OPTION_JSON] != NULL
+                 ? print_json(&look, fine, upcoming, err)
+                 : print_table(&look, invocation->quiet, upcoming, err);
+    }
+    schedule_view_clear(&look.view);
+    schedule_details_clear(&look.details);
+    backup_schedule_clear(&look.schedules);
+    schedule_status_clear(&look.statuses);
+    /* The output has told why. */
+    return ok && (fine || error_set(err, ERROR_FAILED, "%s", ""));
+}
+
+const struct command command_status = {
+    .name = "status",
+    .arguments = "",
+    .summary = "one look: last and next runs, failures, what is overdue; exit code for probes",
+    .description =
+        "Prints how each schedule stands. Exits 0 when all is well, 1 when an enabled schedule\n"
+        "is overdue or wrong or its last backup failed, or when the database cannot be asked.\n"
+        "Overdue: the backup of its latest time is more than 10 minutes late and not being made.\n"
+        "With --quiet only the schedules that are not well are printed.",
+    .options = {{"next", NULL, "also print the next five times of each schedule"},
+                {"now", "TIMESTAMP", "pretend that it is this time (UTC unless it says otherwise)"},
+                {"json", NULL, "print it as JSON"}},
+    .run = run,
+};

@@ -1,0 +1,144 @@
+#include "postgres/schedule_status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "postgres/query.h"
+
+/* Each lateral reads one row by index, however long the ledger is; the key of a schedule's lock is
+ * advisory_lock.c's. */
+static const char read_query[] =
+    "WITH held AS MATERIALIZED (SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks"
+    " WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database ="
+    " (SELECT oid FROM pg_database WHERE datname = current_database()))"
+    " SELECT s.schedule_id, (extract(epoch FROM greatest(d.completed_at,"
+    " CASE WHEN isfinite(s.last_run_at) AND s.last_run_at <= c.now THEN s.last_run_at END))"
+    " * 1000)::bigint, (extract(epoch FROM m.completed_at) * 1000)::bigint, f.status,"
+    " (extract(epoch FROM f.completed_at) * 1000)::bigint, left(f.error_message, 2000), r.count,"
+    " (extract(epoch FROM r.started_at) * 1000)::bigint,"
+    " hashtextextended('rythm-backup:' || s.schedule_id, 0) IN (SELECT key FROM held),"
+    " (SELECT count(*) FROM email_logs WHERE status = 'pending' AND metadata ? 'rythm_backup')"
+    " FROM backup_schedule s"
+    " CROSS JOIN (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
+    " LEFT JOIN LATERAL (SELECT h.completed_at FROM backup_history h"
+    " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.completed_at <= c.now"
+    " ORDER BY h.completed_at DESC LIMIT 1) d ON true"
+    " LEFT JOIN LATERAL (SELECT h.completed_at FROM backup_history h"
+    " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.completed_at <= c.now"
+    " AND h.completed_at > c.now - rythm_backup_longest_gap(s.frequency)"
+    " AND h.backup_type = 'manual' ORDER BY h.completed_at DESC LIMIT 1) m ON true"
+    " LEFT JOIN LATERAL (SELECT h.status, h.completed_at, h.error_message FROM backup_history h"
+    " WHERE h.schedule_id = s.schedule_id AND h.status IN ('completed', 'failed')"
+    " AND h.completed_at <= c.now ORDER BY h.completed_at DESC LIMIT 1) f ON true"
+    " CROSS JOIN LATERAL (SELECT count(*) AS count, max(h.started_at) AS started_at"
+    " FROM backup_history h WHERE h.schedule_id = s.schedule_id AND h.status = 'started'"
+    " AND h.run_id IS NOT NULL) r"
+    " ORDER BY s.schedule_id";
+
+static bool read_row(const PGresult *result, int row, struct schedule_status *out,
+                     struct error *err)
+{
+    query_copy(result, row, 0, out->id, sizeof(out->id));
+    out->has_completed = query_text(result, row, 1) != NULL;
+    out->completed_ms = query_number(result, row, 1);
+    out->has_manual = query_text(result, row, 2) != NULL;
+    out->manual_ms = query_number(result, row, 2);
+    query_copy(result, row, 3, out->outcome, sizeof(out->outcome));
+    out->finished_ms = query_number(result, row, 4);
+    out->started = query_number(result, row, 6);
+    out->started_ms = query_number(result, row, 7);
+    out->locked = query_bool(result, row, 8);
+    return query_copy_text(result, row, 5, &out->error, err);
+}
+
+bool schedule_status_read(struct session *session, struct schedule_statuses *out, struct error *err)
+{
+    const char *values[] = {session->shift};
+    bool ok = true;
+
+    *out = (struct schedule_statuses){.items = NULL};
+    PGresult *result = query_run(session, read_query, 1, values, err);
+    if (result == NULL) {
+        return error_prefix(err, "reading how the schedules stand");
+    }
+    int rows = PQntuples(result);
+    if (rows > 0) {
+        out->pending_mails = query_number(result, 0, 9);
+        out->items = calloc((size_t)rows, sizeof(*out->items));
+        ok = out->items != NULL ? true : error_set_memory(err);
+    }
+    for (int row = 0; ok && row < rows; row++) {
+        ok = read_row(result, row, &out->items[out->count++], err);
+    }
+    PQclear(result);
+    if (!ok) {
+        schedule_status_clear(out);
+    }
+    return ok;
+}
+
+void schedule_status_clear(struct schedule_statuses *statuses)
+{
+    for (size_t i = 0; i < statuses->count; i++) {
+        free(statuses->items[i].error);
+    }
+    free(statuses->items);
+    *statuses = (struct schedule_statuses){.items = NULL};
+}
+
+static int by_id(const void *left, const void *right)
+{
+    const struct schedule_status *a = left;
+    const struct schedule_status *b = right;
+
+    return strcmp(a->id, b->id);
+}
+
+const struct schedule_status *schedule_status_find(const struct schedule_statuses *statuses,
+                                                   const char *id)
+{
+    struct schedule_status key = {.error = NULL};
+
+    if (statuses->count == 0 || strlen(id) >= sizeof(key.id)) {
+        return NULL;
+    }
+    memcpy(key.id, id, strlen(id) + 1);
+    return bsearch(&key, statuses->items, statuses->count, sizeof(*statuses->items), by_id);
+}
+
+bool schedule_status_is_running(const struct schedule_status *status)
+{
+    return status != NULL && status->started > 0 && status->locked;
+}
+
+bool schedule_status_is_interrupted(const struct schedule_status *status)
+{
+    return status != NULL && status->started > (status->locked ? 1 : 0);
+}
+
+bool schedule_status_is_overdue(const struct schedule_status *status,
+                                const struct schedule *schedule, int64_t now_ms)
+{
+    switch (schedule->state) {
+    case SCHEDULE_DISABLED:
+    case SCHEDULE_INVALID:
+    case SCHEDULE_WAITING:
+        return false;
+    case SCHEDULE_MISSED:
+    case SCHEDULE_GUARDED:
+    case SCHEDULE_RETRY:
+    case SCHEDULE_EXHAUSTED:
+    case SCHEDULE_DUE:
+        break;
+    }
+    return now_ms - schedule->occurrence_ms > SCHEDULE_STATUS_GRACE_MS &&
+           !schedule_status_is_running(status) &&
+           !(status != NULL && status->has_manual && status->manual_ms >= schedule->occurrence_ms);
+}
+
+bool schedule_status_has_failed(const struct schedule_status *status,
+                                const struct schedule *schedule)
+{
+    return schedule->enabled && status != NULL && strcmp(status->outcome, "failed") == 0;
+}

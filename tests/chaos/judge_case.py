@@ -1,0 +1,290 @@
+"""A judge that cannot fail is worth nothing: doctored situations, each of which it must find.
+
+The store, the ledger and the mails of one good backup are changed behind the program's back, one
+thing at a time; the check that is there for it must say so. Unchanged, nothing may be found.
+"""
+
+import copy
+import dataclasses
+import datetime
+import subprocess
+
+import arena
+import judge
+from cases import case
+from judge import Expectation, Verdict
+from tool import SECRETS
+
+REFUSED = "a dump that psql refuses"
+FAILED = dict.fromkeys(("run_id", "attempt", "backup_filename"), "x") | {
+    "status": "failed", "error_message": "no room"}
+
+
+def zstd(data, *options):
+    return subprocess.run(["zstd", "-q", *options], input=data, stdout=subprocess.PIPE,
+                          check=True).stdout
+
+
+def replace(lane, change, recorded=True):
+    """Other bytes in the object; `recorded`: ledger and metadata agree with them."""
+    (stored,) = [each for each in lane.store.list()
+                 if each.name not in (lane.kept.name, lane.expired.name)]
+    content = change(lane.store.read(stored.name))
+    metadata = dict(stored.metadata)
+    if recorded:
+        metadata |= {"bytes": str(len(content)),
+                     "sha256": judge.hashlib.sha256(content).hexdigest()}
+        lane.query("UPDATE backup_history SET file_size_bytes = %s, sha256 = %s"
+                   " WHERE run_id = %s", len(content), metadata["sha256"], metadata["run"])
+    lane.store.remove(stored.name)
+    lane.store.put(stored.name, content, metadata)
+
+
+def script(change):
+    return lambda lane: replace(lane, lambda data: zstd(change(zstd(data, "-dc"))))
+
+
+def second_object(lane):
+    (stored,) = judge.look(lane).objects
+    lane.store.put(stored.name.replace("T02", "T03"), lane.store.read(stored.name),
+                   {**stored.metadata, "run": "0123456789abcdef"})
+
+
+def other_occurrence(lane):
+    (stored,) = judge.look(lane).objects
+    content = lane.store.read(stored.name)
+    lane.store.remove(stored.name)
+    lane.store.put(stored.name, content, {**stored.metadata, "occurrence": "2031-01-01T02:00:00Z"})
+
+
+def without_object(lane):
+    lane.store.remove(judge.look(lane).objects[0].name)
+
+
+def update(assignments):
+    """A change of the row of this point."""
+    return lambda lane: lane.query(f"UPDATE backup_history SET {assignments} WHERE run_id = %s",
+                                   lane.rows()[0]["run_id"])
+
+
+def left_behind(name):
+    def leave(lane):
+        (lane.store.folder / name).write_text("x")
+    return leave
+
+
+def damage_kept(lane):
+    metadata = {stored.name: stored.metadata for stored in lane.store.list()}[lane.kept.name]
+    lane.store.remove(lane.kept.name)
+    lane.store.put(lane.kept.name, lane.kept.content[:-1], metadata)
+
+
+# What is done to the world; the check that must find it; words of what it must say.
+IN_THE_WORLD = (
+    ("a second object of the occurrence", second_object, "one_object", "2 objects"),
+    ("an object of another occurrence", other_occurrence, "one_object", "of the occurrence"),
+    ("a truncated object", lambda lane: replace(lane, lambda data: data[:-9], False), "restores",
+     "SHA-256"),
+    ("an object that was recorded truncated", lambda lane: replace(lane, lambda data: data[:-9]),
+     "restores", "zstd says"),
+    ("a dump without its end", script(lambda text: text[:text.rindex(b"-- PostgreSQL")]),
+     "restores", "does not end as"),
+    ("a dump without one row", script(lambda text: text.replace(b"\n7\tword 55433\n", b"\n")),
+     "restores", "known rows"),
+    (REFUSED, script(lambda text: b"SELECT 1/0;\n" + text), "restores", "division by zero"),
+    ("a completed row without its object", without_object, "not_lost", "no object"),
+    ("an object whose row failed", update("status = 'failed', error_message = 'x'"), "not_lost",
+     "no completed row"),
+    ("a row of another run", update("run_id = 'fedcba9876543210'"), "not_lost",
+     "fedcba9876543210, the object"),
+    ("a row with another size", update("file_size_bytes = 1"), "not_lost", "says 1, the object"),
+    ("a row of another occurrence", update("occurrence_at = occurrence_at - interval '1 hour'"),
+     "not_lost", "another occurrence"),
+    ("a row that is still started", update("status = 'started'"), "none_started", "is 'started'"),
+    ("a mail that is still pending", lambda lane: lane.query(
+        "UPDATE email_logs SET status = 'pending' WHERE to_address LIKE 'ada@%%'"), "mails",
+     "ada@rythm.example is pending"),
+    ("a secret in the ledger", update(f"error_message = '{SECRETS[0]}'"), "no_secrets",
+     "the ledger"),
+    ("a secret in email_logs", lambda lane: lane.query(
+        "UPDATE email_logs SET plain_text_body = %s", SECRETS[1]), "no_secrets", "email_logs"),
+    ("the other backup deleted", lambda lane: lane.store.remove(lane.kept.name), "others_unharmed",
+     "is gone"),
+    ("the other backup damaged", damage_kept, "others_unharmed", "is not what it was"))
+
+IN_A_FOLDER = (
+    ("a partial file", left_behind(".rythm-backup-x.sql.0123456789abcdef.partial"), "no_leftovers",
+     ".partial"),
+    ("metadata of nothing", left_behind("rythm-backup-x.sql.meta"), "no_leftovers", "x.sql.meta"))
+
+
+def first(scene, **changes):
+    """The scene with another first run."""
+    scene.observed[0] = dataclasses.replace(scene.observed[0], **changes)
+
+
+def its_row(scene, **changes):
+    """The first run's row as that run left it."""
+    first(scene, after=[row | changes for row in scene.observed[0].after])
+
+
+def made_nothing(scene):
+    first(scene, after=[])
+
+
+def left_started(scene):
+    started = [row | {"status": "started"} for row in scene.observed[0].after]
+    first(scene, before=started, after=started)
+
+
+def may_fail(scene, *rows):
+    scene.expectation = Expectation(may_fail=True)
+    scene.objects.clear()
+    scene.messages.clear()
+    scene.rows[:] = [row | {"occurrence_at": scene.occurrence} for row in rows]
+
+
+def again(scene):
+    scene.messages.append(copy.deepcopy(scene.messages[0]))
+
+
+def other_recipient(scene):
+    scene.messages[0]["recipients"]["to"][0]["address"] = "user@rythm.example"
+
+
+# The same, of what was seen.
+IN_THE_SCENE = (
+    ("started after the next check", lambda scene: scene.late_rows.append(scene.rows[0]),
+     "none_started", "after the next check"),
+    ("lost", lambda scene: (scene.rows.clear(), scene.objects.clear()), "not_lost",
+     "no completed row"),
+    ("two completed rows", lambda scene: scene.rows.append(scene.rows[0]), "not_lost",
+     "2 completed rows"),
+    ("two failed attempts and no third", lambda scene: may_fail(scene, FAILED, FAILED), "not_lost",
+     "2 failed attempts"),
+    ("a failure without a reason", lambda scene: may_fail(
+        scene, FAILED, FAILED, FAILED | {"error_message": ""}), "not_lost", "does not say why"),
+    ("a completed backup with exit code 1", lambda scene: first(scene, code=1), "exit_codes",
+     "is completed"),
+    ("a failed backup with exit code 0", lambda scene: its_row(scene, status="failed"),
+     "exit_codes", "its backup failed"),
+    ("a failed backup with exit code 3", lambda scene: (
+        its_row(scene, status="failed"), first(scene, code=3)), "exit_codes", "its backup failed"),
+    ("a started row with exit code 0", lambda scene: its_row(scene, status="started"),
+     "exit_codes", "its row is still"),
+    ("a dead run's row with exit code 0", left_started, "exit_codes", "a dead run's row"),
+    ("nothing made and exit code 0", made_nothing, "exit_codes", "made none"),
+    ("a failure without a word", lambda scene: (
+        made_nothing(scene), first(scene, code=1, err="")), "exit_codes", "without a word"),
+    ("an exit code that does not exist", lambda scene: first(scene, code=7), "exit_codes",
+     "exit code 7"),
+    ("exit code 4, which is not of check", lambda scene: first(scene, code=4), "exit_codes",
+     "exit code 4"),
+    ("a segmentation fault", lambda scene: first(scene, code=-11), "exit_codes", "SIGSEGV"),
+    ("a run that hung", lambda scene: first(scene, code=None), "exit_codes", "hung"),
+    ("mails that were never written", lambda scene: scene.messages.clear(), "mails",
+     "nobody told"),
+    ("a doubled mail", again, "mails", "2 mails 'completed'"),
+    ("a mail that is not true", lambda scene: scene.messages[0]["content"].update(
+        subject="Database Backup Failed"), "mails", "no such row"),
+    ("a mail to somebody else", other_recipient, "mails", "is no admin"),
+    ("a secret on stdout", lambda scene: first(scene, out=SECRETS[2]), "no_secrets",
+     "check at 02:00:10"),
+    ("a secret in a mail", lambda scene: scene.messages[0]["content"].update(html=SECRETS[0]),
+     "no_secrets", "a mail"),
+    ("a secret in metadata", lambda scene: scene.objects[0].metadata.update(tool=SECRETS[0]),
+     "no_secrets", ".sql.zst"),
+    ("a sanitizer's report", lambda scene: first(scene, err="x.c:1: runtime error: overflow"),
+     "no_secrets", "runtime error"))
+
+FAILED_AFTER = datetime.timedelta(seconds=70)
+DUE = (("02:00:10", (), True), ("01:59:59", (), False),
+       ("02:02:00", ("failed",), False), ("02:02:20", ("failed",), True),
+       ("02:06:00", ("failed",) * 2, False), ("02:06:20", ("failed",) * 2, True),
+       ("02:30:00", ("failed",) * 3, False), ("02:30:00", ("completed",), False),
+       ("02:30:00", ("failed", "started"), False))
+
+
+def backed_up(lane):
+    lane.begin()
+    lane.check(arena.FIRST_CHECK)
+    lane.recover()
+
+
+def demand(run, what, verdict, check, words):
+    """Counts it as a verdict: was it found, by this check and in these words?"""
+    found = any(finding.startswith(f"{check}:") and words in finding
+                for finding in verdict.findings)
+    run.exist += 1
+    run.note(what, Verdict([] if found else [f"not found by {check}: {verdict.findings}"]))
+
+
+def accept(run, what, verdict):
+    run.exist += 1
+    run.note(what, Verdict(verdict.findings))
+
+
+def doctor_scene(run, scene):
+    for what, change, check, words in IN_THE_SCENE:
+        changed = dataclasses.replace(scene, contents=scene.contents, **{
+            name: copy.deepcopy(getattr(scene, name))
+            for name in ("objects", "rows", "messages", "observed", "late_rows")})
+        change(changed)
+        demand(run, what, judge.judge(changed), check, words)
+    failed = copy.copy(scene)
+    failed.observed, failed.objects, failed.rows, failed.emails = [], [], [], []
+    told = copy.deepcopy(scene.messages)
+    failed.messages = []
+    may_fail(failed, FAILED, FAILED, FAILED)
+    for message in told:
+        message["content"]["subject"] = "Database Backup Failed"
+    failed.messages = told
+    accept(run, "a clear failure, where one may be", judge.judge(failed))
+
+
+def count_mails(run, scene):
+    """The service takes a repeated id for one mail: no finding, but not hidden either."""
+    repeated = judge.judge(dataclasses.replace(scene, repeats=["an id"]))
+    run.exist += 1
+    run.note("mails that are counted", Verdict(
+        repeated.findings + ([] if repeated.repeated_mails == 1 else ["it was not counted"])))
+
+
+def watch_ends(run, lane):
+    """What the lane itself must notice: a child that survives, and a late change."""
+    lane.begin()
+    lane.gone_limit_s = 1
+    lane.check(arena.FIRST_CHECK, prefix=["sh", "-c", "sleep 100 >&- 2>&- & kill -9 $$", "sh"])
+    lane.gone_limit_s = arena.GONE_LIMIT_S
+    lane.recover()
+    demand(run, "a child that survives", judge.judge(judge.look(lane)), "troubles", "sleep")
+    lane.begin()
+    lane.recover(checks=())
+    demand(run, "a late backup", judge.judge(judge.look(lane)), "quiet_afterwards", "the objects")
+
+
+def ask_due(run, scene):
+    failed_at = scene.occurrence + FAILED_AFTER
+    for time_of_day, statuses, expected in DUE:
+        rows = [{"status": status, "completed_at": failed_at} for status in statuses]
+        is_due = judge.is_due(rows, scene.occurrence, time_of_day)
+        run.exist += 1
+        run.note(f"due at {time_of_day} after {statuses}",
+                 Verdict([] if is_due == expected else [f"is_due says {is_due}"]))
+
+
+@case("judge", kinds=("file", "azure"), about="doctored situations, which the judge must find")
+def doctored(run):
+    lane = run.lanes[0]
+    backed_up(lane)
+    scene = judge.look(lane, restore=True)
+    accept(run, "a good backup", judge.judge(scene))
+    doctor_scene(run, scene)
+    count_mails(run, scene)
+    ask_due(run, scene)
+    for what, change, check, words in IN_THE_WORLD + (IN_A_FOLDER if run.kind == "file" else ()):
+        backed_up(lane)
+        change(lane)
+        scene = judge.look(lane, restore=what == REFUSED)
+        demand(run, what, judge.judge(scene), check, words)
+    watch_ends(run, lane)

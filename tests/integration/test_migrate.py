@@ -1,8 +1,10 @@
 """migrate: the tables where they are missing, additions only where the application has them."""
 
+import contextlib
 import pathlib
 import re
 
+import psycopg2
 import pytest
 from tables import at, history, rows, schedule, statuses
 
@@ -166,8 +168,9 @@ def schema_objects(database):
     parts = re.split(r"^-- Name: ([^;]+; Type: [^;]+);.*\n", database.dump("--schema-only"),
                      flags=re.MULTILINE)
     # What is set before an object is made depends on those before it.
+    passed_over = ("SET default_", "-- PostgreSQL database dump complete")
     return {name: [line.rstrip(",") for line in text.splitlines()
-                   if line.strip("- ") and not line.startswith("SET default_")]
+                   if line.strip("- ") and not line.startswith(passed_over)]
             for name, text in zip(parts[1::2], parts[2::2])}
 
 
@@ -206,6 +209,7 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("rythm_backup_edits_edit_id_seq", "SEQUENCE"),
         ("rythm_backup_edits rythm_backup_edits_pkey", "CONSTRAINT"),
         ("rythm_backup_note_edit()", "FUNCTION"),
+        ("FUNCTION rythm_backup_note_edit()", "ACL"),
         ("backup_schedule rythm_backup_edit", "TRIGGER"),
         ("backup_schedule_by_name", "INDEX"),
         ("backup_history_one_per_name", "INDEX"),
@@ -269,6 +273,22 @@ def test_admin_page_retention_alone_is_no_new_time(make_tool, application):
     assert application.value("SELECT timed_at = '2025-01-01' FROM backup_schedule")
 
 
+def test_application_still_changes_its_columns_types(make_tool, application):
+    """Also under a session that has edited a schedule before, as a pool's have."""
+    tool = make_tool(application)
+    tool.ok("migrate")
+    with contextlib.closing(application.connect()) as pooled:
+        cursor = pooled.cursor()
+        for change in ("retention_days TYPE bigint", "schedule_time TYPE time(0)",
+                       "last_run_at TYPE timestamptz(3)", "updated_at TYPE timestamptz(3)"):
+            cursor.execute("UPDATE backup_schedule SET retention_days = retention_days + 1")
+            application.execute(f"ALTER TABLE backup_schedule ALTER COLUMN {change}")
+            cursor.execute("UPDATE backup_schedule SET retention_days = retention_days + 1")
+    assert application.value("SELECT count(*) FROM rythm_backup_edits") >= 8
+    tool.ok("check", *at("03:15:10"))
+    assert statuses(application)[-1] == "completed"
+
+
 def test_application_is_backed_up(make_tool, application, file_store):
     """At its own time, into its own ledger; what it wrote itself stays."""
     tool = make_tool(application, file_store)
@@ -289,6 +309,62 @@ def test_application_is_notified_in_its_own_types(make_tool, application, file_s
     assert application.execute(
         "SELECT email_type::text, status::text FROM email_logs ORDER BY created_at") == [
             ("welcome", "pending"), ("backup_notification", "sent")]
+
+
+# A database on which an earlier version of ours ran
+
+FIRST_NOTE_EDIT = """
+    DROP TRIGGER rythm_backup_edit ON backup_schedule;
+    CREATE OR REPLACE FUNCTION rythm_backup_note_edit() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $function$
+    BEGIN
+        INSERT INTO rythm_backup_edits DEFAULT VALUES;
+        RETURN NULL;
+    END
+    $function$;
+    GRANT EXECUTE ON FUNCTION rythm_backup_note_edit() TO PUBLIC;
+    CREATE TRIGGER rythm_backup_edit AFTER INSERT OR UPDATE OF enabled, schedule_time, stores
+        ON backup_schedule FOR EACH STATEMENT EXECUTE FUNCTION rythm_backup_note_edit();
+"""
+
+
+def test_the_trigger_of_an_earlier_version_is_replaced(make_tool, empty_database, schema):
+    tool = make_tool(empty_database)
+    empty_database.execute(FIRST_NOTE_EDIT)
+    assert empty_database.dump("--schema-only") != schema
+    tool.ok("migrate")
+    assert empty_database.dump("--schema-only") == schema
+
+
+# Whoever may edit a schedule can do no more through our triggers
+
+@pytest.fixture
+def editor(make_tool, empty_database, role):
+    """A connection of a role with rights on the application's table alone."""
+    make_tool(empty_database).ok("migrate")
+    _, url = role(empty_database, "GRANT SELECT, UPDATE ON backup_schedule TO {role}")
+    with contextlib.closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute("CREATE TEMP TABLE rythm_backup_edits (edit_id integer)")
+        cursor.execute("CREATE FUNCTION pg_temp.take() RETURNS trigger LANGUAGE plpgsql AS"
+                       " $$ BEGIN RAISE EXCEPTION 'as %', current_user; END $$")
+        cursor.execute("CREATE TRIGGER take BEFORE INSERT ON rythm_backup_edits"
+                       " FOR EACH ROW EXECUTE FUNCTION pg_temp.take()")
+        yield cursor
+
+
+def test_a_temporary_table_is_not_taken_for_ours(empty_database, editor):
+    before = empty_database.value("SELECT count(*) FROM rythm_backup_edits")
+    editor.execute("UPDATE backup_schedule SET retention_days = 7")
+    assert empty_database.value("SELECT count(*) FROM rythm_backup_edits") == before + 1
+
+
+def test_the_trigger_cannot_be_hung_on_another_table(editor):
+    editor.execute("CREATE TEMP TABLE backup_schedule (schedule_id integer)")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        editor.execute("CREATE TRIGGER ours AFTER INSERT ON pg_temp.backup_schedule FOR EACH ROW"
+                       " EXECUTE FUNCTION rythm_backup_note_edit()")
 
 
 # What stands in its way

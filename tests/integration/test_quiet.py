@@ -197,7 +197,7 @@ def test_waiting_mail_is_sent_in_quiet_times(make_tool, small_database, file_sto
 
 # Edits
 
-EDITS = ["enabled = true", "schedule_time = '12:30'", "retention_days = 7", "name = 'nightly'",
+EDITS = ["enabled = false", "schedule_time = '12:30'", "retention_days = 7", "name = 'nightly'",
          "frequency = 'hourly'", "days = '{1}'", "time_zone = 'Asia/Kathmandu'",
          "catch_up = '2 hours'", "target_dbname = 'postgres'", "target_service = 'theirs'",
          "schemas = '{public}'", "stores = 'file:///elsewhere'", "timed_at = '2020-01-01'"]

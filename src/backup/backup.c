@@ -39,6 +39,7 @@ struct run {
     const struct backup_request *request;
     struct claim *claim;
     struct session *source; /* in the database to dump: the claim's, or one of its own */
+    struct ledger dumped;   /* that database and its server */
     struct backup_result *result;
 };
 
@@ -50,11 +51,14 @@ static bool open_source(struct run *run, struct error *err)
     struct server_facts server;
 
     run->source = run->claim->session;
+    run->dumped = run->claim->ledger;
     if (schedule->dbname != NULL || schedule->service != NULL) {
         options.dbname = schedule->dbname;
         options.service = schedule->service;
         if (!session_open(&options, &run->source, err)) {
             run->source = NULL;
+        }
+        if (run->source == NULL || !ledger_identify(run->source, &run->dumped, err)) {
             return error_prefix(err, "opening %s %s of schedule %s",
                                 schedule->dbname != NULL ? "target_dbname" : "target_service",
                                 schedule->dbname != NULL ? schedule->dbname : schedule->service,
@@ -118,7 +122,11 @@ static bool describe(const struct run *run, struct metadata *out, struct error *
     };
     struct server_facts server;
 
+    if (!backup_schemas_identify(request->schedule->schemas, facts.schemas, err)) {
+        return false;
+    }
     session_facts(run->source, &server);
+    snprintf(facts.source, sizeof(facts.source), "%s", run->dumped.system);
     snprintf(facts.ledger, sizeof(facts.ledger), "%s", claim->ledger.database);
     snprintf(facts.system, sizeof(facts.system), "%s", claim->ledger.system);
     snprintf(facts.run_id, sizeof(facts.run_id), "%s", claim->run_id);

@@ -59,10 +59,41 @@ static enum retention_reason judge_alone(const struct backup_object *backup,
     return RETENTION_DELETE_EXPIRED;
 }
 
-/* A backup that counts. A schedule that was turned to another database has backups of both, and the
- * newer ones of one do not stand for the other. */
-struct counted {
+/* What a backup holds. A schedule may be turned to another database, server or set of schemas, and
+ * the newer backups of one do not stand for those of another. */
+struct content {
     const char *database;
+    const char *source;
+    const char *schemas;
+};
+
+/* The old service backed up the database that it kept its ledger in. Where the metadata do not name
+ * a server, it is the ledger's. */
+static struct content content_of(const struct backup_object *backup, const char *ledger,
+                                 const char *system)
+{
+    const struct backup_facts *facts = &backup->facts;
+
+    return (struct content){
+        .database = backup->legacy ? ledger : facts->database,
+        .source = facts->source[0] != '\0' ? facts->source : system,
+        .schemas = facts->schemas,
+    };
+}
+
+static int compare_contents(const struct content *one, const struct content *other)
+{
+    int order = strcmp(one->database, other->database);
+
+    if (order == 0) {
+        order = strcmp(one->source, other->source);
+    }
+    return order != 0 ? order : strcmp(one->schemas, other->schemas);
+}
+
+/* A backup that counts. */
+struct counted {
+    struct content content;
     int64_t begun_ms;
 };
 
@@ -70,7 +101,7 @@ static int compare_newest_first(const void *left, const void *right)
 {
     const struct counted *one = left;
     const struct counted *other = right;
-    int order = strcmp(one->database, other->database);
+    int order = compare_contents(&one->content, &other->content);
 
     if (order != 0) {
         return order;
@@ -78,17 +109,16 @@ static int compare_newest_first(const void *left, const void *right)
     return one->begun_ms < other->begun_ms ? 1 : one->begun_ms > other->begun_ms ? -1 : 0;
 }
 
-/* The old service backed up the database that it kept its ledger in. */
 static struct counted counted_as(const struct backup_object *backup,
                                  const struct retention_policy *policy)
 {
     return (struct counted){
-        .database = backup->legacy ? policy->ledger : backup->facts.database,
+        .content = content_of(backup, policy->ledger, policy->system),
         .begun_ms = backup->begun_ms,
     };
 }
 
-/* True when fewer than keep_min of the backups that count, of the same database, are newer. */
+/* True when fewer than keep_min of the backups that count, of the same content, are newer. */
 static bool is_among_newest(const struct counted *newest_first, size_t count, struct counted backup,
                             int64_t keep_min)
 {
@@ -96,7 +126,7 @@ static bool is_among_newest(const struct counted *newest_first, size_t count, st
 
     for (size_t i = 0; i < count && newer < keep_min; i++) {
         newer += newest_first[i].begun_ms > backup.begun_ms &&
-                 strcmp(newest_first[i].database, backup.database) == 0;
+                 compare_contents(&newest_first[i].content, &backup.content) == 0;
     }
     return newer < keep_min;
 }
@@ -180,8 +210,10 @@ static bool are_siblings(const struct backup_object *one, const struct backup_ob
     if (one->legacy || other->legacy) {
         return one->legacy && other->legacy;
     }
-    return strcmp(one->facts.schedule_id, other->facts.schedule_id) == 0 &&
-           strcmp(one->facts.database, other->facts.database) == 0 &&
+    struct content left = content_of(one, one->facts.ledger, one->facts.system);
+    struct content right = content_of(other, other->facts.ledger, other->facts.system);
+    return compare_contents(&left, &right) == 0 &&
+           strcmp(one->facts.schedule_id, other->facts.schedule_id) == 0 &&
            strcmp(one->facts.ledger, other->facts.ledger) == 0 &&
            strcmp(one->facts.system, other->facts.system) == 0;
 }

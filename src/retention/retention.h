@@ -2,9 +2,9 @@
  * Retention: backups + policy + now -> a decision for each. Pure: no store, no database, no clock.
  *
  * Invariant I6 lives here: a backup is deleted only when at least keep_min newer completed backups
- * of the same schedule and database stand in the same listing; what is not provably a backup of
- * this schedule of this ledger is kept. (That the listing is whole is the store's promise; who
- * calls deletes nothing when listing failed.)
+ * of the same schedule, server, database and schemas stand in the same listing; what is not
+ * provably a backup of this schedule of this ledger is kept. (That the listing is whole is the
+ * store's promise; who calls deletes nothing when listing failed.)
  */
 #ifndef RETENTION_RETENTION_H
 #define RETENTION_RETENTION_H
@@ -54,7 +54,7 @@ bool retention_plan(const struct backup_object *backups, size_t count,
 void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_decision *decision,
                       const struct retention_policy *policy);
 
-/* True when deleting `index` would leave no other backup of its schedule (and database) in the
+/* True when deleting `index` would leave no other backup of its schedule (and content) in the
  * list: the question that `prune NAME` asks. */
 bool retention_is_last(const struct backup_object *backups, size_t count, size_t index);
 

@@ -155,6 +155,8 @@ bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
            set_unless_empty(out, "database", facts->database, err) &&
            set_unless_empty(out, "ledger", facts->ledger, err) &&
            set_unless_empty(out, "system", facts->system, err) &&
+           set_unless_empty(out, "source", facts->source, err) &&
+           set_unless_empty(out, "schemas", facts->schemas, err) &&
            set_unless_empty(out, "server", facts->server_version, err) &&
            set_unless_empty(out, "tool", facts->tool_version, err) &&
            set_unless_empty(out, "compression", facts->compression, err) &&
@@ -191,6 +193,8 @@ static bool parse_facts(const struct metadata *metadata, struct backup_facts *fa
         !get_text(metadata, "database", facts->database, sizeof(facts->database)) ||
         !get_text(metadata, "ledger", facts->ledger, sizeof(facts->ledger)) ||
         !get_text(metadata, "system", facts->system, sizeof(facts->system)) ||
+        !get_text(metadata, "source", facts->source, sizeof(facts->source)) ||
+        !get_text(metadata, "schemas", facts->schemas, sizeof(facts->schemas)) ||
         !get_text(metadata, "server", facts->server_version, sizeof(facts->server_version)) ||
         !get_text(metadata, "tool", facts->tool_version, sizeof(facts->tool_version)) ||
         !get_text(metadata, "compression", facts->compression, sizeof(facts->compression)) ||

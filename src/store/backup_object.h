@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "store/backup_schemas.h"
 #include "store/metadata.h"
 #include "store/objects.h"
 
@@ -38,6 +39,10 @@ struct backup_facts {
     /* The ledger that knows the run: its database, and its server's system identifier. */
     char ledger[64 * 4 + 1];
     char system[24];
+    /* What was dumped of the database: the system identifier of its server, and which schemas
+     * (backup_schemas_identify()), or "" for all. Older backups have neither. */
+    char source[24];
+    char schemas[BACKUP_SCHEMAS_SIZE];
     char server_version[32];
     char tool_version[32];
     char compression[16];

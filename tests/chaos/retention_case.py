@@ -116,7 +116,8 @@ def made_there(store, known, when):
     for name in sorted(names(store) - known):
         metadata = json.loads((store.folder / f"{name}.meta").read_text())
         owner = tuple(metadata[key] for key in ("schedule", "ledger", "system"))
-        yield retention_model.Object(name, b"", metadata, when, owner, False, metadata["database"])
+        held = (metadata["database"], metadata["source"], metadata.get("schemas"))
+        yield retention_model.Object(name, b"", metadata, when, owner, False, held)
 
 
 def compare(history, store, policies, before, right, real_now=None):

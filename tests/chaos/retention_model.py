@@ -30,7 +30,7 @@ class Object:
     begun: datetime.datetime = None  # None: no backup of anybody's
     owner: tuple = ()             # (schedule, ledger, system); () for none
     legacy: bool = False          # of the old service: it goes with the default schedule
-    database: str = ""
+    held: tuple = ()           # (database, its server, which schemas or None)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def deletions(objects, policies, ledger, keep_min, now, real_now=None):
         own = [each for each in objects if is_of(each, policy, ledger) and each.begun <= now]
         for each in own:
             newer = [other for other in own
-                     if other.database == each.database and other.begun > each.begun]
+                     if other.held == each.held and other.begun > each.begun]
             expired = now - each.begun > datetime.timedelta(days=policy.days)
             if expired and len(newer) >= keep_min and not (real_now and each.begun <= real_now):
                 gone.add(each.name)
@@ -80,12 +80,12 @@ def deletions(objects, policies, ledger, keep_min, now, real_now=None):
 
 def broken_promises(objects, left, policies, ledger, keep_min, now):
     """I6 itself, not the model: `left` is what stands there now. Sentences."""
-    last = {}       # (schedule, database) -> the instant of the keep_min-th newest
+    last = {}       # (schedule, what is held) -> the instant of the keep_min-th newest
     for policy in policies:
-        for database in {each.database for each in objects}:
+        for held in {each.held for each in objects}:
             newest = sorted((each.begun for each in objects if is_of(each, policy, ledger)
-                             and each.database == database and each.begun <= now), reverse=True)
-            last[policy.schedule, database] = newest[:keep_min][-1] if newest else now
+                             and each.held == held and each.begun <= now), reverse=True)
+            last[policy.schedule, held] = newest[:keep_min][-1] if newest else now
     for each in objects:
         if each.name in left:
             continue
@@ -94,7 +94,7 @@ def broken_promises(objects, left, policies, ledger, keep_min, now):
             yield f"{each.name} is gone and was not provably ours"
         elif each.begun > now - datetime.timedelta(days=of[0].days):
             yield f"{each.name} is gone and was not {of[0].days} days old"
-        elif each.begun >= last[of[0].schedule, each.database]:
+        elif each.begun >= last[of[0].schedule, each.held]:
             yield f"{each.name} is gone and was one of the newest {keep_min}"
 
 
@@ -177,16 +177,21 @@ class History:
         name, when = self._name(when, suffix)
         owner = self._owner(policy)
         database = chance.choice((self.ledger.database,) * 6 + ("other", "db two"))
+        # An older version's backups do not say where they are from: from here.
+        source = chance.choice((self.ledger.system,) * 3 + (None, None, "7000000000000000002"))
+        schemas = chance.choice((None,) * 5 + ("0123456789abcdef", "fedcba9876543210"))
         metadata = {
             "run": f"{chance.getrandbits(64):016x}", "schedule": owner[0], "ledger": owner[1],
-            "system": owner[2], "type": chance.choice(("scheduled", "manual")),
+            "system": owner[2], "source": source, "schemas": schemas,
+            "type": chance.choice(("scheduled", "manual")),
             "occurrence": chance.choice((None, backups.instant(when - datetime.timedelta(
                 seconds=chance.randint(1, 50))))),
             "database": database.replace(" ", "%20"), "server": "15.1", "tool": "0",
             "compression": "zstd", "bytes": str(len(content)), "rawbytes": "12345",
             "durationms": "2000", "sha256": f"{chance.getrandbits(256):064x}"}
         metadata = {key: value for key, value in metadata.items() if value is not None}
-        whole = Object(name, content, metadata, when, owner, False, database)
+        whole = Object(name, content, metadata, when, owner, False,
+                       (database, source or owner[2], schemas))
         return self._damaged(whole) if chance.random() < 0.12 else whole
 
     def _old_service(self, when, content):
@@ -197,7 +202,8 @@ class History:
             self._taken.append(name)
         if self.chance.random() < 0.1:
             return Object(name, b"")      # cut short before its first byte
-        return Object(name, content, None, when, (), True, self.ledger.database)
+        return Object(name, content, None, when, (), True,
+                      (self.ledger.database, self.ledger.system, None))
 
     def _damaged(self, whole):
         """The same, but nobody can say what it is."""

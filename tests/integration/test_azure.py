@@ -62,6 +62,7 @@ def test_bytes_and_metadata_are_what_was_announced(azure_tool, azure_store, smal
         "tool": azure_tool.ok("--version").out.split()[1], "bytes": str(made["bytes"]),
         "ledger": small_database.name, "system": small_database.value(
             "SELECT system_identifier::text FROM pg_control_system()"),
+        "source": stored.metadata["system"],
         "rawbytes": str(made["raw_bytes"]), "durationms": stored.metadata["durationms"],
         "sha256": made["sha256"]}
     assert int(stored.metadata["durationms"]) <= made["duration_ms"]

@@ -303,6 +303,43 @@ def test_run_takes_the_schedules_schemas_too(tool, home, file_store):
     assert "backup_schedule" not in only_script(file_store)
 
 
+def test_parts_do_not_push_the_whole_out(tool, home, file_store):
+    """A schedule that backed up all of the database backs up some schemas of it from now on."""
+    make_schemas(home, ["app", "audit"])
+    tool = tool.with_settings(RYTHM_BACKUP_KEEP_MIN="1")
+    configure(home, retention_days=1)
+    every = []
+    for day, schemas in enumerate([None, ["app"], ["app", "audit"], ["audit", "app"]], 1):
+        configure(home, schemas=schemas)
+        tool.ok("check", *at("02:00:10", day=f"2031-05-{day * 3:02}"))
+        every.append([stored.name for stored in file_store.list()][-1])
+    whole, part, _, newest = every
+    assert [stored.name for stored in file_store.list()] == [whole, part, newest]
+    parts = [stored.metadata.get("schemas") for stored in file_store.list()]
+    assert parts[0] is None and len(set(parts)) == 3
+
+
+def test_another_servers_do_not_push_ours_out(tool, home, file_store, cluster, tmp_path, folder):
+    """A database of the same name, on another server."""
+    theirs = postgres_cluster.PostgresCluster(folder / "theirs")
+    theirs.create()
+    theirs.start()
+    try:
+        theirs.create_database(home.name)
+        settings = service_file(tmp_path, "theirs", host="127.0.0.1", port=theirs.port,
+                                dbname=home.name)
+        tool = tool.with_settings(RYTHM_BACKUP_KEEP_MIN="1", **settings)
+        configure(home, retention_days=1)
+        for day, service in enumerate([None, None, "theirs", "theirs"], 1):
+            configure(home, target_service=service)
+            tool.ok("check", *at("02:00:10", day=f"2031-05-{day * 3:02}"))
+        assert [stored.metadata["source"] for stored in file_store.list()] == [
+            cluster.system, theirs.system]
+        assert {stored.metadata["database"] for stored in file_store.list()} == {home.name}
+    finally:
+        theirs.stop()
+
+
 # A store of its own
 
 def own_url(own):

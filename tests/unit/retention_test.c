@@ -19,6 +19,9 @@
 #define OURS    "11111111-1111-4111-8111-111111111111"
 #define ANOTHER "22222222-2222-4222-8222-222222222222"
 #define SYSTEM  "7300000000000000001"
+/* Of what a backup may hold. */
+#define ELSEWHERE "7300000000000000002"
+#define PARTS     "0123456789abcdef"
 
 static const struct retention_policy usual = {.schedule_id = OURS,
                                               .ledger = "rythm",
@@ -47,6 +50,16 @@ static struct backup_object of_ledger(const char *ledger, const char *system, in
 
     snprintf(result.facts.ledger, sizeof(result.facts.ledger), "%s", ledger);
     snprintf(result.facts.system, sizeof(result.facts.system), "%s", system);
+    return result;
+}
+
+/* Of our database by name: the one on the server `source`, and only of these schemas. */
+static struct backup_object of_content(const char *source, const char *schemas, int64_t age_ms)
+{
+    struct backup_object result = backup(OURS, "rythm", age_ms);
+
+    snprintf(result.facts.source, sizeof(result.facts.source), "%s", source);
+    snprintf(result.facts.schemas, sizeof(result.facts.schemas), "%s", schemas);
     return result;
 }
 
@@ -186,6 +199,27 @@ static void test_the_newest_of_each_database_stay(void **state)
 
     (void)state;
     policy.keep_min = 2;
+    check(backups, 7, &policy, expected);
+}
+
+/* Nor do parts of a database stand for the whole, or another server's for ours. What does not say
+ * where it is from is the ledger's own server's. */
+static void test_the_newest_of_each_content_stay(void **state)
+{
+    struct retention_policy policy = usual;
+    const struct backup_object backups[] = {of_content(SYSTEM, PARTS, 1 * DAY_MS),
+                                            of_content("", PARTS, 40 * DAY_MS),
+                                            of_content(ELSEWHERE, "", 2 * DAY_MS),
+                                            of_content(ELSEWHERE, "", 41 * DAY_MS),
+                                            of_content(SYSTEM, "", 50 * DAY_MS),
+                                            ours(51 * DAY_MS),
+                                            legacy(52 * DAY_MS)};
+    const enum retention_reason expected[] = {YOUNG,   EXPIRED, YOUNG,  EXPIRED,
+                                              MINIMUM, EXPIRED, EXPIRED};
+
+    (void)state;
+    policy.keep_min = 1;
+    policy.is_default = true;
     check(backups, 7, &policy, expected);
 }
 
@@ -331,12 +365,16 @@ static void test_is_last(void **state)
                                             backup("", "rythm", 6),
                                             ours(7),
                                             of_ledger("rythm_copy", SYSTEM, 8),
-                                            of_ledger("rythm", "7300000000000000002", 9)};
-    const bool expected[] = {false, true, true, false, false, true, false, true, true};
+                                            of_ledger("rythm", "7300000000000000002", 9),
+                                            of_content(SYSTEM, PARTS, 10),
+                                            of_content(ELSEWHERE, "", 11),
+                                            of_content(SYSTEM, "", 12)};
+    const bool expected[] = {false, true, true, false, false, true,
+                             false, true, true, true,  true,  false};
 
     (void)state;
-    for (size_t i = 0; i < 9; i++) {
-        assert_int_equal(retention_is_last(backups, 9, i), expected[i]);
+    for (size_t i = 0; i < 12; i++) {
+        assert_int_equal(retention_is_last(backups, 12, i), expected[i]);
     }
     assert_true(retention_is_last(backups, 1, 0));
 }
@@ -365,6 +403,7 @@ static struct backup_object draw_backup(void)
     static const char *const databases[] = {"rythm", "rythm", "rythm", "rythm", "other"};
     static const char *const ledgers[] = {"rythm_copy", "other", ""};
     static const char *const systems[] = {SYSTEM, "7300000000000000002", ""};
+    static const char *const sources[] = {SYSTEM, ELSEWHERE, ""};
     int64_t age_ms = ((int64_t)draw(AGE_STEPS) - 5) * STEP_MS;
 
     if (draw(8) == 0) {
@@ -375,6 +414,9 @@ static struct backup_object draw_backup(void)
     }
     if (draw(6) == 0) {
         return of_ledger("rythm", systems[draw(3)], age_ms);
+    }
+    if (draw(3) == 0) {
+        return of_content(sources[draw(3)], draw(2) == 0 ? PARTS : "", age_ms);
     }
     return backup(schedules[draw(6)], databases[draw(5)], age_ms);
 }
@@ -409,13 +451,20 @@ static const char *model_database(const struct backup_object *b,
     return b->legacy ? policy->ledger : b->facts.database;
 }
 
+static bool model_is_elsewhere(const struct backup_object *b)
+{
+    return strcmp(b->facts.source, ELSEWHERE) == 0;
+}
+
 static bool model_same(const struct backup_object *one, const struct backup_object *other,
                        const struct retention_policy *policy)
 {
-    return strcmp(model_database(one, policy), model_database(other, policy)) == 0;
+    return strcmp(model_database(one, policy), model_database(other, policy)) == 0 &&
+           model_is_elsewhere(one) == model_is_elsewhere(other) &&
+           (one->facts.schemas[0] == '\0') == (other->facts.schemas[0] == '\0');
 }
 
-/* "Deleted only when at least keep_min newer backups of the same schedule and database stand in the
+/* "Deleted only when at least keep_min newer backups of the same schedule and content stand in the
  * list", and then only when it is too old. */
 static bool model_deletes(const struct backup_object *backups, size_t count, size_t index,
                           const struct retention_policy *policy)
@@ -447,13 +496,12 @@ static size_t survivors(const struct backup_object *backups,
 }
 
 static int64_t count_ours(const struct backup_object *backups, size_t count,
-                          const struct retention_policy *policy, const char *database)
+                          const struct retention_policy *policy, const struct backup_object *like)
 {
     int64_t result = 0;
 
     for (size_t i = 0; i < count; i++) {
-        result += model_counts(&backups[i], policy) &&
-                  strcmp(model_database(&backups[i], policy), database) == 0;
+        result += model_counts(&backups[i], policy) && model_same(&backups[i], like, policy);
     }
     return result;
 }
@@ -462,11 +510,9 @@ static void check_minimum(const struct backup_object *backups, size_t count,
                           const struct backup_object *kept, size_t left,
                           const struct retention_policy *policy)
 {
-    static const char *const databases[] = {"rythm", "other"};
-
-    for (size_t i = 0; i < 2; i++) {
-        int64_t before = count_ours(backups, count, policy, databases[i]);
-        int64_t after = count_ours(kept, left, policy, databases[i]);
+    for (size_t i = 0; i < count; i++) {
+        int64_t before = count_ours(backups, count, policy, &backups[i]);
+        int64_t after = count_ours(kept, left, policy, &backups[i]);
         assert_true(after >= (before < policy->keep_min ? before : policy->keep_min));
     }
 }
@@ -525,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_ours_stays_and_does_not_count),
         cmocka_unit_test(test_another_ledgers_stay_and_do_not_count),
         cmocka_unit_test(test_the_newest_of_each_database_stay),
+        cmocka_unit_test(test_the_newest_of_each_content_stay),
         cmocka_unit_test(test_manual_ones_of_the_schedule_are_like_the_others),
         cmocka_unit_test(test_legacy_ones_belong_to_the_default_schedule),
         cmocka_unit_test(test_legacy_ones_count_with_the_ledgers_database),

@@ -117,6 +117,8 @@ static struct backup_facts some_facts(void)
     snprintf(facts.database, sizeof(facts.database), "rythm");
     snprintf(facts.ledger, sizeof(facts.ledger), "rythm_ledger");
     snprintf(facts.system, sizeof(facts.system), "7300000000000000001");
+    snprintf(facts.source, sizeof(facts.source), "7300000000000000002");
+    snprintf(facts.schemas, sizeof(facts.schemas), "0123456789abcdef");
     snprintf(facts.server_version, sizeof(facts.server_version), "15.8 (Debian 15.8-0+deb12u1)");
     snprintf(facts.tool_version, sizeof(facts.tool_version), "0.1.0");
     snprintf(facts.compression, sizeof(facts.compression), "zstd");
@@ -153,6 +155,8 @@ static void check_round_trip(const struct backup_facts *facts)
     assert_string_equal(parsed.facts.database, facts->database);
     assert_string_equal(parsed.facts.ledger, facts->ledger);
     assert_string_equal(parsed.facts.system, facts->system);
+    assert_string_equal(parsed.facts.source, facts->source);
+    assert_string_equal(parsed.facts.schemas, facts->schemas);
     assert_string_equal(parsed.facts.server_version, facts->server_version);
     assert_string_equal(parsed.facts.tool_version, facts->tool_version);
     assert_string_equal(parsed.facts.compression, facts->compression);
@@ -199,13 +203,22 @@ static void test_facts_round_trip(void **state)
 static void test_facts_in_metadata(void **state)
 {
     static const char *const expected[][2] = {
-        {"run", RUN_ID},         {"schedule", SCHEDULE},
-        {"type", "scheduled"},   {"occurrence", "2025-01-29T02:00:00.000Z"},
-        {"database", "my%20db"}, {"server", "15.8%20(Debian%2015.8-0+deb12u1)"},
-        {"ledger", "its%20own"}, {"system", "7300000000000000001"},
-        {"tool", "0.1.0"},       {"compression", "zstd"},
-        {"durationms", "8123"},  {"rawbytes", "9007199254740993"},
-        {"bytes", "4096"},       {"sha256", SHA256},
+        {"run", RUN_ID},
+        {"schedule", SCHEDULE},
+        {"type", "scheduled"},
+        {"occurrence", "2025-01-29T02:00:00.000Z"},
+        {"database", "my%20db"},
+        {"server", "15.8%20(Debian%2015.8-0+deb12u1)"},
+        {"ledger", "its%20own"},
+        {"system", "7300000000000000001"},
+        {"source", "7300000000000000002"},
+        {"schemas", "0123456789abcdef"},
+        {"tool", "0.1.0"},
+        {"compression", "zstd"},
+        {"durationms", "8123"},
+        {"rawbytes", "9007199254740993"},
+        {"bytes", "4096"},
+        {"sha256", SHA256},
     };
     struct backup_facts facts = some_facts();
 
@@ -218,6 +231,33 @@ static void test_facts_in_metadata(void **state)
         assert_string_equal(metadata_get(&object.metadata, expected[i][0]), expected[i][1]);
     }
     object_clear(&object);
+}
+
+static void check_schemas(char *const *schemas, const char *expected)
+{
+    char identity[BACKUP_SCHEMAS_SIZE] = "?";
+    struct error err = ERROR_INIT;
+
+    assert_true(backup_schemas_identify(schemas, identity, &err));
+    assert_string_equal(identity, expected);
+}
+
+/* As "printf 'app\0audit\0' | sha256sum" says; the order and doubles do not matter. */
+static void test_schemas(void **state)
+{
+    char *const none[] = {NULL};
+    char *const one[] = {"app", NULL};
+    char *const two[] = {"app", "audit", NULL};
+    char *const others[] = {"audit", "app", "audit", NULL};
+    char *const joined[] = {"appaudit", NULL};
+
+    (void)state;
+    check_schemas(NULL, "");
+    check_schemas(none, "");
+    check_schemas(one, "5211eaadbd87b181");
+    check_schemas(two, "c28c0ed0e4a83ca3");
+    check_schemas(others, "c28c0ed0e4a83ca3");
+    check_schemas(joined, "159092e12086f621");
 }
 
 static void test_facts_that_are_incomplete(void **state)
@@ -720,6 +760,7 @@ int main(void)
         cmocka_unit_test(test_names_that_are_not_ours),
         cmocka_unit_test(test_facts_round_trip),
         cmocka_unit_test(test_facts_in_metadata),
+        cmocka_unit_test(test_schemas),
         cmocka_unit_test(test_facts_that_are_incomplete),
         cmocka_unit_test(test_hostile_metadata),
         cmocka_unit_test(test_objects_without_metadata),

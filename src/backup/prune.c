@@ -54,6 +54,7 @@ bool prune_list(struct store *store, struct prune_plan *out, struct error *err)
         }
     }
     qsort(out->items, out->count, sizeof(*out->items), newest_first);
+    out->listed = true;
     return true;
 }
 

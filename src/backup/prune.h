@@ -33,6 +33,7 @@ struct prune_plan {
     struct objects objects;
     struct prune_item *items; /* backups only, newest first; what is not ours is not here */
     size_t count;
+    bool listed; /* else it is empty because nothing is known */
     size_t deleted;
     size_t failed; /* PRUNE_NOT_DELETED */
 };

@@ -11,7 +11,7 @@ const struct exit_code error_exit_codes[] = {
     {0, "done, nothing was due, or (check) another process holds the lock"},
     {1, "the operation failed, or (status) a backup is overdue or failed"},
     {2, "wrong usage or configuration"},
-    {3, "done but degraded: a prune or notification failed, or a schedule's row is wrong"},
+    {3, "done but degraded: a prune, notification or store failed, or a schedule's row is wrong"},
     {4, "(run, schedule remove) another process is backing up this schedule"},
 };
 const size_t error_exit_code_count = sizeof(error_exit_codes) / sizeof(error_exit_codes[0]);

@@ -28,19 +28,22 @@ bool context_open_store(struct context *context, struct error *err)
     return store_pool_get(&context->stores, NULL, &context->store, err);
 }
 
-bool context_open_stores(struct context *context, const struct schedules *schedules,
-                         struct error *err)
+size_t context_open_stores(struct context *context, const struct schedules *schedules)
 {
     struct store *opened;
+    size_t left_out = 0;
 
     for (size_t i = 0; i < schedules->count; i++) {
         const struct schedule *schedule = &schedules->items[i];
+        struct error problem = ERROR_INIT;
         if (schedule->stores != NULL &&
-            !store_pool_get(&context->stores, schedule->stores, &opened, err)) {
-            return error_prefix(err, "stores of schedule %s", schedule->name);
+            !store_pool_get(&context->stores, schedule->stores, &opened, &problem)) {
+            left_out++;
+            log_warning("store_not_opened", "The store of schedule %s was left out: %s",
+                        schedule->name, problem.text);
         }
     }
-    return true;
+    return left_out;
 }
 
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err)

@@ -31,9 +31,8 @@ void context_clear(struct context *context);
 /* Opens the configured store, for a command that does not always need one. */
 bool context_open_store(struct context *context, struct error *err);
 /* Opens every store that a schedule names, beside the configured one: context->stores has them all.
- * One that cannot be opened is an error. */
-bool context_open_stores(struct context *context, const struct schedules *schedules,
-                         struct error *err);
+ * One that cannot be opened is told, and left out; returns how many were. */
+size_t context_open_stores(struct context *context, const struct schedules *schedules);
 /* A new session to the configured database; the caller closes it. */
 bool context_connect(struct context *context, struct session **session, struct error *err);
 /* From here on every session's clock says what the --now argument says. */

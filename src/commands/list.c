@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backup/prune.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "commands/command.h"
 #include "commands/context.h"
 #include "commands/output.h"
+#include "commands/store_plans.h"
 #include "postgres/backup_history.h"
 
 enum { OPTION_JSON };
@@ -93,10 +93,9 @@ static void add_row(struct output_table *table, const struct backup_object *back
                      (const char *[]){backup->object->name, created, size, duration, type, status});
 }
 
-/* What is to be printed: a plan per store, and the ledger. */
+/* What is to be printed: the stores, and the ledger. */
 struct listing {
-    const struct store_pool *stores;
-    struct prune_plan *plans; /* in the order of the stores */
+    struct store_plans stores;
     struct history_rows rows;
     bool ledger_known;
 };
@@ -105,13 +104,13 @@ static bool print_json(const struct listing *listing, struct error *err)
 {
     json_t *list = json_array();
 
-    for (size_t s = 0; s < listing->stores->count; s++) {
-        const struct prune_plan *plan = &listing->plans[s];
+    for (size_t s = 0; s < listing->stores.stores->count; s++) {
+        const struct prune_plan *plan = &listing->stores.items[s];
         for (size_t i = 0; list != NULL && i < plan->count; i++) {
             const struct backup_object *backup = &plan->items[i].backup;
             const struct history_row *row = find_row(&listing->rows, backup->object->name);
             if (json_array_append_new(
-                    list, to_json(backup, row, listing->stores->items[s]->location)) != 0) {
+                    list, to_json(backup, row, listing->stores.stores->items[s]->location)) != 0) {
                 json_decref(list);
                 list = NULL;
             }
@@ -127,14 +126,17 @@ static bool print_json(const struct listing *listing, struct error *err)
 static bool print_table(const struct listing *listing, size_t number, struct error *err)
 {
     struct output_table table = OUTPUT_TABLE_INIT(6);
-    const struct prune_plan *plan = &listing->plans[number];
-    const char *location = listing->stores->items[number]->location;
+    const struct prune_plan *plan = &listing->stores.items[number];
+    const char *location = listing->stores.stores->items[number]->location;
 
+    if (!plan->listed) {
+        return true;
+    }
     if (plan->count == 0) {
         log_info(LOG_MARK_NOTE, "no_backups", "There are no backups in %s", location);
         return true;
     }
-    if (listing->stores->count > 1) {
+    if (listing->stores.stores->count > 1) {
         printf("%s%s:\n", number > 0 ? "\n" : "", location);
     }
     output_table_add(&table,
@@ -154,47 +156,37 @@ static bool print(const struct listing *listing, bool json, struct error *err)
     if (json) {
         return print_json(listing, err);
     }
-    for (size_t i = 0; ok && i < listing->stores->count; i++) {
+    for (size_t i = 0; ok && i < listing->stores.stores->count; i++) {
         ok = print_table(listing, i, err);
     }
     return ok;
 }
 
 /* The stores that schedules name are known only while the database answers. */
-static void open_stores(struct context *context)
+static bool open_stores(struct context *context, struct store_plans *out, struct error *err)
 {
     struct schedules schedules = {.items = NULL};
-    struct error problem = ERROR_INIT;
+    struct error ignored = ERROR_INIT;
 
-    if (context_read_schedules(context, &schedules, &problem) &&
-        !context_open_stores(context, &schedules, &problem)) {
-        log_warning("store_not_opened", "A store is missing in the list: %s", problem.text);
-    }
+    context_read_schedules(context, &schedules, &ignored);
+    bool ok = store_plans_open(context, &schedules, out, err);
     backup_schedule_clear(&schedules);
+    return ok;
 }
 
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
-    struct listing listing = {.stores = &context->stores};
-    bool ok = true;
+    struct listing listing = {.ledger_known = false};
 
-    open_stores(context);
-    listing.plans = calloc(context->stores.count, sizeof(*listing.plans));
-    if (listing.plans == NULL) {
-        return error_set_memory(err);
-    }
-    for (size_t i = 0; ok && i < context->stores.count; i++) {
-        ok = prune_list(context->stores.items[i], &listing.plans[i], err);
-    }
+    bool ok =
+        open_stores(context, &listing.stores, err) && store_plans_list(&listing.stores, NULL, err);
     if (ok) {
         read_ledger(context, &listing.rows, &listing.ledger_known);
         ok = print(&listing, invocation->options[OPTION_JSON] != NULL, err);
     }
+    ok = ok && (listing.stores.left_out == 0 || error_set(err, ERROR_DEGRADED, "%s", ""));
     backup_history_clear(&listing.rows);
-    for (size_t i = 0; i < context->stores.count; i++) {
-        prune_clear(&listing.plans[i]);
-    }
-    free(listing.plans);
+    store_plans_clear(&listing.stores);
     return ok;
 }
 
@@ -205,7 +197,8 @@ const struct command command_list = {
     .description =
         "Lists the backups that the store holds, newest first, joined with the ledger. It works\n"
         "without the database, which it then says. Stores that schedules name follow the\n"
-        "configured one; they are known only while the database answers.",
+        "configured one; they are known only while the database answers. One that cannot be\n"
+        "listed is told, and left out.",
     .options = {{"json", NULL, "print the list as JSON"}},
     .needs_store = true,
     .run = run,

@@ -1,22 +1,15 @@
 /* Retention, or the deletion of named backups. */
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "backup/prune.h"
 #include "base/log.h"
 #include "commands/command.h"
 #include "commands/context.h"
 #include "commands/output.h"
+#include "commands/store_plans.h"
 
 enum { OPTION_DRY_RUN, OPTION_FORCE, OPTION_JSON };
-
-/* A plan per store of the pool, in its order. */
-struct plans {
-    const struct store_pool *stores;
-    struct prune_plan *items;
-};
 
 static void add_rows(struct output_table *table, const struct prune_plan *plan)
 {
@@ -28,7 +21,7 @@ static void add_rows(struct output_table *table, const struct prune_plan *plan)
 }
 
 /* With several stores each has a table of its own, under its name. */
-static bool print_tables(const struct plans *plans, struct error *err)
+static bool print_tables(const struct store_plans *plans, struct error *err)
 {
     bool ok = true;
 
@@ -47,7 +40,7 @@ static bool print_tables(const struct plans *plans, struct error *err)
     return ok;
 }
 
-static bool print_json(const struct plans *plans, struct error *err)
+static bool print_json(const struct store_plans *plans, struct error *err)
 {
     json_t *list = json_array();
     json_int_t deleted = 0;
@@ -86,8 +79,8 @@ static size_t tell_wrong(const struct schedules *schedules)
     return wrong;
 }
 
-static bool decide(struct context *context, const struct schedules *schedules, struct plans *plans,
-                   struct error *err)
+static bool decide(struct context *context, const struct schedules *schedules,
+                   struct store_plans *plans, struct error *err)
 {
     struct session *session = NULL;
     struct ledger ledger;
@@ -99,23 +92,16 @@ static bool decide(struct context *context, const struct schedules *schedules, s
 
     bool ok = context_connect(context, &session, err) && ledger_identify(session, &ledger, err);
     session_close(session);
-    for (size_t i = 0; ok && i < context->stores.count; i++) {
-        request.store = context->stores.items[i];
-        ok = prune_decide(&request, &plans->items[i], err);
-    }
-    return ok;
+    return ok && store_plans_list(plans, &request, err);
 }
 
 /* The named ones, and only if each can be deleted: all or none. */
 static bool decide_named(struct context *context, const struct invocation *invocation,
-                         struct plans *plans, struct error *err)
+                         struct store_plans *plans, struct error *err)
 {
     bool force = invocation->options[OPTION_FORCE] != NULL;
-    bool ok = true;
+    bool ok = store_plans_list(plans, NULL, err);
 
-    for (size_t i = 0; ok && i < context->stores.count; i++) {
-        ok = prune_list(context->stores.items[i], &plans->items[i], err);
-    }
     for (int i = 0; ok && i < invocation->argument_count; i++) {
         const char *name = invocation->arguments[i];
         bool found = false;
@@ -136,8 +122,8 @@ static bool decide_named(struct context *context, const struct invocation *invoc
     return ok;
 }
 
-static bool apply(struct context *context, const struct invocation *invocation, struct plans *plans,
-                  struct error *err)
+static bool apply(struct context *context, const struct invocation *invocation,
+                  struct store_plans *plans, struct error *err)
 {
     bool dry_run = invocation->options[OPTION_DRY_RUN] != NULL;
     bool json = invocation->options[OPTION_JSON] != NULL;
@@ -159,40 +145,32 @@ static bool apply(struct context *context, const struct invocation *invocation, 
 
 /* Names can be deleted while the database is down; then only in the configured store. */
 static bool open_stores(struct context *context, bool named, struct schedules *schedules,
-                        struct error *err)
+                        struct store_plans *plans, struct error *err)
 {
     struct error problem = ERROR_INIT;
 
-    if (!context_read_schedules(context, schedules, &problem)) {
-        if (!named) {
-            *err = problem;
-        }
-        return named;
+    if (!context_read_schedules(context, schedules, &problem) && !named) {
+        *err = problem;
+        return false;
     }
-    return context_open_stores(context, schedules, err);
+    return store_plans_open(context, schedules, plans, err);
 }
 
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
     bool named = invocation->argument_count > 0;
     struct schedules schedules = {.items = NULL};
-    struct plans plans = {.stores = &context->stores};
+    struct store_plans plans = {.items = NULL};
 
-    bool ok = open_stores(context, named, &schedules, err);
-    if (ok) {
-        plans.items = calloc(context->stores.count, sizeof(*plans.items));
-        ok = plans.items != NULL ? true : error_set_memory(err);
-    }
+    bool ok = open_stores(context, named, &schedules, &plans, err);
     size_t wrong = ok && !named ? tell_wrong(&schedules) : 0;
     ok = ok && (named ? decide_named(context, invocation, &plans, err)
                       : decide(context, &schedules, &plans, err));
     ok = ok && apply(context, invocation, &plans, err);
-    for (size_t i = 0; plans.items != NULL && i < context->stores.count; i++) {
-        prune_clear(&plans.items[i]);
-    }
-    free(plans.items);
+    bool degraded = wrong > 0 || plans.left_out > 0;
+    store_plans_clear(&plans);
     backup_schedule_clear(&schedules);
-    return ok && wrong > 0 ? error_set(err, ERROR_DEGRADED, "%s", "") : ok;
+    return ok && degraded ? error_set(err, ERROR_DEGRADED, "%s", "") : ok;
 }
 
 const struct command command_prune = {

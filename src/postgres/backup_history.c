@@ -451,6 +451,21 @@ bool backup_history_find(struct session *session, const char *name, struct histo
                      values, out, err);
 }
 
+bool backup_history_names_store(struct session *session, const char *store, bool *named,
+                                struct error *err)
+{
+    const char *values[] = {store};
+    PGresult *result = query_run(
+        session, "SELECT EXISTS (SELECT FROM backup_history WHERE store = $1)", 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "looking up a store in backup_history");
+    }
+    *named = query_bool(result, 0, 0);
+    PQclear(result);
+    return true;
+}
+
 bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err)
 {
     PGresult *result = query_run(session,

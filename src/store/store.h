@@ -85,6 +85,9 @@ struct store {
     char *location; /* for people: the URL without secrets */
     struct block_limits block_limits;
     bool is_remote; /* a service, not this host's file system */
+    /* Set by who knows that nothing was ever put there: a folder or container that does not exist
+     * makes an empty list. Otherwise it is an error. */
+    bool is_new;
 };
 struct upload {
     struct store *store;

@@ -6,6 +6,7 @@ import json
 import pytest
 
 import backups
+from stores import FileStore
 
 OLD = datetime.datetime(2025, 1, 29, 2, 0, 1, 123000, datetime.timezone.utc)
 OLD_NAME = "rythm-backup-2025-01-29T02-00-01-123Z.sql"
@@ -263,3 +264,62 @@ def test_nothing_is_listed_when_the_store_does_not_answer(file_here, file_store)
     result = file_here.run("list")
     assert (result.code, result.out) == (1, "")
     assert str(file_store.folder) in result.err
+
+
+# Stores that schedules name
+
+@pytest.fixture
+def second(tmp_path):
+    return FileStore(tmp_path / "second")
+
+
+@pytest.fixture
+def two(make_tool, small_database, azure_store, second):
+    """The program, with a backup in the configured store, and a schedule with one of its own."""
+    small_database.execute("INSERT INTO backup_schedule (name, enabled, stores) VALUES ('second',"
+                           " false, %s)", second.settings["RYTHM_BACKUP_STORES"])
+    tool = make_tool(small_database, azure_store)
+    tool.ok("run", small_database.value(backups.SCHEDULE + " WHERE name IS NULL"), "--no-notify")
+    return tool
+
+
+@pytest.mark.parametrize("url", [None, "azblob:///never-made"])
+def test_a_schedules_store_is_empty_before_its_first_backup(two, small_database, second, url):
+    """The backup makes it: nothing is amiss."""
+    if url is not None:
+        small_database.execute("UPDATE backup_schedule SET stores = %s WHERE name IS NOT NULL", url)
+    assert len(names(two)) == 1
+    result = two.ok("list")
+    assert "There are no backups in " in result.err and len(result.out.splitlines()) == 3
+    assert two.ok("prune").err == ""
+
+
+def test_a_schedules_store_that_is_gone_hides_no_other(two, second):
+    two.ok("run", "second", "--no-notify")
+    assert len(names(two)) == 2
+    second.folder.rename(second.folder.with_name("elsewhere"))
+    for command in (("list", "--json"), ("prune", "--dry-run", "--json")):
+        result = two.run(*command)
+        assert (result.code, len(result.json["backups"])) == (3, 1)
+        assert result.err.startswith("⚠️  A store was left out: listing the backups in file://")
+        assert str(second.folder) in result.err and "is a file system not mounted?" in result.err
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "nowhere", "file://relative"])
+def test_a_schedules_wrong_store_hides_no_other(two, small_database, url):
+    small_database.execute("UPDATE backup_schedule SET stores = %s WHERE name IS NOT NULL", url)
+    for command in (("list", "--json"), ("prune", "--dry-run", "--json")):
+        result = two.run(*command)
+        assert (result.code, len(result.json["backups"])) == (3, 1)
+        assert result.err.startswith("⚠️  The store of schedule second was left out: ")
+
+
+def test_the_configured_store_hides_no_other_either(two, second, azure_store):
+    two.ok("run", "second", "--no-notify")
+    missing = two.with_settings(AZURE_BACKUP_CONTAINER="never-made")
+    result = missing.run("list", "--json")
+    assert (result.code, len(result.json["backups"])) == (3, 1)
+    second.folder.rename(second.folder.with_name("elsewhere"))
+    result = missing.run("list")
+    assert (result.code, result.out) == (1, "")
+    assert "never-made" in result.err and str(second.folder) in result.err

@@ -367,6 +367,21 @@ def test_same_name_twice(file_here, file_store, small_database):
     assert left(file_store) == {names[1]}
 
 
+# Stores that schedules name
+
+@pytest.mark.parametrize("url", ["s3://bucket", "file:///dev/null/nowhere"])
+def test_a_schedules_wrong_store_keeps_no_other_from_being_pruned(here, store, small_database, url):
+    names = put_aged(store, small_database, 1, 2, 3, 40)
+    small_database.execute(
+        "INSERT INTO backup_schedule (name, enabled, stores) VALUES ('astray', false, %s)", url)
+    result = here.run("prune")
+    assert result.code == 3
+    assert left(store) == set(names[:3])
+    assert "astray" in result.err or "/dev/null/nowhere" in result.err
+    assert here.run("prune", names[0]).code == 3
+    assert left(store) == set(names[1:3])
+
+
 # What the store refuses
 
 def refuse(azure_proxy, status, code, **options):

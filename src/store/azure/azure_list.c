@@ -153,13 +153,32 @@ bool azure_list_parse(const struct azure_list *list, const void *page, size_t si
     return ok;
 }
 
+/* Not in the midst of a list. */
+static bool is_absent(const struct http_reply *reply, const struct text *marker)
+{
+    char code[AZURE_REQUEST_CODE_SIZE];
+
+    azure_request_code(reply, code);
+    return marker->length == 0 && strcmp(code, "ContainerNotFound") == 0;
+}
+
+static bool read_reply(const struct azure_session *session, const struct azure_list *list,
+                       const struct http_reply *reply, struct objects *out, struct text *marker,
+                       struct error *err)
+{
+    if (reply->status == 404) {
+        return is_absent(reply, marker) || azure_request_refuse(session, reply, err);
+    }
+    return azure_list_parse(list, reply->body.data, reply->body.length, out, marker, err);
+}
+
 static bool fetch_page(const struct azure_session *session, const struct azure_list *list,
                        struct objects *out, struct text *marker, struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(XML_CAP);
     struct text prefix = TEXT_INIT(NAME_CAP);
     char size[16];
-    struct azure_request request = {.method = "GET"};
+    struct azure_request request = {.method = "GET", .answers = {list->absent_is_empty ? 404 : 0}};
     size_t count = 0;
     bool ok;
 
@@ -179,7 +198,7 @@ static bool fetch_page(const struct azure_session *session, const struct azure_l
         ok = error_set(err, ERROR_FAILED, "a prefix that is too long, or out of memory");
     } else {
         ok = azure_request_send(session, &request, &reply, err) &&
-             azure_list_parse(list, reply.body.data, reply.body.length, out, marker, err);
+             read_reply(session, list, &reply, out, marker, err);
     }
     text_clear(&prefix);
     http_reply_clear(&reply);

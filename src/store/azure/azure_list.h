@@ -22,9 +22,10 @@
 
 /* What is asked for. The names in the list are those of the blobs without `folder`. */
 struct azure_list {
-    const char *folder; /* "" or "some/folder/" */
-    const char *prefix; /* within the folder */
-    int page_blobs;     /* AZURE_LIST_PAGE_BLOBS; fewer in tests */
+    const char *folder;   /* "" or "some/folder/" */
+    const char *prefix;   /* within the folder */
+    int page_blobs;       /* AZURE_LIST_PAGE_BLOBS; fewer in tests */
+    bool absent_is_empty; /* a container that does not exist is no error */
 };
 
 /* *out is empty before, and untouched on failure. */

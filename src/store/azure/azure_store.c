@@ -121,7 +121,11 @@ static bool list(struct store *base, const char *prefix, struct objects *out, st
 {
     struct azure_store *store = cast(base);
     const struct azure_list wanted = {
-        .folder = store->folder, .prefix = prefix, .page_blobs = AZURE_LIST_PAGE_BLOBS};
+        .folder = store->folder,
+        .prefix = prefix,
+        .page_blobs = AZURE_LIST_PAGE_BLOBS,
+        .absent_is_empty = base->is_new,
+    };
 
     return connect_client(store, err) && azure_list_all(&store->session, &wanted, out, err);
 }

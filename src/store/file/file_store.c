@@ -41,8 +41,13 @@ static bool file_store_list(struct store *store, const char *prefix, struct obje
                             struct error *err)
 {
     struct file_folder *folder = folder_of(store);
+    bool found;
 
-    return open_existing(folder, err) && file_list_all(folder, prefix, out, err);
+    if (!store->is_new) {
+        return open_existing(folder, err) && file_list_all(folder, prefix, out, err);
+    }
+    return file_folder_open(folder, &found, err) &&
+           (!found || file_list_all(folder, prefix, out, err));
 }
 
 static bool file_store_head(struct store *store, const char *name, struct object *out, bool *found,

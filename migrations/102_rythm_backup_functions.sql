@@ -89,11 +89,14 @@ RETURNS timestamptz LANGUAGE sql STABLE AS $function$
                                                 at, at + rythm_backup_longest_gap(frequency)) o
 $function$;
 
--- Only names of the time zone database: Postgres also takes 'UTC+2', which is west of Greenwich.
+-- Only names of the time zone database: Postgres also takes 'UTC+2', which is west of Greenwich,
+-- and any 'Europe/Stockholm2' for a rule of that name. Such a rule has a digit; of the names with a
+-- '/' only those of Etc have. (To look in pg_timezone_names would read hundreds of files.)
 CREATE OR REPLACE FUNCTION rythm_backup_is_time_zone(time_zone text)
 RETURNS boolean LANGUAGE plpgsql STABLE AS $function$
 BEGIN
-    IF time_zone !~ '^([A-Za-z][A-Za-z_]*(/[A-Za-z0-9_+-]+)+|UTC|GMT)$' THEN
+    IF time_zone !~ '^([A-Za-z][A-Za-z_]*(/[A-Za-z_-]+)+|UTC|GMT)$'
+        AND time_zone !~* '^Etc/GMT([+-]?0|[+]([1-9]|1[0-2])|-([1-9]|1[0-4]))$' THEN
         RETURN false;
     END IF;
     PERFORM now() AT TIME ZONE time_zone;

@@ -496,6 +496,9 @@ WRONG = [
      "time_zone is 'Mars/Olympus'; it must be a name as Europe/Stockholm or UTC"),
     ({"time_zone": "UTC+2"}, "time_zone is 'UTC+2'; it must be a name as Europe/Stockholm or UTC"),
     ({"time_zone": "CET"}, "time_zone is 'CET'; it must be a name as Europe/Stockholm or UTC"),
+    *(({"time_zone": zone}, f"time_zone is '{zone}'; it must be a name as Europe/Stockholm or UTC")
+      for zone in ("Etc/UTC+2", "Europe/Stockholm2", "Europe/Stockholm+1", "Foo/Bar-9", "Foo/Bar",
+                   "Etc/GMT+13", "Etc/GMT-15", "Etc/GMT+1x")),
     ({"time_zone": ""}, "time_zone is ''; it must be a name as Europe/Stockholm or UTC"),
     ({"catch_up": "30 seconds"}, "catch_up is 00:00:30; it must be between 1 minute and 1 day"),
     ({"catch_up": "2 days"}, "catch_up is 2 days; it must be between 1 minute and 1 day"),
@@ -540,12 +543,19 @@ def test_a_wrong_row_is_told_by_name(tool, home, file_store, columns, problem):
 
 @pytest.mark.parametrize("columns", [
     {"days": [99]}, {"frequency": "hourly", "days": [99]}, {"frequency": "daily"},
-    {"time_zone": "UTC"}, {"catch_up": "1 day"}, {"name": ""}, {"retention_days": 1000000}])
+    {"time_zone": "UTC"}, {"time_zone": "Etc/GMT0"}, {"catch_up": "1 day"}, {"name": ""},
+    {"retention_days": 1000000}])
 def test_rows_that_are_odd_but_not_wrong(tool, home, columns):
     """Days mean nothing to an hourly or daily schedule."""
     configure(home, **columns)
     tool.ok("check", *at("02:00:10"))
     assert statuses(home) == ["completed"]
+
+
+def test_every_zone_of_the_servers_database_is_taken(home):
+    assert rows(home, "SELECT name FROM pg_timezone_names WHERE name ~ '/'"
+                      " AND name !~ '^(posix|SystemV)/'"
+                      " AND NOT rythm_backup_is_time_zone(name)") == []
 
 
 # Names

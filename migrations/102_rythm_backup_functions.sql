@@ -160,7 +160,8 @@ $function$;
 --   disabled   switched off
 --   invalid    a value in the row is wrong; problem says which
 --   waiting    the last occurrence is done, or before the row was timed
---   missed     the last occurrence was not made, and is too old to catch up
+--   missed     the last occurrence was not made, and is too old to catch up: older than catch_up,
+--              and than 3 minutes, so that no window is shorter than the guard
 --   guarded    a backup of this schedule completed in the last 2 minutes
 --   retry      a failed attempt waits for its next one
 --   exhausted  three attempts at this occurrence have failed
@@ -184,7 +185,8 @@ LANGUAGE sql STABLE AS $function$
                    AND s.timed_at < now() + interval '1 hour' THEN 'waiting'
                WHEN h.guarded THEN 'guarded'
                WHEN h.failures >= 3 THEN 'exhausted'
-               WHEN o.occurrence_at < at - coalesce(s.catch_up, default_catch_up) THEN 'missed'
+               WHEN o.occurrence_at < at - greatest(coalesce(s.catch_up, default_catch_up),
+                                                    interval '3 minutes') THEN 'missed'
                WHEN h.failures = 1 AND at < h.failed_at + interval '1 minute'
                     OR h.failures = 2 AND at < h.failed_at + interval '5 minutes' THEN 'retry'
                ELSE 'due'

@@ -611,6 +611,19 @@ def test_catch_up_of_its_own(tool, home, window, time, due):
     assert bool(made) == due
 
 
+def test_a_short_window_outlasts_the_guard(tool, home):
+    """A manual backup just before its time puts the scheduled one off by two minutes."""
+    configure(home, catch_up="1 minute")
+    home.execute("INSERT INTO backup_history (backup_filename, backup_type, status, schedule_id,"
+                 " completed_at) SELECT 'manual.sql', 'manual', 'completed', schedule_id,"
+                 " '2031-05-06 01:59:30Z' FROM backup_schedule")
+    for time in ("02:00:10", "02:01:10"):
+        tool.ok("check", *at(time))
+        assert len(history(home)) == 1, time
+    tool.ok("check", *at("02:02:10"))
+    assert statuses(home) == ["completed", "completed"]
+
+
 def test_tenant_is_the_applications(tool, home):
     tenant = "10000000-0000-4000-8000-000000000001"
     configure(home, tenant_id=tenant)

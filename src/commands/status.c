@@ -48,7 +48,7 @@ static struct verdict judge(const struct look *look, size_t index)
         .schedule = schedule,
         .status = status,
         .wrong = schedule->state == SCHEDULE_INVALID,
-        .overdue = schedule_status_is_overdue(status, schedule, look->schedules.now_ms),
+        .overdue = schedule_status_is_overdue(status),
         .failed = schedule_status_has_failed(status, schedule),
         .running = schedule_status_is_running(status),
         .interrupted = schedule_status_is_interrupted(status),
@@ -116,7 +116,7 @@ static void describe(const struct verdict *verdict, int64_t now_ms, struct text 
         text_append(note, verdict->schedule->problem);
     }
     if (verdict->overdue) {
-        append_note(note, "not made: the backup of", verdict->schedule->occurrence_ms, now_ms);
+        append_note(note, "not made: the backup of", status->missing_ms, now_ms);
     }
     if (verdict->running) {
         append_note(note, "being made since", status->started_ms, now_ms);
@@ -285,7 +285,7 @@ const struct command command_status = {
     .description =
         "Prints how each schedule stands. Exits 0 when all is well, 1 when an enabled schedule\n"
         "is overdue or wrong or its last backup failed, or when the database cannot be asked.\n"
-        "Overdue: the backup of its latest time is more than 10 minutes late and not being made.\n"
+        "Overdue: a backup is more than 10 minutes late, not being made, and none came after it.\n"
         "With --quiet only the schedules that are not well are printed.",
     .options = {{"next", NULL, "also print the next five times of each schedule"},
                 {"now", "TIMESTAMP", "pretend that it is this time (UTC unless it says otherwise)"},

@@ -6,8 +6,9 @@
 #include "base/text.h"
 #include "postgres/query.h"
 
-/* Each lateral reads one row by index, however long the ledger is; the key of a schedule's lock is
- * advisory_lock.c's. */
+/* The latest occurrence that is older than the grace is the one that must have been made, or one
+ * after it. Each lateral reads one row by index, however long the ledger is; the key of a
+ * schedule's lock is advisory_lock.c's. */
 static const char read_query[] =
     "WITH held AS MATERIALIZED (SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks"
     " WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database ="
@@ -18,9 +19,17 @@ static const char read_query[] =
     " (extract(epoch FROM f.completed_at) * 1000)::bigint, left(f.error_message, 2000), r.count,"
     " (extract(epoch FROM r.started_at) * 1000)::bigint,"
     " hashtextextended('rythm-backup:' || s.schedule_id, 0) IN (SELECT key FROM held),"
-    " (SELECT count(*) FROM email_logs WHERE status = 'pending' AND metadata ? 'rythm_backup')"
+    " (SELECT count(*) FROM email_logs WHERE status = 'pending' AND metadata ? 'rythm_backup'),"
+    " CASE WHEN s.enabled AND (o.at < date_trunc('minute', s.timed_at)"
+    " AND s.timed_at < now() + interval '1 hour') IS NOT TRUE"
+    " AND NOT EXISTS (SELECT FROM backup_history h WHERE h.schedule_id = s.schedule_id"
+    " AND h.status = 'completed' AND h.occurrence_at BETWEEN o.at AND c.now)"
+    " THEN (extract(epoch FROM o.at) * 1000)::bigint END"
     " FROM backup_schedule s"
     " CROSS JOIN (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
+    " CROSS JOIN LATERAL (SELECT rythm_backup_problem(s) IS NULL AS fine OFFSET 0) p"
+    " CROSS JOIN LATERAL (SELECT CASE WHEN p.fine THEN rythm_backup_latest(s.schedule_time,"
+    " s.frequency, s.days, s.time_zone, c.now - interval '10 minutes') END AS at OFFSET 0) o"
     " LEFT JOIN LATERAL (SELECT h.completed_at FROM backup_history h"
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.completed_at <= c.now"
     " ORDER BY h.completed_at DESC LIMIT 1) d ON true"
@@ -49,6 +58,8 @@ static bool read_row(const PGresult *result, int row, struct schedule_status *ou
     out->started = query_number(result, row, 6);
     out->started_ms = query_number(result, row, 7);
     out->locked = query_bool(result, row, 8);
+    out->has_missing = query_text(result, row, 10) != NULL;
+    out->missing_ms = query_number(result, row, 10);
     return query_copy_text(result, row, 5, &out->error, err);
 }
 
@@ -117,24 +128,10 @@ bool schedule_status_is_interrupted(const struct schedule_status *status)
     return status != NULL && status->started > (status->locked ? 1 : 0);
 }
 
-bool schedule_status_is_overdue(const struct schedule_status *status,
-                                const struct schedule *schedule, int64_t now_ms)
+bool schedule_status_is_overdue(const struct schedule_status *status)
 {
-    switch (schedule->state) {
-    case SCHEDULE_DISABLED:
-    case SCHEDULE_INVALID:
-    case SCHEDULE_WAITING:
-        return false;
-    case SCHEDULE_MISSED:
-    case SCHEDULE_GUARDED:
-    case SCHEDULE_RETRY:
-    case SCHEDULE_EXHAUSTED:
-    case SCHEDULE_DUE:
-        break;
-    }
-    return now_ms - schedule->occurrence_ms > SCHEDULE_STATUS_GRACE_MS &&
-           !schedule_status_is_running(status) &&
-           !(status != NULL && status->has_manual && status->manual_ms >= schedule->occurrence_ms);
+    return status != NULL && status->has_missing && !schedule_status_is_running(status) &&
+           !(status->has_manual && status->manual_ms >= status->missing_ms);
 }
 
 bool schedule_status_has_failed(const struct schedule_status *status,

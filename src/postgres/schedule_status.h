@@ -7,11 +7,11 @@
  * Interrupted: it has such a row whose run is dead, its lock being free: the next check resolves
  * it.
  *
- * Overdue: an enabled schedule whose latest occurrence, unless that is before the minute in which
- * the row was timed, came more than SCHEDULE_STATUS_GRACE_MS ago, and for which no run of that
- * occurrence is completed, no manual run has completed since, and which is not running. The grace
- * is longer than three attempts with their pauses need when each fails at once, so that a probe in
- * the minute of a backup does not flap.
+ * Overdue: an enabled schedule of whose occurrences the latest that is older than 10 minutes was
+ * missed: no run of it or of one after it is completed, no manual run has completed since, and it
+ * is not running. (An occurrence before the minute in which the row was timed was not to be made.)
+ * The grace is longer than three attempts with their pauses need when each fails at once, so that a
+ * probe in the minute of a backup does not flap; what was missed before stays missed meanwhile.
  *
  * Failed: an enabled schedule whose newest finished run, by completed_at, is a failure.
  *
@@ -28,7 +28,6 @@
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
 
-#define SCHEDULE_STATUS_GRACE_MS   ((int64_t)10 * 60 * 1000)
 #define SCHEDULE_STATUS_ERROR_SIZE 2048
 
 struct schedule_status {
@@ -43,6 +42,8 @@ struct schedule_status {
     int64_t started;    /* rows */
     int64_t started_ms; /* the newest of them */
     bool locked;
+    bool has_missing; /* an occurrence whose backup should have been made by now, and was not */
+    int64_t missing_ms;
 };
 
 struct schedule_statuses {
@@ -65,8 +66,7 @@ const struct schedule_status *schedule_status_find(const struct schedule_statuse
 /* A NULL status is one that knows of no run. */
 bool schedule_status_is_running(const struct schedule_status *status);
 bool schedule_status_is_interrupted(const struct schedule_status *status);
-bool schedule_status_is_overdue(const struct schedule_status *status,
-                                const struct schedule *schedule, int64_t now_ms);
+bool schedule_status_is_overdue(const struct schedule_status *status);
 bool schedule_status_has_failed(const struct schedule_status *status,
                                 const struct schedule *schedule);
 

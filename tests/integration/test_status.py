@@ -26,6 +26,14 @@ def nightly(small_database):
 
 
 @pytest.fixture
+def made_yesterday(nightly):
+    nightly.execute("INSERT INTO backup_history (backup_filename, backup_type, status, schedule_id,"
+                    " occurrence_at, completed_at) SELECT 'yesterdays.sql.zst', 'scheduled',"
+                    " 'completed', schedule_id, '2031-05-05 02:00Z', '2031-05-05 02:00:20Z'"
+                    " FROM backup_schedule")
+
+
+@pytest.fixture
 def probe(tool):
     """A function: the exit code, and the only schedule of the JSON."""
     def look(*options):
@@ -114,13 +122,28 @@ def test_what_is_dated_in_the_future_does_not_count(tool, probe):
 # Overdue
 
 @pytest.mark.parametrize("time, code, status", [
-    ("01:59:59", 1, "overdue"),  # of yesterday
-    ("02:00:00", 0, "ok"), ("02:09:59", 0, "ok"), ("02:10:01", 1, "overdue"),
+    ("01:59:59", 0, "ok"), ("02:00:00", 0, "ok"), ("02:09:59", 0, "ok"), ("02:10:01", 1, "overdue"),
     ("02:30:00", 1, "overdue"), ("12:00:00", 1, "overdue")])
-def test_overdue_ten_minutes_after_its_time(probe, time, code, status):
+def test_overdue_ten_minutes_after_its_time(probe, made_yesterday, time, code, status):
     """Also when it is too late to catch up."""
     found, schedule = probe(*at(time))
     assert (found, schedule["status"], schedule["overdue"]) == (code, status, code == 1)
+
+
+@pytest.mark.parametrize("time", ["01:59:59", "02:00:00", "02:09:59", "02:10:01"])
+def test_overdue_until_the_next_is_made(tool, probe, time):
+    """Also in the ten minutes in which today's is not late yet: a probe must not flap."""
+    assert probe(*at(time))[1]["status"] == "overdue"
+    day = "5" if time < "02:10" else "6"
+    assert f"not made: the backup of 2031-05-0{day}T02:00Z" in tool.run("status", *at(time)).out
+
+
+@pytest.mark.parametrize("minute", [5, 15, 55])
+def test_an_hourly_one_that_never_ran_is_overdue_all_the_time(tool, nightly, probe, minute):
+    nightly.execute("UPDATE backup_schedule SET frequency = 'hourly'")
+    assert probe(*at(f"05:{minute:02}:00"))[1]["status"] == "overdue"
+    tool.ok("check", *at("05:00:10"))
+    assert probe(*at(f"05:{minute:02}:00"))[1]["status"] == "ok"
 
 
 def test_overdue_says_so(tool):
@@ -174,16 +197,17 @@ def test_next_day_begins_anew(tool, probe):
 
 # Failed
 
-def test_last_failed(tool, tmp_path, probe):
+def test_last_failed(tool, tmp_path, probe, made_yesterday):
     assert failing(tool, tmp_path).run("check", *at("02:00:10")).code == 1
     code, schedule = probe(*at("02:01:00"))
     assert (code, schedule["status"], schedule["last_failed"], schedule["overdue"]) == (
         1, "failed", True, False)
-    assert schedule["last_error"].endswith("no luck") and schedule["last_completed"] is None
+    assert schedule["last_error"].endswith("no luck")
+    assert schedule["last_completed"] == "2031-05-05T02:00:20.000Z"
     result = tool.run("status", *at("02:01:00"))
     assert result.code == 1 and result.err == ""
-    assert re.search(r"nightly +failed +never .*failed 2031-05-06T02:00Z \(\d+s ago\): dumping the"
-                     r" database: .*no luck\n", result.out)
+    assert re.search(r"nightly +failed +2031-05-05T02:00Z .*failed 2031-05-06T02:00Z \(\d+s ago\):"
+                     r" dumping the database: .*no luck\n", result.out)
     tool.ok("check", *at("02:01:30"))
     assert probe(*at("02:02:00"))[0] == 0
 
@@ -240,7 +264,7 @@ def test_another_schedules_run_is_not_ones_own(tool, nightly, tmp_path, start):
     assert tool.finish(process).code == 0
 
 
-def test_interrupted(tool, nightly, tmp_path, start, probe):
+def test_interrupted(tool, nightly, tmp_path, start, probe, made_yesterday):
     gate = pg_dumps.gate_before(tmp_path)
     process = start("check", *at("02:00:10"), **gate.settings)
     child = gate.reached()

@@ -21,12 +21,18 @@ const char *backup_schedule_state_name(enum schedule_state state)
     return state_names[state];
 }
 
-/* The outer join gives one row, with no schedule in it, when the table is empty. */
+/* What was written into a column by mistake may hold a password or a key (I9): nobody gets to see
+ * it. rythm_backup_problem() refuses it. The outer join gives one row, with no schedule in it, when
+ * the table is empty. */
 static const char read_query[] =
     "SELECT (extract(epoch FROM c.now) * 1000)::bigint, d.schedule_id, s.name, s.enabled,"
     " d.is_default, coalesce(s.frequency, 'daily'), to_char(s.schedule_time, 'HH24:MI'), s.days,"
-    " coalesce(s.time_zone, 'UTC'), s.catch_up, s.tenant_id, s.retention_days, s.target_dbname,"
-    " s.target_service, s.schemas, btrim(s.stores, E' \\t\\r\\n'),"
+    " coalesce(s.time_zone, 'UTC'), s.catch_up, s.tenant_id, s.retention_days,"
+    " CASE WHEN s.target_dbname ~ '=|://' THEN '(not shown)' ELSE s.target_dbname END,"
+    " CASE WHEN s.target_service ~ '=|://' THEN '(not shown)' ELSE s.target_service END, s.schemas,"
+    " CASE WHEN s.stores ~ '[=?;@]' AND s.stores !~ '^\\s*file://'"
+    " OR s.stores ~* 'accountkey=|sharedaccesssignature=|sig=' THEN '(not shown)'"
+    " ELSE btrim(s.stores, E' \\t\\r\\n') END,"
     " (extract(epoch FROM d.occurrence_at) * 1000)::bigint,"
     " (extract(epoch FROM d.next_at) * 1000)::bigint, d.attempt, d.state, d.problem"
     " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"

@@ -412,6 +412,7 @@ def failures(scene):
                 **good, "RYTHM_BACKUP_PG_DUMP": str(scene.folder / f"pg_dump-{name}")}, (1, 2))
     yield from quoted(scene, good)
     yield from misused(scene, good)
+    yield from misplaced(scene, good)
 
 
 def quoted(scene, good):
@@ -445,6 +446,32 @@ def misused(scene, good):
         path.chmod(0o644 if what == "readable" else 0o600)
         yield Task(f"with a file: {what}", ["-c", str(path), "list"],
                    {**good, "DATABASE_URL": None}, ANY)
+
+
+def misplaced(scene, good):
+    """Secrets in columns where none must stand, in a database that nobody backs up."""
+    scene.arena.cluster.create_database(f"{scene.lane.name}_misplaced", scene.arena.template)
+    values = {"target_dbname": (scene.uri(), scene.pairs()),
+              "target_service": (scene.uri(WRONG_PASSWORD), scene.pairs()),
+              "stores": (f"azblob://{ACCOUNT}/c;AccountKey={WRONG_KEY}",
+                         f"https://{ACCOUNT}:{WRONG_KEY}@host/c",
+                         f"azblob://{ACCOUNT}/c?sv=1&sig={WRONG_SIGNATURE}",
+                         f"file:///c?sig={WRONG_SIGNATURE}")}
+    for column, texts in values.items():
+        for number, text in enumerate(texts):
+            # With something else that is wrong, too, only that is told.
+            scene.arena.cluster.execute(
+                f"{scene.lane.name}_misplaced", "INSERT INTO backup_schedule (enabled, name,"
+                f" {column}, retention_days) VALUES (true, %s, %s, %s)", f"{column}-{number}", text,
+                number % 2)
+    settings = {**good, "DATABASE_URL": scene.uri() + "_misplaced"}
+    for arguments in (["schedule"], ["schedule", "--json", "--next"], ["list"], ["list", "--json"],
+                      ["prune"], ["prune", "--dry-run", "--json"], ["status"], ["status", "--json"],
+                      ["check"], ["check", "--json"], ["check", "--dry-run", "--json"],
+                      ["run", "stores-1"], ["run", "target_dbname-1"],
+                      ["schedule", "enable", "target_service-1"],
+                      ["schedule", "set", "stores-0", "--retention-days=7"]):
+        yield Task("of rows with secrets", arguments, settings, ANY)
 
 
 # Running them

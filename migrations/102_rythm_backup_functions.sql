@@ -172,7 +172,9 @@ RETURNS TABLE (schedule_id uuid, is_default boolean, occurrence_at timestamptz,
                next_at timestamptz, attempt integer, state text, problem text)
 LANGUAGE sql STABLE AS $function$
     SELECT s.schedule_id,
-           row_number() OVER (ORDER BY s.created_at NULLS FIRST, s.schedule_id) = 1,
+           -- No window function: asked for one schedule, Postgres then looks at no other.
+           s.schedule_id = (SELECT f.schedule_id FROM backup_schedule f
+                            ORDER BY f.created_at NULLS FIRST, f.schedule_id LIMIT 1),
            o.occurrence_at,
            CASE WHEN p.problem IS NULL THEN
                rythm_backup_next(s.schedule_time, s.frequency, s.days, s.time_zone, at) END,

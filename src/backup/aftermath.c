@@ -78,8 +78,8 @@ bool aftermath_prune(const struct backup_request *request, struct error *err)
 
     bool ok =
         session_open(request->session, &session, err) &&
-        backup_schedule_read(session, settings_get_number(request->settings, SETTING_CATCH_UP),
-                             &schedules, err) &&
+        backup_schedule_read_one(session, settings_get_number(request->settings, SETTING_CATCH_UP),
+                                 request->schedule->id, &schedules, err) &&
         ledger_identify(session, &ledger, err) && prune_decide(&prune, &plan, err) &&
         adopt_unknown(session, &ledger, request->store, &plan, err);
     session_close(session);

@@ -349,7 +349,9 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
         return false;
     }
     if (claimed != CLAIM_TAKEN) {
-        result->status = claimed == CLAIM_LOCKED ? BACKUP_LOCKED : BACKUP_NOT_DUE;
+        result->status = claimed == CLAIM_LOCKED    ? BACKUP_LOCKED
+                         : claimed == CLAIM_CHANGED ? BACKUP_CHANGED
+                                                    : BACKUP_NOT_DUE;
         return true;
     }
     fill(result, &claim);

@@ -33,6 +33,7 @@ enum backup_status {
     BACKUP_COMPLETED,
     BACKUP_LOCKED,    /* another process is backing up this schedule */
     BACKUP_NOT_DUE,   /* meanwhile another process made this backup, or tried to */
+    BACKUP_CHANGED,   /* meanwhile the schedule asks for another backup: read it again */
     BACKUP_UNSETTLED, /* whether the object was published is not known: the next check finds out */
 };
 
@@ -41,17 +42,17 @@ struct backup_result {
     char history_id[HISTORY_ID_SIZE];
     char run_id[BACKUP_RUN_ID_SIZE];
     char name[BACKUP_NAME_SIZE];
-    char database[64 * 4];     /* that was dumped; the ledger's until that is known */
+    char database[64 * 4];       /* that was dumped; the ledger's until that is known */
     struct stream_digest object; /* length and SHA-256 of what is stored */
     uint64_t raw_bytes;
     int64_t duration_ms;
     int64_t ended_ms; /* the server's clock */
 };
 
-/* True for BACKUP_COMPLETED, BACKUP_LOCKED and BACKUP_NOT_DUE. False with BACKUP_FAILED (nothing is
- * published, the ledger says failed unless it could not be reached), BACKUP_UNSETTLED, or with
- * BACKUP_COMPLETED and ERROR_DEGRADED: the backup is good but the ledger could not be told, which
- * the next check makes up for. */
+/* True for BACKUP_COMPLETED, BACKUP_LOCKED, BACKUP_NOT_DUE and BACKUP_CHANGED. False with
+ * BACKUP_FAILED (nothing is published, the ledger says failed unless it could not be reached),
+ * BACKUP_UNSETTLED, or with BACKUP_COMPLETED and ERROR_DEGRADED: the backup is good but the ledger
+ * could not be told, which the next check makes up for. */
 bool backup_run(const struct backup_request *request, struct backup_result *result,
                 struct error *err);
 

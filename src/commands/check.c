@@ -17,6 +17,8 @@
 
 enum { OPTION_DRY_RUN, OPTION_NOW, OPTION_JSON };
 
+#define READINGS_MOST 5 /* of a schedule that is being edited */
+
 /* What the tick came to. */
 struct tick {
     json_t *runs; /* for --json; NULL otherwise */
@@ -132,7 +134,8 @@ static void pass_over(const struct schedule *schedule, const char *problem, stru
     note_run(tick, schedule, "invalid", NULL, problem);
 }
 
-static void run_due(struct context *context, const struct schedule *schedule, struct tick *tick)
+/* False when the schedule asks for another backup by now. */
+static bool run_as_seen(struct context *context, const struct schedule *schedule, struct tick *tick)
 {
     struct backup_result result;
     struct error problem = ERROR_INIT;
@@ -146,9 +149,12 @@ static void run_due(struct context *context, const struct schedule *schedule, st
 
     if (!store_pool_get(&context->stores, schedule->stores, &request.store, &problem)) {
         pass_over(schedule, problem.text, tick);
-        return;
+        return true;
     }
     bool ok = backup_run(&request, &result, &problem);
+    if (result.status == BACKUP_CHANGED) {
+        return false;
+    }
     if (result.status == BACKUP_LOCKED) {
         log_info(LOG_MARK_NOTE, "schedule_locked",
                  "Another process is backing up schedule %s: left to it", schedule->name);
@@ -166,6 +172,46 @@ static void run_due(struct context *context, const struct schedule *schedule, st
     } else {
         tell_failure(&request, &result, &problem, tick);
     }
+    return true;
+}
+
+static bool read_again(struct context *context, const char *id, struct schedules *out,
+                       struct error *err)
+{
+    struct session *session = NULL;
+    bool ok = context_connect(context, &session, err) &&
+              backup_schedule_read_one(
+                  session, settings_get_number(&context->settings, SETTING_CATCH_UP), id, out, err);
+
+    session_close(session);
+    return ok;
+}
+
+/* Another's backup may have taken hours since the rows were read: what was meanwhile edited is read
+ * again. Edited ever again, it is left to the next tick. */
+static void run_due(struct context *context, const struct schedule *schedule, struct tick *tick)
+{
+    struct schedules fresh = {.items = NULL};
+    struct error problem = ERROR_INIT;
+    char id[SCHEDULE_ID_SIZE];
+
+    memcpy(id, schedule->id, sizeof(id));
+    for (int i = 0; i < READINGS_MOST && !run_as_seen(context, schedule, tick); i++) {
+        backup_schedule_clear(&fresh);
+        if (!read_again(context, id, &fresh, &problem)) {
+            degrade(tick, "schedule_not_read", &problem);
+            break;
+        }
+        if (fresh.count == 0) {
+            break;
+        }
+        schedule = &fresh.items[0];
+        if (schedule->state == SCHEDULE_INVALID) {
+            pass_over(schedule, schedule->problem, tick);
+            break;
+        }
+    }
+    backup_schedule_clear(&fresh);
 }
 
 static void run_all(struct context *context, const struct schedules *schedules, struct tick *tick)

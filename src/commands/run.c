@@ -137,6 +137,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
         return follow_up(context, invocation, &request, &result, err) && ok;
     case BACKUP_LOCKED:
     case BACKUP_NOT_DUE:
+    case BACKUP_CHANGED:
         return error_set(err, ERROR_BUSY, "another process is backing up schedule %s",
                          schedule->name);
     case BACKUP_FAILED:

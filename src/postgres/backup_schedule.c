@@ -36,7 +36,8 @@ static const char read_query[] =
     " (extract(epoch FROM d.occurrence_at) * 1000)::bigint,"
     " (extract(epoch FROM d.next_at) * 1000)::bigint, d.attempt, d.state, d.problem"
     " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
-    " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::bigint * interval '1 second') d ON true"
+    " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::bigint * interval '1 second') d"
+    " ON $3::uuid IS NULL OR d.schedule_id = $3::uuid"
     " LEFT JOIN backup_schedule s USING (schedule_id)"
     " ORDER BY d.occurrence_at, d.schedule_id LIMIT 20001";
 
@@ -99,16 +100,16 @@ static bool read_row(const PGresult *result, int row, struct schedule *out, stru
            query_copy_text(result, row, 15, &out->stores, err) && read_state(result, row, out, err);
 }
 
-bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct schedules *out,
-                          struct error *err)
+static bool read_some(struct session *session, int64_t catch_up_s, const char *id,
+                      struct schedules *out, struct error *err)
 {
     char catch_up[24];
-    const char *values[] = {session->shift, catch_up};
+    const char *values[] = {session->shift, catch_up, id};
     bool ok = true;
 
     *out = (struct schedules){.items = NULL};
     snprintf(catch_up, sizeof(catch_up), "%" PRId64, catch_up_s);
-    PGresult *result = query_run(session, read_query, 2, values, err);
+    PGresult *result = query_run(session, read_query, 3, values, err);
     if (result == NULL) {
         return error_prefix(err, "reading the schedules");
     }
@@ -130,6 +131,18 @@ bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct sc
     return ok;
 }
 
+bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct schedules *out,
+                          struct error *err)
+{
+    return read_some(session, catch_up_s, NULL, out, err);
+}
+
+bool backup_schedule_read_one(struct session *session, int64_t catch_up_s, const char *id,
+                              struct schedules *out, struct error *err)
+{
+    return read_some(session, catch_up_s, id, out, err);
+}
+
 void backup_schedule_clear(struct schedules *schedules)
 {
     for (size_t i = 0; i < schedules->count; i++) {
@@ -143,13 +156,39 @@ void backup_schedule_clear(struct schedules *schedules)
     *schedules = (struct schedules){.items = NULL};
 }
 
+/* A row may bear another's id as its name: the id goes first. */
 const struct schedule *backup_schedule_find(const struct schedules *schedules, const char *name)
 {
+    const struct schedule *named = NULL;
+
     for (size_t i = 0; i < schedules->count; i++) {
         const struct schedule *schedule = &schedules->items[i];
-        if (strcasecmp(schedule->id, name) == 0 || strcmp(schedule->name, name) == 0) {
+        if (strcasecmp(schedule->id, name) == 0) {
             return schedule;
         }
+        if (named == NULL && strcmp(schedule->name, name) == 0) {
+            named = schedule;
+        }
     }
-    return NULL;
+    return named;
+}
+
+/* NULL is a value of its own. */
+static bool are_equal(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+bool backup_schedule_is_alike(const struct schedule *one, const struct schedule *other)
+{
+    static char *const none[] = {NULL};
+    char *const *left = one->schemas != NULL ? one->schemas : none;
+    char *const *right = other->schemas != NULL ? other->schemas : none;
+
+    while (*left != NULL && are_equal(*left, *right)) {
+        left++;
+        right++;
+    }
+    return are_equal(*left, *right) && are_equal(one->dbname, other->dbname) &&
+           are_equal(one->service, other->service) && are_equal(one->stores, other->stores);
 }

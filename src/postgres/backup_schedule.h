@@ -63,10 +63,16 @@ struct schedules {
 /* Every schedule as it stands now, in one query. The caller clears it. */
 bool backup_schedule_read(struct session *session, int64_t catch_up_s, struct schedules *out,
                           struct error *err);
+/* The same of the one with this id; none when it is gone. */
+bool backup_schedule_read_one(struct session *session, int64_t catch_up_s, const char *id,
+                              struct schedules *out, struct error *err);
 void backup_schedule_clear(struct schedules *schedules);
 
 /* The schedule of this id or name, or NULL. */
 const struct schedule *backup_schedule_find(const struct schedules *schedules, const char *name);
+
+/* Whether both rows ask for the same backup: of the same, to the same store. */
+bool backup_schedule_is_alike(const struct schedule *one, const struct schedule *other);
 
 /* "due", "waiting", ... as in SQL. */
 const char *backup_schedule_state_name(enum schedule_state state);

@@ -26,18 +26,26 @@ static bool make_run_id(char out[BACKUP_RUN_ID_SIZE], struct error *err)
 }
 
 /* Asked again under the lock: what the tick saw may be old by now. Its age is the tick's to judge:
- * a schedule that waited behind another's long backup is not too late for that. */
-static bool still_due(struct session *session, const struct claim_request *request, bool *due,
-                      struct error *err)
+ * a schedule that waited behind another's long backup is not too late for that. CLAIM_TAKEN when
+ * nothing stands in the way. */
+static bool look_again(struct session *session, const struct claim_request *request,
+                       enum claim_result *result, struct error *err)
 {
+    const struct schedule *seen = request->schedule;
     struct schedules schedules;
 
-    if (!backup_schedule_read(session, request->catch_up_s, &schedules, err)) {
+    if (!backup_schedule_read_one(session, request->catch_up_s, seen->id, &schedules, err)) {
         return false;
     }
-    const struct schedule *now = backup_schedule_find(&schedules, request->schedule->id);
-    *due = now != NULL && (now->state == SCHEDULE_DUE || now->state == SCHEDULE_MISSED) &&
-           now->occurrence_ms == request->schedule->occurrence_ms;
+    const struct schedule *now = schedules.count > 0 ? &schedules.items[0] : NULL;
+    if (now == NULL || (now->state != SCHEDULE_DUE && now->state != SCHEDULE_MISSED) ||
+        now->occurrence_ms != seen->occurrence_ms) {
+        *result = CLAIM_NOT_DUE;
+    } else if (now->attempt != seen->attempt || !backup_schedule_is_alike(now, seen)) {
+        *result = CLAIM_CHANGED;
+    } else {
+        *result = CLAIM_TAKEN;
+    }
     backup_schedule_clear(&schedules);
     return true;
 }
@@ -84,7 +92,6 @@ static bool take(const struct claim_request *request, struct claim *claim,
                  enum claim_result *result, struct error *err)
 {
     bool taken = false;
-    bool due = true;
     enum history_claim claimed = HISTORY_OCCURRENCE_TAKEN;
 
     if (!session_open(request->session, &claim->session, err) ||
@@ -95,18 +102,18 @@ static bool take(const struct claim_request *request, struct claim *claim,
     if (!taken) {
         return true;
     }
-    *result = CLAIM_NOT_DUE;
-    if (request->scheduled && !still_due(claim->session, request, &due, err)) {
+    *result = CLAIM_TAKEN;
+    if (request->scheduled && !look_again(claim->session, request, result, err)) {
         return false;
     }
-    if (!due) {
+    if (*result != CLAIM_TAKEN) {
         return true;
     }
     if (!start_row(claim, request, &claimed, err)) {
         return false;
     }
-    if (claimed == HISTORY_CLAIMED) {
-        *result = CLAIM_TAKEN;
+    if (claimed != HISTORY_CLAIMED) {
+        *result = CLAIM_NOT_DUE;
     }
     return true;
 }

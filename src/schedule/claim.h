@@ -17,8 +17,9 @@
 
 enum claim_result {
     CLAIM_TAKEN,
-    CLAIM_LOCKED, /* another process is backing up this schedule */
-    CLAIM_NOT_DUE /* meanwhile another process has made this backup, or tried to */
+    CLAIM_LOCKED,  /* another process is backing up this schedule */
+    CLAIM_NOT_DUE, /* meanwhile another process has made this backup, or tried to */
+    CLAIM_CHANGED  /* meanwhile the schedule asks for another backup: read it again */
 };
 
 struct claim_request {

@@ -595,6 +595,19 @@ def test_run_of_one_of_several_names(tool, home):
     assert result.code == 2 and "there is no schedule 'third'" in result.err
 
 
+def test_an_id_goes_before_a_name(tool, home):
+    """A row may bear another's id as its name."""
+    older = schedule(home)["schedule_id"]
+    newer = add_schedule(home)
+    configure(home, older, name=newer)
+    configure(home, newer, name=older)
+    for identity in (older, newer):
+        (shown,) = tool.ok("schedule", "show", identity, "--json").json["schedules"]
+        assert shown["schedule"] == identity
+        tool.ok("run", identity, "--no-notify")
+    assert [row["schedule_id"] for row in history(home)] == [older, newer]
+
+
 def test_a_running_schedule_is_called_by_its_name(tool, home, tmp_path):
     configure(home, name="nightly")
     gate = pg_dumps.gate_before(tmp_path)
@@ -606,6 +619,38 @@ def test_a_running_schedule_is_called_by_its_name(tool, home, tmp_path):
     assert tool.finish(process).code == 0
     assert busy.code == 4 and "another process is backing up schedule nightly" in busy.err
     assert "Another process is backing up schedule nightly: left to it" in left_alone.err
+
+
+def test_what_is_edited_while_it_waits_is_obeyed(tool, home, other, file_store, tmp_path):
+    """Behind another schedule's long backup: another database and another store by now."""
+    waiting = schedule(home)["schedule_id"]
+    add_schedule(home, "01:50")
+    moved = FileStore(tmp_path / "moved")
+    gate = pg_dumps.gate_before(tmp_path)
+    process = tool.with_settings(**gate.settings).start("check", *at("02:00:10"))
+    gate.reached()
+    configure(home, waiting, target_dbname=other.name, stores=own_url(moved))
+    gate.open()
+    result = tool.finish(process)
+    assert result.code == 0, result.err
+    (stored,) = moved.list()
+    assert (stored.metadata["schedule"], stored.metadata["database"]) == (waiting, other.name)
+    (usual,) = file_store.list()
+    assert usual.metadata["database"] == home.name
+    assert {row["schedule_id"]: row["store"] for row in history(home)}[waiting] == own_url(moved)
+
+
+def test_what_is_edited_wrong_while_it_waits_is_passed_over(tool, home, file_store, tmp_path):
+    waiting = schedule(home)["schedule_id"]
+    add_schedule(home, "01:50")
+    gate = pg_dumps.gate_before(tmp_path)
+    process = tool.with_settings(**gate.settings).start("check", *at("02:00:10"))
+    gate.reached()
+    configure(home, waiting, name="spoilt", stores="s3://bucket")
+    gate.open()
+    result = tool.finish(process)
+    assert result.code == 3 and "Schedule spoilt is wrong and was passed over" in result.err
+    assert len(file_store.list()) == len(history(home)) == 1
 
 
 # A window of its own, and what is the application's

@@ -194,11 +194,14 @@ static void add_upcoming(struct output_table *table, const struct schedule *sche
     char utc[SCHEDULE_VIEW_MINUTE_SIZE];
     char local[LOCAL_SIZE];
     int64_t local_ms = occurrence->at_ms + occurrence->offset_minutes * MINUTE_MS;
+    /* West of Greenwich 1970 began in 1969. */
+    int64_t weekday = (local_ms / DAY_MS - (local_ms % DAY_MS < 0)) % 7;
 
     schedule_view_minute(utc, occurrence->at_ms);
     format_local(local, occurrence, ISO_TO_MINUTE);
-    output_table_add(table, (const char *[]){schedule->name, utc, names[local_ms / DAY_MS % 7],
-                                             local, schedule->zone});
+    output_table_add(table, (const char *[]){schedule->name, utc,
+                                             names[weekday < 0 ? weekday + 7 : weekday], local,
+                                             schedule->zone});
 }
 
 bool schedule_view_print_upcoming(const struct schedule_view *view, struct error *err)

@@ -286,7 +286,8 @@ bool session_parse_shift(struct session *session, const char *timestamp, int64_t
 {
     const char *values[] = {timestamp};
     PGresult *result = query_run(session,
-                                 "SELECT CASE WHEN isfinite($1::timestamptz) THEN " QUERY_MS(
+                                 "SELECT CASE WHEN $1::timestamptz BETWEEN '1970-01-01 00:00Z'"
+                                 " AND '9999-12-31 23:59:59.999Z' THEN " QUERY_MS(
                                      "$1::timestamptz") " - " QUERY_MS("clock_timestamp()") " END",
                                  1, values, err);
 
@@ -297,10 +298,12 @@ bool session_parse_shift(struct session *session, const char *timestamp, int64_t
         }
         return error_prefix(err, "option --now");
     }
-    bool finite = query_text(result, 0, 0) != NULL;
-    if (finite) {
+    bool known = query_text(result, 0, 0) != NULL;
+    if (known) {
         *shift_ms = query_number(result, 0, 0);
     }
     PQclear(result);
-    return finite || error_set(err, ERROR_USAGE, "option --now: '%s' is no instant", timestamp);
+    return known ||
+           error_set(err, ERROR_USAGE,
+                     "option --now: '%s' is not between 1970-01-01 and 9999-12-31", timestamp);
 }

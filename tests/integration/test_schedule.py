@@ -596,3 +596,22 @@ def test_many_schedules(tool, small_database):
     assert len(tool.ok("schedule", "show", "--json").json["schedules"]) == 1001
     key = add_schedule(small_database)
     assert shown(tool, "set", key, "--name=last")["schedule_name"] == "last"
+
+
+# Years that no clock says
+
+@pytest.mark.parametrize("now", ["1969-12-31 23:59:59Z", "4713-01-01 BC", "10000-01-01Z",
+                                 "infinity", "-infinity"])
+def test_now_is_of_this_age(tool, now):
+    for command in ("schedule", "status", "check"):
+        result = tool.run(command, "--now", now)
+        assert (result.code, result.out) == (2, "")
+        assert f"option --now: '{now}' is not between 1970-01-01 and 9999-12-31" in result.err
+
+
+def test_the_day_where_it_is_1969_still(tool, small_database):
+    small_database.execute("UPDATE backup_schedule SET enabled = true, schedule_time = '20:00',"
+                           " time_zone = 'America/New_York'")
+    lines = tool.ok("schedule", "--next", "--now", "1970-01-01 00:00Z").out.splitlines()
+    assert [line.split()[2:4] for line in lines if "New_York" in line and "-05:00" in line][:2] == [
+        ["Wed", "1969-12-31T20:00-05:00"], ["Thu", "1970-01-01T20:00-05:00"]]

@@ -75,6 +75,26 @@ static bool tell_untold(struct context *context, const struct schedules *schedul
     return ok;
 }
 
+static bool read_schedules(struct context *context, struct session *session, struct schedules *out,
+                           struct error *err)
+{
+    if (!context_read_schedules_in(context, session, out, err)) {
+        return false;
+    }
+    context_judge_stores(context, out);
+    return true;
+}
+
+/* The same with a session of its own. */
+static bool read_schedules_now(struct context *context, struct schedules *out, struct error *err)
+{
+    struct session *session = NULL;
+    bool ok = context_connect(context, &session, err) && read_schedules(context, session, out, err);
+
+    session_close(session);
+    return ok;
+}
+
 static bool recover(struct context *context, struct schedules *schedules, struct tick *tick,
                     struct error *err)
 {
@@ -85,7 +105,7 @@ static bool recover(struct context *context, struct schedules *schedules, struct
     }
     tick->degraded += report.unresolved;
     backup_schedule_clear(schedules);
-    return context_read_schedules(context, schedules, err);
+    return read_schedules_now(context, schedules, err);
 }
 
 static void tell_failure(const struct backup_request *request, const struct backup_result *result,
@@ -137,7 +157,7 @@ static void pass_over(const struct schedule *schedule, const char *problem, stru
 /* False when the schedule asks for another backup by now. */
 static bool run_as_seen(struct context *context, const struct schedule *schedule, struct tick *tick)
 {
-    struct backup_result result;
+    struct backup_result result = {.status = BACKUP_FAILED};
     struct error problem = ERROR_INIT;
     struct backup_request request = {
         .settings = &context->settings,
@@ -148,7 +168,12 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
     };
 
     if (!store_pool_get(&context->stores, schedule->stores, &request.store, &problem)) {
-        pass_over(schedule, problem.text, tick);
+        /* What is wrong with its URL has been told before; it may be an edit's. */
+        if (problem.kind == ERROR_CONFIG) {
+            pass_over(schedule, problem.text, tick);
+        } else {
+            tell_failure(&request, &result, &problem, tick);
+        }
         return true;
     }
     bool ok = backup_run(&request, &result, &problem);
@@ -319,7 +344,7 @@ static bool look(struct context *context, struct backup_quiet *quiet, struct sch
     bool ok = context_connect(context, &session, err) &&
               backup_quiet_read(session, catch_up_s, quiet, err);
     if (ok && !(quiet->quiet && !quiet->interrupted && !quiet->pending_mails && !quiet->untold)) {
-        ok = context_read_schedules_in(context, session, schedules, err) &&
+        ok = read_schedules(context, session, schedules, err) &&
              backup_quiet_note(session, catch_up_s, quiet, schedules, err);
     }
     session_close(session);
@@ -346,7 +371,7 @@ static bool tick_once(struct context *context, const struct backup_quiet *quiet,
 static bool dry_run(struct context *context, bool json, struct error *err)
 {
     struct schedules schedules = {.items = NULL};
-    bool ok = context_read_schedules(context, &schedules, err) &&
+    bool ok = read_schedules_now(context, &schedules, err) &&
               (json ? print_plan_json(&schedules, err) : print_plan(&schedules, err));
 
     backup_schedule_clear(&schedules);

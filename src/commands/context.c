@@ -1,6 +1,7 @@
 #include "commands/context.h"
 
 #include <langinfo.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,27 @@ size_t context_open_stores(struct context *context, const struct schedules *sche
         }
     }
     return left_out;
+}
+
+void context_judge_stores(struct context *context, struct schedules *schedules)
+{
+    struct store *opened;
+
+    for (size_t i = 0; i < schedules->count; i++) {
+        struct schedule *schedule = &schedules->items[i];
+        struct error problem = ERROR_INIT;
+        if (!schedule->enabled || schedule->stores == NULL || schedule->problem[0] != '\0') {
+            continue;
+        }
+        bool ok = context->store != NULL
+                      ? store_pool_get(&context->stores, schedule->stores, &opened, &problem)
+                      : store_pool_check(schedule->stores, &problem);
+        if (!ok && problem.kind == ERROR_CONFIG) {
+            schedule->state = SCHEDULE_INVALID;
+            snprintf(schedule->problem, sizeof(schedule->problem), "%.*s",
+                     (int)sizeof(schedule->problem) - 1, problem.text);
+        }
+    }
 }
 
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err)

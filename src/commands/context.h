@@ -33,6 +33,9 @@ bool context_open_store(struct context *context, struct error *err);
 /* Opens every store that a schedule names, beside the configured one: context->stores has them all.
  * One that cannot be opened is told, and left out; returns how many were. */
 size_t context_open_stores(struct context *context, const struct schedules *schedules);
+/* Calls an enabled schedule wrong whose own store is: cannot be opened or, in a command that opens
+ * no store and so needs no key for one, has no URL. */
+void context_judge_stores(struct context *context, struct schedules *schedules);
 /* A new session to the configured database; the caller closes it. */
 bool context_connect(struct context *context, struct session **session, struct error *err);
 /* From here on every session's clock says what the --now argument says. */

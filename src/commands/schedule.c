@@ -117,19 +117,17 @@ static bool take_name(struct call *call, struct error *err)
     return schedule_options_check_name(call->name, err);
 }
 
-static bool read_call(struct context *context, const struct invocation *invocation,
-                      struct call *call, struct error *err)
+static bool read_call(const struct invocation *invocation, struct call *call, struct error *err)
 {
-    struct store *store = NULL;
-
     if (!read_verb(invocation, call, err) || !refuse_others(invocation, call->verb, err) ||
         !schedule_options_read(invocation, &call->options, err)) {
         return false;
     }
     call->next = invocation->options[SCHEDULE_OPTION_NEXT] != NULL;
     call->json = invocation->options[SCHEDULE_OPTION_JSON] != NULL;
+    /* Its form alone: who edits schedules need not have the key of the store. */
     const char *stores = call->options.values.values[SCHEDULE_COLUMN_STORES];
-    if (stores != NULL && !store_pool_get(&context->stores, stores, &store, err)) {
+    if (stores != NULL && !store_pool_check(stores, err)) {
         return error_prefix(err, "option '--stores'");
     }
     switch (call->verb) {
@@ -155,8 +153,12 @@ static bool read_call(struct context *context, const struct invocation *invocati
 
 static bool read_rows(struct context *context, struct call *call, struct error *err)
 {
-    return context_read_schedules_in(context, call->session, &call->schedules, err) &&
-           schedule_details_read(call->session, call->next, &call->details, err);
+    if (!context_read_schedules_in(context, call->session, &call->schedules, err) ||
+        !schedule_details_read(call->session, call->next, &call->details, err)) {
+        return false;
+    }
+    context_judge_stores(context, &call->schedules);
+    return true;
 }
 
 /* Without a name all of them are meant. */
@@ -327,7 +329,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     struct call call = {.verb = VERB_SHOW};
     const char *now = invocation->options[SCHEDULE_OPTION_NOW];
 
-    bool ok = read_call(context, invocation, &call, err) &&
+    bool ok = read_call(invocation, &call, err) &&
               (now == NULL || context_pretend_now(context, now, err)) &&
               carry_out(context, &call, err);
     session_close(call.session);

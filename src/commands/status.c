@@ -241,6 +241,9 @@ static bool take_look(struct context *context, bool upcoming, struct look *look,
               (!upcoming || schedule_details_read(session, true, &look->details, err)) &&
               schedule_view_select(&look->schedules, NULL, &look->details, &look->view, err);
     session_close(session);
+    if (ok) {
+        context_judge_stores(context, &look->schedules);
+    }
     return ok;
 }
 

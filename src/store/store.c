@@ -35,8 +35,8 @@ static bool refuse_url(const char *url, struct error *err)
     return false;
 }
 
-bool store_open(const char *url, const struct settings *settings, struct store **out,
-                struct error *err)
+/* *rest: what follows "scheme://". */
+static const struct store_kind *find_kind(const char *url, const char **rest, struct error *err)
 {
     const char *end = strstr(url, "://");
 
@@ -44,10 +44,29 @@ bool store_open(const char *url, const struct settings *settings, struct store *
         const struct store_kind *kind = store_kinds[i].kind;
         if (strlen(kind->scheme) == (size_t)(end - url) &&
             memcmp(kind->scheme, url, (size_t)(end - url)) == 0) {
-            return kind->open(end + strlen("://"), settings, out, err);
+            *rest = end + strlen("://");
+            return kind;
         }
     }
-    return refuse_url(url, err);
+    refuse_url(url, err);
+    return NULL;
+}
+
+bool store_open(const char *url, const struct settings *settings, struct store **out,
+                struct error *err)
+{
+    const char *rest;
+    const struct store_kind *kind = find_kind(url, &rest, err);
+
+    return kind != NULL && kind->open(rest, settings, out, err);
+}
+
+bool store_check(const char *url, struct error *err)
+{
+    const char *rest;
+    const struct store_kind *kind = find_kind(url, &rest, err);
+
+    return kind != NULL && kind->check(rest, err);
 }
 
 static void append_configured(struct text *urls, const char *value)

@@ -97,6 +97,8 @@ struct upload {
 
 struct store_kind {
     const char *scheme; /* "file", "azblob" */
+    /* `url` is the part after "scheme://". Its form alone, which needs no setting. */
+    bool (*check)(const char *url, struct error *err);
     /* `url` is the part after "scheme://". Makes no request yet. */
     bool (*open)(const char *url, const struct settings *settings, struct store **out,
                  struct error *err);
@@ -106,6 +108,8 @@ struct store_kind {
  * means the connection string's. Nothing is asked of the store yet. */
 bool store_open(const char *url, const struct settings *settings, struct store **out,
                 struct error *err);
+/* Whether a URL has the form of one. */
+bool store_check(const char *url, struct error *err);
 /* The URLs that the settings ask for (RYTHM_BACKUP_STORES, else Azure when its connection string is
  * set, else the default folder), separated by single spaces; the caller frees. NULL on failure. */
 char *store_urls(const struct settings *settings, struct error *err);

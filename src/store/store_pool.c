@@ -12,8 +12,7 @@ static bool names_several(const char *url)
            (first != NULL && strstr(first + 1, "://") != NULL);
 }
 
-static bool open_one(const struct store_pool *pool, const char *url, struct store **out,
-                     struct error *err)
+static bool check_single(const char *url, struct error *err)
 {
     if (names_several(url)) {
         error_set(
@@ -23,7 +22,7 @@ static bool open_one(const struct store_pool *pool, const char *url, struct stor
         error_hint(err, "name one");
         return false;
     }
-    return store_open(url, pool->settings, out, err);
+    return true;
 }
 
 static bool add(struct store_pool *pool, struct store *store, struct error *err)
@@ -50,7 +49,7 @@ bool store_pool_get(struct store_pool *pool, const char *url, struct store **out
         }
         url = configured;
     }
-    bool ok = open_one(pool, url, &opened, err);
+    bool ok = check_single(url, err) && store_open(url, pool->settings, &opened, err);
     free(configured);
     if (!ok) {
         return false;
@@ -68,6 +67,11 @@ bool store_pool_get(struct store_pool *pool, const char *url, struct store **out
     }
     *out = opened;
     return true;
+}
+
+bool store_pool_check(const char *url, struct error *err)
+{
+    return check_single(url, err) && store_check(url, err);
 }
 
 void store_pool_clear(struct store_pool *pool)

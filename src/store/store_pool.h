@@ -22,6 +22,8 @@ struct store_pool {
  * pool. Nothing is asked of the store yet. ERROR_CONFIG for what is not the URL of one store. */
 bool store_pool_get(struct store_pool *pool, const char *url, struct store **out,
                     struct error *err);
+/* Whether this is the URL of one store, by its form alone: no setting is needed. */
+bool store_pool_check(const char *url, struct error *err);
 /* Closes them all. */
 void store_pool_clear(struct store_pool *pool);
 

@@ -343,10 +343,10 @@ def test_a_wrong_row_is_told_at_every_tick(tool, nightly):
         assert "Schedule mine is wrong and was passed over: retention_days is 0" in result.err
 
 
-def test_a_store_that_is_wrong_is_told_when_it_is_needed(tool, nightly, looked):
-    nightly.execute("UPDATE backup_schedule SET stores = 'nowhere'")
-    assert looked()
-    nightly.execute("UPDATE backup_schedule SET schedule_time = '12:30'")
+@pytest.mark.parametrize("time", ["02:00", "12:30"])
+def test_a_store_that_is_wrong_is_told_at_every_tick(tool, nightly, time):
+    """Not only when a backup is to go there."""
+    nightly.execute("UPDATE backup_schedule SET stores = 'nowhere', schedule_time = %s", time)
     for _ in range(3):
         result = tool.run("check")
         assert result.code == 3 and "is wrong and was passed over: 'nowhere'" in result.err

@@ -615,3 +615,10 @@ def test_the_day_where_it_is_1969_still(tool, small_database):
     lines = tool.ok("schedule", "--next", "--now", "1970-01-01 00:00Z").out.splitlines()
     assert [line.split()[2:4] for line in lines if "New_York" in line and "-05:00" in line][:2] == [
         ["Wed", "1969-12-31T20:00-05:00"], ["Thu", "1970-01-01T20:00-05:00"]]
+
+
+def test_a_stores_key_is_not_needed_to_edit(tool, small_database):
+    tool.ok("schedule", "add", "remote", "--stores=azblob:///container/folder")
+    assert row_of(small_database, "remote")["stores"] == "azblob:///container/folder"
+    result = tool.run("schedule", "set", "remote", "--stores=azblob:///Wrong_Name")
+    assert result.code == 2 and "--stores" in result.err

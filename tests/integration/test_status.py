@@ -299,6 +299,22 @@ def test_wrong(tool, nightly, probe):
     assert "time_zone is 'Mars/Phobos'" in result.out
 
 
+def test_a_store_that_is_wrong(tool, nightly, probe, made_yesterday):
+    """Who asks need not have its key: that it is missing is what check says."""
+    nightly.execute("UPDATE backup_schedule SET stores = 's3://bucket'")
+    code, schedule = probe(*at("01:00:00"))
+    assert (code, schedule["status"]) == (1, "wrong")
+    assert schedule["problem"].startswith("'s3://bucket' is not the URL of a store")
+    assert "Schedule nightly is wrong: 's3://bucket'" in tool.ok("schedule").err
+    nightly.execute("UPDATE backup_schedule SET stores = 'azblob:///container'")
+    assert probe(*at("01:00:00"))[:1] == (0,)
+    for options in ((), ("--json",)):
+        result = tool.run("check", *at("01:00:00"), *options)
+        assert result.code == 3 and "it needs AZURE_STORAGE_CONNECTION_STRING" in result.err
+    nightly.execute("UPDATE backup_schedule SET enabled = false")
+    tool.ok("check", *at("01:00:00"))
+
+
 def test_disabled_is_never_a_reason(tool, nightly, tmp_path, probe):
     failing(tool, tmp_path).run("check", *at("02:00:10"))
     nightly.execute("UPDATE backup_schedule SET enabled = false")

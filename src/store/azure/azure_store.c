@@ -279,25 +279,46 @@ static bool set_account(struct azure_store *store, const char *name, size_t leng
     return true;
 }
 
-static bool set_place(struct azure_store *store, const char *url, const struct settings *settings,
-                      struct error *err)
+/* *account_length: of the URL's beginning, which names the account or nothing. */
+static bool set_container(struct azure_store *store, const char *url, size_t *account_length,
+                          struct error *err)
 {
-    struct text location = TEXT_INIT(FOLDER_CAP * 2);
-    size_t account_length = strcspn(url, "/");
-    const char *container = url + account_length + (url[account_length] == '/');
+    *account_length = strcspn(url, "/");
+    const char *container = url + *account_length + (url[*account_length] == '/');
     size_t length = strcspn(container, "/");
 
     if (length == 0) {
-        return error_set(err, ERROR_CONFIG,
-                         "it is not of the form " SCHEME "://ACCOUNT/CONTAINER or " SCHEME
-                         "://ACCOUNT/CONTAINER/PREFIX");
+        error_set(err, ERROR_CONFIG,
+                  "it is not of the form " SCHEME "://ACCOUNT/CONTAINER or " SCHEME
+                  "://ACCOUNT/CONTAINER/PREFIX");
+        return false;
     }
     store->container = strndup(container, length);
     if (store->container == NULL) {
         return error_set_memory(err);
     }
-    if (!azure_account_check_container(store->container, err) ||
-        !set_folder(store, container + length, err) ||
+    return azure_account_check_container(store->container, err) &&
+           set_folder(store, container + length, err);
+}
+
+static bool check(const char *url, struct error *err)
+{
+    struct azure_store store = {.base = {.location = NULL}};
+    size_t account_length;
+    bool ok = set_container(&store, url, &account_length, err);
+
+    free(store.container);
+    free(store.folder);
+    return ok ? true : error_prefix(err, "store " SCHEME "://%s", url);
+}
+
+static bool set_place(struct azure_store *store, const char *url, const struct settings *settings,
+                      struct error *err)
+{
+    struct text location = TEXT_INIT(FOLDER_CAP * 2);
+    size_t account_length;
+
+    if (!set_container(store, url, &account_length, err) ||
         !set_account(store, url, account_length, settings, err)) {
         return false;
     }
@@ -348,4 +369,4 @@ static bool open_store(const char *url, const struct settings *settings, struct 
     return true;
 }
 
-const struct store_kind azure_store_kind = {.scheme = SCHEME, .open = open_store};
+const struct store_kind azure_store_kind = {.scheme = SCHEME, .check = check, .open = open_store};

@@ -194,6 +194,13 @@ static bool check_url(const char *url, char path[PATH_MAX], struct error *err)
                      (int)strcspn(url, "?"), url, problem);
 }
 
+static bool file_store_check(const char *url, struct error *err)
+{
+    char path[PATH_MAX];
+
+    return check_url(url, path, err);
+}
+
 static bool file_store_open(const char *url, const struct settings *settings, struct store **out,
                             struct error *err)
 {
@@ -223,4 +230,5 @@ static bool file_store_open(const char *url, const struct settings *settings, st
     return true;
 }
 
-const struct store_kind file_store_kind = {.scheme = "file", .open = file_store_open};
+const struct store_kind file_store_kind = {
+    .scheme = "file", .check = file_store_check, .open = file_store_open};

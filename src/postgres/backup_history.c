@@ -79,13 +79,14 @@ bool backup_history_start(struct session *session, const struct history_start *s
 }
 
 /* One statement for both tables: the ledger and what the admin page shows agree. A schedule that
- * was deleted meanwhile is nobody's concern. */
+ * was deleted meanwhile is nobody's concern, and one that is wrong by now has no next time. */
 #define RECORD(history, schedule)                                                                  \
     "WITH done AS (UPDATE backup_history SET " history                                             \
     " WHERE run_id = $2 AND status = 'started' RETURNING schedule_id),"                            \
     " noted AS (UPDATE backup_schedule s SET " schedule                                            \
-    " next_run_at = rythm_backup_next(schedule_time, frequency, days, time_zone, " QUERY_NOW(      \
-        1) ")"                                                                                     \
+    " next_run_at = CASE WHEN rythm_backup_problem(s) IS NULL THEN"                                \
+    " rythm_backup_next(schedule_time, frequency, days, time_zone, " QUERY_NOW(                    \
+        1) ") END"                                                                                 \
            " FROM done WHERE s.schedule_id = done.schedule_id)"                                    \
            " SELECT count(*) FROM done"
 

@@ -413,6 +413,20 @@ def test_answer_of_the_ledger_is_lost(make_tool, cluster, nightly, file_store, p
     assert statuses(nightly) == ["completed"] and len(file_store.list()) == 1
 
 
+def test_schedule_made_wrong_during_the_dump(tool, nightly, tmp_path, start, file_store):
+    """The run ends as it would have; only the next time cannot be told."""
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), settings=gate.settings)
+    gate.reached()
+    nightly.execute("UPDATE backup_schedule SET time_zone = 'Europe/Nowhere',"
+                    " next_run_at = '2031-05-07 02:00Z'")
+    gate.open()
+    assert tool.finish(process).code == 0
+    assert statuses(nightly) == ["completed"] and len(file_store.list()) == 1
+    row = schedule(nightly)
+    assert row["last_run_at"] is not None and row["next_run_at"] is None
+
+
 def test_stopped_and_continued(tool, nightly, tmp_path, start, file_store):
     gate = pg_dumps.gate_within(tmp_path)
     process = start("check", *at("02:00:10"), settings=gate.settings)

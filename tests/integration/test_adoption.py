@@ -23,6 +23,7 @@ LOCK_HOLDER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted 
 LEFT_TO_IT = "A run of schedule {} for this time is recorded already: left to it"
 COPIED = "begun in another database or server, of which this one is a copy"
 LIST = "^GET .*comp=list"
+CONFIRM = "^GET .*comp=blocklist"
 
 
 @pytest.fixture
@@ -223,6 +224,22 @@ def test_a_listing_that_fails_makes_no_second_one(make_tool, home, azure_store, 
     azure_proxy.clear()
     tool.ok("check", *at("02:31:30"))
     # The failed attempt's row stays beside the backup's.
+    assert sorted(statuses(home)) == ["completed", "failed"] and len(names(azure_store)) == 1
+
+
+def test_a_question_that_fails_makes_no_second_one(make_tool, home, azure_store, azure_proxy):
+    """It is listed, but whether it is what was sent cannot be asked."""
+    tool = make_tool(home, azure_store, **azure_store.settings_through(azure_proxy.port))
+    tool.ok("check", *at("02:00:10"))
+    forget(home)
+    azure_proxy.add(CONFIRM, times=ALWAYS, status=403,
+                    headers={"x-ms-error-code": "AuthorizationFailure"})
+    result = tool.run("check", *at("02:30:00"))
+    assert result.code == 1
+    assert f"checking {names(azure_store)[0]}" in result.err
+    assert (statuses(home), len(names(azure_store))) == (["failed"], 1)
+    azure_proxy.clear()
+    tool.ok("check", *at("02:31:30"))
     assert sorted(statuses(home)) == ["completed", "failed"] and len(names(azure_store)) == 1
 
 

@@ -10,6 +10,7 @@
 
 #define NUMBER_SIZE 24
 #define STATUS_SIZE 16
+#define MISSING     "missing"
 
 static const char *format_number(char out[NUMBER_SIZE], int64_t number)
 {
@@ -90,7 +91,7 @@ bool backup_history_start(struct session *session, const struct history_start *s
            " FROM done WHERE s.schedule_id = done.schedule_id)"                                    \
            " SELECT count(*) FROM done"
 
-/* "missing" for a run that has no row. */
+/* MISSING for a run that has no row. */
 static bool read_status(struct session *session, const char *run_id, char status[STATUS_SIZE],
                         struct error *err)
 {
@@ -101,7 +102,7 @@ static bool read_status(struct session *session, const char *run_id, char status
     if (result == NULL) {
         return false;
     }
-    snprintf(status, STATUS_SIZE, "missing");
+    snprintf(status, STATUS_SIZE, MISSING);
     if (PQntuples(result) == 1) {
         query_copy(result, 0, 0, status, STATUS_SIZE);
     }
@@ -110,7 +111,7 @@ static bool read_status(struct session *session, const char *run_id, char status
 }
 
 /* What the row says when it is not 'started': our own update, whose answer was lost, or somebody
- * else's. */
+ * else's. A row that is gone (deleted, rewound by a restore) is nobody's judgement of the run. */
 static bool explain(struct session *session, const char *run_id, const char *wanted, bool *fenced,
                     struct error *err)
 {
@@ -121,6 +122,9 @@ static bool explain(struct session *session, const char *run_id, const char *wan
     }
     if (strcmp(status, wanted) == 0) {
         return true;
+    }
+    if (strcmp(status, MISSING) == 0) {
+        return error_set(err, ERROR_FAILED, "backup_history has no row of run %s any more", run_id);
     }
     *fenced = true;
     return error_set(err, ERROR_FAILED,

@@ -50,7 +50,7 @@ struct history_result {
 };
 /* Both also set the schedule's next_run_at (the next scheduled instant), completion its last_run_at
  * (now). They fail when the row is not 'started' any more because somebody else resolved this run
- * (*fenced), but not when it says already what they would write. */
+ * (*fenced) or deleted it (not *fenced), but not when it says already what they would write. */
 bool backup_history_complete(struct session *session, const struct history_result *result,
                              bool *fenced, struct error *err);
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,

@@ -378,8 +378,9 @@ def test_taken_for_dead_while_it_waited_to_publish(tool, nightly, start, file_st
     assert file_store.leftovers() == []
 
 
-def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, file_store):
-    """After its last look at the ledger: its object is taken back."""
+@contextlib.contextmanager
+def published_and_not_recorded(nightly, tmp_path, start, file_store):
+    """A run after its last look at the ledger; (its process, what still may write the ledger)."""
     gate = pg_dumps.gate_after(tmp_path)
     process = start("check", *at("02:00:10"), settings=gate.settings)
     gate.reached()
@@ -390,10 +391,15 @@ def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, fi
     gate.open()
     wait_for_lock_waiter(nightly)
     assert len(file_store.list()) == 1
-    connection.cursor().execute("UPDATE backup_history SET status = 'failed',"
-                                " error_message = 'by hand'")
+    yield process, connection.cursor()
     connection.commit()
     connection.close()
+
+
+def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, file_store):
+    """Its object is taken back."""
+    with published_and_not_recorded(nightly, tmp_path, start, file_store) as (process, ledger):
+        ledger.execute("UPDATE backup_history SET status = 'failed', error_message = 'by hand'")
     result = tool.finish(process)
     assert result.code == 1
     assert "another process has taken it for dead and resolved it" in result.err
@@ -402,6 +408,18 @@ def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, fi
     assert history(nightly)[0]["error_message"] == "by hand"
     assert schedule(nightly)["last_run_at"] is None
     assert file_store.leftovers() == []
+
+
+def test_row_deleted_when_it_had_published(tool, nightly, tmp_path, start, file_store):
+    """Nobody has said that the run is dead: its backup stays, and is recorded from the store."""
+    with published_and_not_recorded(nightly, tmp_path, start, file_store) as (process, ledger):
+        ledger.execute("DELETE FROM backup_history")
+    result = tool.finish(process)
+    assert result.code == 3
+    (stored,) = file_store.list()
+    assert "backup_history has no row of run" in result.err
+    (row,) = history(nightly)
+    assert (row["backup_filename"], row["status"]) == (stored.name, "completed")
 
 
 def test_answer_of_the_ledger_is_lost(make_tool, cluster, nightly, file_store, postgres_proxy):

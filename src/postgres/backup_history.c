@@ -456,6 +456,23 @@ bool backup_history_find(struct session *session, const char *name, struct histo
                      values, out, err);
 }
 
+bool backup_history_used_store(struct session *session, const char *store, bool *used,
+                               struct error *err)
+{
+    const char *values[] = {store};
+    PGresult *result = query_run(session,
+                                 "SELECT EXISTS (SELECT FROM backup_history"
+                                 " WHERE status = 'completed' AND store = $1)",
+                                 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "looking for backups of %s in backup_history", store);
+    }
+    *used = query_bool(result, 0, 0);
+    PQclear(result);
+    return true;
+}
+
 bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err)
 {
     PGresult *result = query_run(session,

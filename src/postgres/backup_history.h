@@ -124,6 +124,9 @@ bool backup_history_read_all(struct session *session, struct history_rows *out, 
 /* The newest row with this object name; *found false without an error when there is none. */
 bool backup_history_find(struct session *session, const char *name, struct history_rows *out,
                          struct error *err);
+/* *used: a run completed in the store with this location. */
+bool backup_history_used_store(struct session *session, const char *store, bool *used,
+                               struct error *err);
 /* How long the next dump will about be, before compression: as the newest completed one; 0 when
  * there is none. */
 bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err);

@@ -81,6 +81,17 @@ static bool examine(struct store *store, const struct object *object, const char
     return store_confirm(store, object, run_id, whole, err);
 }
 
+/* A run may die before the container or folder is made. One that has held backups and is not there
+ * any more is not made again: its file system is not mounted, and says nothing of the run. */
+static bool prepare(struct session *session, struct store *store, const struct history_row *row,
+                    struct error *err)
+{
+    bool used = false;
+
+    return backup_history_used_store(session, row->store, &used, err) &&
+           (used || store_prepare(store, err));
+}
+
 /* With the schedule's lock held: the run is dead. What the store says decides. First what it left
  * is taken away, then the store is asked: were it only paused, it could not publish any more. */
 static bool settle(struct session *session, struct store *store, const struct history_row *row,
@@ -93,8 +104,7 @@ static bool settle(struct session *session, struct store *store, const struct hi
     bool found = false;
     bool whole = false;
 
-    /* A run may die before the container or folder is made. */
-    bool ok = store_prepare(store, err) && store_discard(store, name, run_id, err) &&
+    bool ok = prepare(session, store, row, err) && store_discard(store, name, run_id, err) &&
               store_head(store, name, &object, &found, err);
     if (ok && found && has_run(&object, run_id)) {
         ok = examine(store, &object, run_id, &backup, &whole, err) &&

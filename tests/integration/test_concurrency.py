@@ -287,6 +287,30 @@ def test_dead_run_of_a_store_that_cannot_be_asked(make_tool, nightly, tmp_path, 
     assert statuses(nightly) == ["failed"]
 
 
+def test_dead_run_while_its_folder_is_not_mounted(tool, nightly, tmp_path, start, file_store):
+    """What is not found there proves nothing, and nothing is made in its place."""
+    tool.ok("check", *at("02:00:10", day="2031-05-05"))
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), settings=gate.settings)
+    gate.reached()
+    kill(process)
+    processes.wait_until(lambda: not rows(nightly, LOCK_HOLDER), "the lock is free")
+    mounted = file_store.folder.rename(tmp_path / "elsewhere")
+
+    result = tool.run("check", *at("02:00:40"))
+    assert result.code == 3
+    assert f"the folder {file_store.folder} does not exist" in result.err
+    assert "is a file system not mounted?" in result.err
+    assert statuses(nightly) == ["completed", "started"]
+    assert not file_store.folder.exists()
+
+    mounted.rename(file_store.folder)
+    tool.ok("check", *at("02:01:50"))
+    assert statuses(nightly) == ["completed", "failed"]
+    tool.ok("check", *at("02:03:00"))
+    assert statuses(nightly) == ["completed", "failed", "completed"]
+
+
 def test_killed_manual_run(tool, nightly, tmp_path, start, file_store):
     gate = pg_dumps.gate_within(tmp_path)
     process = start("run", settings=gate.settings)

@@ -40,6 +40,7 @@ struct run {
     struct claim *claim;
     struct session *source; /* in the database to dump: the claim's, or one of its own */
     struct backup_result *result;
+    bool tried; /* the store may have been asked to publish */
 };
 
 /* A schedule may name another database than the one it stands in. */
@@ -134,15 +135,20 @@ static bool describe(const struct run *run, struct metadata *out, struct error *
 }
 
 /* The stop comes last: one that came while the server was asked must still be heard. */
-static bool confirm(void *claim, struct error *err)
+static bool permit(void *context, struct error *err)
 {
-    return claim_confirm(claim, err) && stop_check(err);
+    struct run *run = context;
+
+    if (!claim_confirm(run->claim, err) || !stop_check(err)) {
+        return false;
+    }
+    run->tried = true;
+    return true;
 }
 
 /* Invariant I3: every source ended well; then the commit, before each attempt of which the store
- * asks confirm(): are lock and row ours, and was no stop asked for? *tried tells whether the store
- * may have been asked to publish. */
-static bool publish(const struct run *run, struct upload **upload, bool *tried, struct error *err)
+ * asks permit(): are lock and row ours, and was no stop asked for? */
+static bool publish(const struct run *run, struct upload **upload, struct error *err)
 {
     struct metadata metadata = METADATA_INIT;
     bool ok = describe(run, &metadata, err);
@@ -150,18 +156,20 @@ static bool publish(const struct run *run, struct upload **upload, bool *tried, 
     if (ok) {
         struct upload *committed = *upload;
         *upload = NULL;
-        *tried = true;
         ok = store_upload_commit(committed, &metadata, err);
     }
     metadata_clear(&metadata);
     return ok;
 }
 
-/* The published object of this run; *found false, without an error, when there is none. */
+/* The published object of this run, asked for also after a stop; *found false, without an error,
+ * when there is none. */
 static bool find_own(const struct backup_request *request, const struct claim *claim,
                      struct object *object, bool *found, struct error *err)
 {
+    store_ignore_stop(request->store, true);
     bool ok = store_head(request->store, claim->name, object, found, err);
+    store_ignore_stop(request->store, false);
     const char *run = ok && *found ? metadata_get(&object->metadata, BACKUP_RUN_KEY) : NULL;
 
     *found = run != NULL && strcmp(run, claim->run_id) == 0;
@@ -180,6 +188,15 @@ static bool nothing_published(const struct backup_request *request, const struct
     return asked && !found;
 }
 
+static bool remove_own(const struct backup_request *request, const struct object *object,
+                       enum store_removal *removal, struct error *err)
+{
+    store_ignore_stop(request->store, true);
+    bool ok = store_remove(request->store, object, removal, err);
+    store_ignore_stop(request->store, false);
+    return ok;
+}
+
 /* While we stood still between the last look at the lock and the commit, another process took this
  * run for dead: the occurrence is its to make (I1). */
 static bool withdraw(const struct backup_request *request, const struct claim *claim,
@@ -190,7 +207,7 @@ static bool withdraw(const struct backup_request *request, const struct claim *c
     enum store_removal removal = STORE_WAS_GONE;
     bool found = false;
     bool gone = find_own(request, claim, &object, &found, &problem) &&
-                (!found || store_remove(request->store, &object, &removal, &problem));
+                (!found || remove_own(request, &object, &removal, &problem));
 
     object_clear(&object);
     if (gone && (removal == STORE_REMOVED || removal == STORE_WAS_GONE)) {
@@ -235,7 +252,7 @@ static bool record_failed(struct claim *claim, struct error *err)
     return false;
 }
 
-static bool transfer_and_publish(const struct run *run, struct error *err)
+static bool transfer_and_publish(struct run *run, struct error *err)
 {
     const struct backup_request *request = run->request;
     struct backup_result *result = run->result;
@@ -245,10 +262,9 @@ static bool transfer_and_publish(const struct run *run, struct error *err)
         .name = claim->name,
         .run_id = claim->run_id,
         .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
-        .permit = confirm,
-        .permit_context = claim,
+        .permit = permit,
+        .permit_context = run,
     };
-    bool tried = false;
     char size[TEXT_BYTES_SIZE];
 
     bool ok =
@@ -260,7 +276,7 @@ static bool transfer_and_publish(const struct run *run, struct error *err)
                             LOG_NUMBER("bytes", (int64_t)result->object.bytes),
                             LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes)),
                   "Backup created: %s (%s)", claim->name, size);
-        ok = publish(run, &upload, &tried, err);
+        ok = publish(run, &upload, err);
     }
     store_upload_abandon(upload);
     if (ok) {
@@ -270,7 +286,7 @@ static bool transfer_and_publish(const struct run *run, struct error *err)
                   claim->name);
         return true;
     }
-    if (tried && !nothing_published(request, claim)) {
+    if (run->tried && !nothing_published(request, claim)) {
         result->status = BACKUP_UNSETTLED;
         error_hint(err, "the next check asks the store whether it was published");
     }

@@ -403,10 +403,10 @@ def test_taken_for_dead_while_it_waited_to_publish(tool, nightly, start, file_st
 
 
 @contextlib.contextmanager
-def published_and_not_recorded(nightly, tmp_path, start, file_store):
+def published_and_not_recorded(tool, nightly, tmp_path, start, store):
     """A run after its last look at the ledger; (its process, what still may write the ledger)."""
     gate = pg_dumps.gate_after(tmp_path)
-    process = start("check", *at("02:00:10"), settings=gate.settings)
+    process = start("check", *at("02:00:10"), program=tool, settings=gate.settings)
     gate.reached()
     connection = nightly.connect()
     connection.autocommit = False
@@ -414,7 +414,7 @@ def published_and_not_recorded(nightly, tmp_path, start, file_store):
     connection.cursor().execute("LOCK TABLE backup_history IN SHARE MODE")
     gate.open()
     wait_for_lock_waiter(nightly)
-    assert len(file_store.list()) == 1
+    assert len(store.list()) == 1
     yield process, connection.cursor()
     connection.commit()
     connection.close()
@@ -422,7 +422,8 @@ def published_and_not_recorded(nightly, tmp_path, start, file_store):
 
 def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, file_store):
     """Its object is taken back."""
-    with published_and_not_recorded(nightly, tmp_path, start, file_store) as (process, ledger):
+    with published_and_not_recorded(tool, nightly, tmp_path, start,
+                                    file_store) as (process, ledger):
         ledger.execute("UPDATE backup_history SET status = 'failed', error_message = 'by hand'")
     result = tool.finish(process)
     assert result.code == 1
@@ -434,9 +435,23 @@ def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, fi
     assert file_store.leftovers() == []
 
 
+def test_stopped_and_taken_for_dead_when_it_had_published(make_tool, nightly, tmp_path, start,
+                                                          store):
+    """It is taken back although a stop was asked for, too."""
+    tool = make_tool(nightly, store)
+    with published_and_not_recorded(tool, nightly, tmp_path, start, store) as (process, ledger):
+        process.terminate()
+        ledger.execute("UPDATE backup_history SET status = 'failed', error_message = 'by hand'")
+    result = tool.finish(process)
+    assert result.code == 143
+    assert "its object was removed again" in result.err
+    assert_nothing_published(nightly, store)
+
+
 def test_row_deleted_when_it_had_published(tool, nightly, tmp_path, start, file_store):
     """Nobody has said that the run is dead: its backup stays, and is recorded from the store."""
-    with published_and_not_recorded(nightly, tmp_path, start, file_store) as (process, ledger):
+    with published_and_not_recorded(tool, nightly, tmp_path, start,
+                                    file_store) as (process, ledger):
         ledger.execute("DELETE FROM backup_history")
     result = tool.finish(process)
     assert result.code == 3
@@ -558,10 +573,11 @@ def test_signal_while_uploading(make_tool, tool, nightly, start, azure_store, az
 
 
 @pytest.mark.parametrize("sig, code", SIGNALS)
-def test_signal_before_the_commit(tool, nightly, tmp_path, start, file_store, sig, code):
+def test_signal_before_the_commit(make_tool, nightly, tmp_path, start, store, sig, code):
     """All bytes are stored; it is asking the ledger whether the run is still its own."""
+    tool = make_tool(nightly, store)
     gate = pg_dumps.gate_after(tmp_path)
-    process = start("check", *at("02:00:10"), settings=gate.settings)
+    process = start("check", *at("02:00:10"), program=tool, settings=gate.settings)
     gate.reached()
     with locked(nightly, "backup_history"):
         gate.open()
@@ -569,8 +585,10 @@ def test_signal_before_the_commit(tool, nightly, tmp_path, start, file_store, si
         process.send_signal(sig)
     result = tool.finish(process, timeout=60)
     assert result.code == code
-    assert_nothing_published(nightly, file_store)
-    assert file_store.leftovers() == []
+    assert_nothing_published(nightly, store)
+    assert f"stopped by {sig.name}" in history(nightly)[0]["error_message"]
+    # The service drops uncommitted blocks itself.
+    assert store.kind == "azure" or store.leftovers() == []
 
 
 @pytest.mark.parametrize("sig, code", SIGNALS)

@@ -67,6 +67,19 @@ static bool connect_commit_client(struct azure_store *store, struct error *err)
     return true;
 }
 
+/* With the client that hears a stop, unless the store is to ignore it. */
+static bool open_session(struct azure_store *store, struct azure_session *out, struct error *err)
+{
+    bool ignore = store->base.ignores_stop;
+
+    if (!(ignore ? connect_commit_client(store, err) : connect_client(store, err))) {
+        return false;
+    }
+    *out = store->session;
+    out->client = ignore ? store->commit_client : store->session.client;
+    return true;
+}
+
 static char *blob_name(const struct azure_store *store, const char *name, struct error *err)
 {
     struct text blob = TEXT_INIT(LONGEST_BLOB);
@@ -130,9 +143,10 @@ static bool head(struct store *base, const char *name, struct object *out, bool 
                  struct error *err)
 {
     struct azure_store *store = cast(base);
+    struct azure_session session;
     char *blob = blob_name(store, name, err);
-    bool ok = blob != NULL && connect_client(store, err) &&
-              azure_object_head(&store->session, blob, name, out, found, err);
+    bool ok = blob != NULL && open_session(store, &session, err) &&
+              azure_object_head(&session, blob, name, out, found, err);
 
     free(blob);
     return ok;
@@ -142,9 +156,10 @@ static bool remove_object(struct store *base, const struct object *object,
                           enum store_removal *result, struct error *err)
 {
     struct azure_store *store = cast(base);
+    struct azure_session session;
     char *blob = blob_name(store, object->name, err);
-    bool ok = blob != NULL && connect_client(store, err) &&
-              azure_object_remove(&store->session, blob, object->etag, result, err);
+    bool ok = blob != NULL && open_session(store, &session, err) &&
+              azure_object_remove(&session, blob, object->etag, result, err);
 
     free(blob);
     return ok;

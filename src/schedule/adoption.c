@@ -155,7 +155,8 @@ static bool record_all(struct book *book, const struct backup_object *backups, s
         runs[i] = is_own(&backups[i], book->ledger) ? backups[i].facts.run_id : NULL;
     }
     ok = ok && backup_history_compare(book->session, runs, count, standings, err);
-    for (size_t i = 0; ok && i < count; i++) {
+    /* Once nothing is left to run, the rest can wait for the listing after another run. */
+    for (size_t i = 0; ok && !book->covered && i < count; i++) {
         if (standings[i].unknown) {
             ok = record(book, &backups[i], err);
         } else if (standings[i].superseded_by[0] != '\0' &&
@@ -203,7 +204,7 @@ bool adoption_before_run(struct claim *claim, struct store *store, bool *covered
     if (first < last - DAYS_MOST) {
         first = last - DAYS_MOST;
     }
-    for (int64_t day = first; ok && day <= last; day++) {
+    for (int64_t day = first; ok && !book.covered && day <= last; day++) {
         struct objects objects = OBJECTS_INIT;
         char instant[CLOCK_ISO_SIZE];
         char prefix[BACKUP_NAME_SIZE];

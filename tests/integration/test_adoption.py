@@ -243,6 +243,19 @@ def test_a_question_that_fails_makes_no_second_one(make_tool, home, azure_store,
     assert sorted(statuses(home)) == ["completed", "failed"] and len(names(azure_store)) == 1
 
 
+def test_found_before_a_listing_that_fails(make_tool, home, azure_store, azure_proxy):
+    """Of the day after: there is nothing left to look for."""
+    tool = make_tool(home, azure_store, **azure_store.settings_through(azure_proxy.port))
+    enable(home, "23:50")
+    tool.ok("check", *at("23:50:10", day="2031-05-05"))
+    forget(home)
+    azure_proxy.add(f"{LIST}.*{NIGHT}", times=ALWAYS, status=403,
+                    headers={"x-ms-error-code": "AuthorizationFailure"})
+    result = tool.ok("check", *at("00:10:00"))
+    assert adopted(result) == names(azure_store)
+    assert (statuses(home), len(names(azure_store))) == (["completed"], 1)
+
+
 # What else the ledger has forgotten is recorded when a run has listed the store
 
 def test_older_ones_are_recorded_after_a_run(tool, home, store):

@@ -342,23 +342,16 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
     out->has_bytes = query_text(result, row, 4) != NULL;
     out->bytes = query_number(result, row, 4);
     out->duration_s = query_number(result, row, 5);
-    const char *message = query_text(result, row, 6);
-    if (message != NULL) {
-        out->error_message = text_copy(message);
-        if (out->error_message == NULL) {
-            return error_set_memory(err);
-        }
-    }
     out->started_ms = query_number(result, row, 7);
     query_copy(result, row, 8, out->run_id, sizeof(out->run_id));
     query_copy(result, row, 9, out->schedule_id, sizeof(out->schedule_id));
     out->has_occurrence = query_text(result, row, 10) != NULL;
     out->occurrence_ms = query_number(result, row, 10);
     out->attempt = query_number(result, row, 11);
-    query_copy(result, row, 12, out->store, sizeof(out->store));
     query_copy(result, row, 13, out->ledger, sizeof(out->ledger));
     out->completed_ms = query_number(result, row, 14);
-    return true;
+    return query_copy_text(result, row, 6, &out->error_message, err) &&
+           query_copy_text(result, row, 12, &out->store, err);
 }
 
 /* The columns of ours are read through to_jsonb(), which has no opinion on whether they exist: the
@@ -493,6 +486,7 @@ void backup_history_clear(struct history_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++) {
         free(rows->items[i].error_message);
+        free(rows->items[i].store);
     }
     free(rows->items);
     *rows = (struct history_rows){.items = NULL};

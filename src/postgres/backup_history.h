@@ -87,7 +87,7 @@ struct history_row {
     char name[HISTORY_NAME_SIZE];
     char type[16];
     char status[16];
-    char store[HISTORY_NAME_SIZE];      /* its location, or "" */
+    char *store;                        /* its location, or NULL */
     char ledger[HISTORY_NAME_SIZE * 2]; /* the one it was begun in, or "" */
     char *error_message;                /* or NULL */
     bool has_bytes;

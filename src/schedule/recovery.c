@@ -83,12 +83,11 @@ static bool examine(struct store *store, const struct object *object, const char
 
 /* A run may die before the container or folder is made. One that has held backups and is not there
  * any more is not made again: its file system is not mounted, and says nothing of the run. */
-static bool prepare(struct session *session, struct store *store, const struct history_row *row,
-                    struct error *err)
+static bool prepare(struct session *session, struct store *store, struct error *err)
 {
     bool used = false;
 
-    return backup_history_used_store(session, row->store, &used, err) &&
+    return backup_history_used_store(session, store->location, &used, err) &&
            (used || store_prepare(store, err));
 }
 
@@ -104,7 +103,7 @@ static bool settle(struct session *session, struct store *store, const struct hi
     bool found = false;
     bool whole = false;
 
-    bool ok = prepare(session, store, row, err) && store_discard(store, name, run_id, err) &&
+    bool ok = prepare(session, store, err) && store_discard(store, name, run_id, err) &&
               store_head(store, name, &object, &found, err);
     if (ok && found && has_run(&object, run_id)) {
         ok = examine(store, &object, run_id, &backup, &whole, err) &&
@@ -151,7 +150,7 @@ static bool settle_with_store(struct session *session, struct store_pool *stores
     struct store *store = NULL;
 
     if (!store_pool_get(stores, row->store, &store, err)) {
-        error_prefix(err, "its store is %s", row->store);
+        error_prefix(err, "its store is %s", row->store != NULL ? row->store : "not recorded");
         return error_hint(err, "run check once with the settings of that run");
     }
     return settle(session, store, row, err);

@@ -287,6 +287,22 @@ def test_dead_run_of_a_store_that_cannot_be_asked(make_tool, nightly, tmp_path, 
     assert statuses(nightly) == ["failed"]
 
 
+def test_dead_run_of_a_store_with_a_long_name(make_tool, nightly, tmp_path, start):
+    """Another folder's name begins like that of its own."""
+    store = FileStore(tmp_path / ("a" * 200) / ("b" * 200))
+    tool = make_tool(nightly, store)
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), program=tool, settings=gate.settings)
+    gate.reached()
+    kill(process)
+    processes.wait_until(lambda: not rows(nightly, LOCK_HOLDER), "the lock is free")
+    assert store.leftovers() != []
+    tool.ok("check", *at("02:00:40"))
+    assert statuses(nightly) == ["failed"] and store.leftovers() == []
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] == "a"] == ["a" * 200]
+    assert list(store.folder.parent.iterdir()) == [store.folder]
+
+
 def test_dead_run_while_its_folder_is_not_mounted(tool, nightly, tmp_path, start, file_store):
     """What is not found there proves nothing, and nothing is made in its place."""
     tool.ok("check", *at("02:00:10", day="2031-05-05"))

@@ -265,16 +265,21 @@ static bool conclude(const struct tick *tick, struct error *err)
 
 /* Looks at every schedule, unless an earlier tick has found that nothing is due yet. */
 static bool look(struct context *context, struct backup_quiet *quiet, struct schedules *schedules,
-                 struct error *err)
+                 struct tick *tick, struct error *err)
 {
     int64_t catch_up_s = settings_get_number(&context->settings, SETTING_CATCH_UP);
     struct session *session = NULL;
+    struct error problem = ERROR_INIT;
 
     bool ok = context_connect(context, &session, err) &&
               backup_quiet_read(session, catch_up_s, quiet, err);
     if (ok && !(quiet->quiet && !quiet->interrupted && !quiet->pending_mails && !quiet->untold)) {
-        ok = context_read_schedules_in(context, session, schedules, err) &&
-             backup_quiet_note(session, catch_up_s, quiet, schedules, err);
+        ok = context_read_schedules_in(context, session, schedules, err);
+    }
+    /* Without the note the next tick looks, too. */
+    if (ok && schedules->items != NULL &&
+        !backup_quiet_note(session, catch_up_s, quiet, schedules, &problem)) {
+        degrade(tick, "quiet_not_noted", &problem);
     }
     session_close(session);
     return ok;
@@ -321,7 +326,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     if (invocation->options[OPTION_DRY_RUN] != NULL) {
         return dry_run(context, json, err);
     }
-    if (!look(context, &quiet, &schedules, err)) {
+    if (!look(context, &quiet, &schedules, &tick, err)) {
         return false;
     }
     tick.runs = json ? json_array() : NULL;

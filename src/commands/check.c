@@ -51,16 +51,18 @@ static void note_run(struct tick *tick, const struct schedule *schedule, const c
 }
 
 /* Runs that ended, and whoever ran them died before the outcome was told, or is about to tell. */
-static bool tell_untold(struct context *context, const struct schedules *schedules,
-                        struct tick *tick, struct error *err)
+static void tell_untold(struct context *context, const struct schedules *schedules,
+                        struct tick *tick)
 {
     struct history_rows rows = {.items = NULL};
     struct session *session = NULL;
+    struct error problem = ERROR_INIT;
 
-    bool ok =
-        context_connect(context, &session, err) && backup_history_read_untold(session, &rows, err);
-    for (size_t i = 0; ok && i < rows.count; i++) {
-        struct error problem = ERROR_INIT;
+    if (!context_connect(context, &session, &problem) ||
+        !backup_history_read_untold(session, &rows, &problem)) {
+        degrade(tick, "notification_not_prepared", &problem);
+    }
+    for (size_t i = 0; i < rows.count; i++) {
         tick->mails = true;
         if (!aftermath_enqueue_row(&context->settings, session, &rows.items[i],
                                    backup_schedule_find(schedules, rows.items[i].schedule_id),
@@ -70,16 +72,18 @@ static bool tell_untold(struct context *context, const struct schedules *schedul
     }
     backup_history_clear(&rows);
     session_close(session);
-    return ok;
 }
 
 static bool recover(struct context *context, struct schedules *schedules, struct tick *tick,
                     struct error *err)
 {
     struct recovery_report report;
+    struct error problem = ERROR_INIT;
 
-    if (!recovery_run(&context->session_options, &context->stores, &report, err)) {
-        return false;
+    /* What is due must not wait for it. */
+    if (!recovery_run(&context->session_options, &context->stores, &report, &problem)) {
+        degrade(tick, "recovery_failed", &problem);
+        return true;
     }
     tick->degraded += report.unresolved;
     backup_schedule_clear(schedules);
@@ -291,11 +295,11 @@ static bool tick_once(struct context *context, const struct backup_quiet *quiet,
     if (quiet->interrupted && !recover(context, schedules, tick, err)) {
         return false;
     }
-    if ((quiet->interrupted || quiet->untold) && !tell_untold(context, schedules, tick, err)) {
-        return false;
+    run_all(context, schedules, tick);
+    if ((quiet->interrupted || quiet->untold) && stop_signal() == 0) {
+        tell_untold(context, schedules, tick);
     }
     tick->mails = tick->mails || quiet->pending_mails;
-    run_all(context, schedules, tick);
     if (tick->mails && stop_signal() == 0) {
         deliver(context, tick);
     }

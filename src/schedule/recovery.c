@@ -3,9 +3,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/wait.h"
 #include "postgres/advisory_lock.h"
 #include "postgres/ledger.h"
 #include "store/backup_object.h"
+
+/* Backups that are due wait for this: after so long no other run is begun with. */
+#define RECOVERY_MS (5 * 60 * 1000)
 
 static bool has_run(const struct object *object, const char *run_id)
 {
@@ -157,14 +161,13 @@ static bool settle_with_store(struct session *session, struct store_pool *stores
 }
 
 static bool resolve(const struct session_options *options, struct store_pool *stores,
-                    const struct history_row *row, bool *resolved, struct error *err)
+                    const struct history_row *row, struct error *err)
 {
     struct session *session = NULL;
     bool copied = false;
     bool taken = false;
     bool started = false;
 
-    *resolved = false;
     bool ok = session_open(options, &session, err) &&
               advisory_lock_try(session, row->schedule_id, &taken, err) &&
               (!taken || backup_history_is_started(session, row->run_id, &started, err));
@@ -172,7 +175,6 @@ static bool resolve(const struct session_options *options, struct store_pool *st
     if (ok && started) {
         ok = end_copied(session, row, &copied, err) &&
              (copied || settle_with_store(session, stores, row, err));
-        *resolved = ok;
     }
     session_close(session);
     return ok;
@@ -183,20 +185,26 @@ bool recovery_run(const struct session_options *session, struct store_pool *stor
 {
     struct session *ledger = NULL;
     struct history_rows rows = {.items = NULL};
+    struct deadline end = deadline_in_ms(RECOVERY_MS);
 
-    *out = (struct recovery_report){.resolved = 0};
+    *out = (struct recovery_report){.unresolved = 0};
     bool ok =
         session_open(session, &ledger, err) && backup_history_read_started(ledger, &rows, err);
     session_close(ledger);
     for (size_t i = 0; ok && i < rows.count; i++) {
         struct error problem = ERROR_INIT;
-        bool resolved;
-        if (!resolve(session, stores, &rows.items[i], &resolved, &problem)) {
+        if (deadline_left_ms(&end) == 0) {
+            out->unresolved += rows.count - i;
+            log_warning("recovery_interrupted",
+                        "Resolving interrupted backups took too long: %zu are left to the next "
+                        "check",
+                        rows.count - i);
+            break;
+        }
+        if (!resolve(session, stores, &rows.items[i], &problem)) {
             out->unresolved++;
             log_warning("run_unresolved", "What became of backup %s could not be found out: %s",
                         rows.items[i].name, problem.text);
-        } else {
-            out->resolved += resolved;
         }
     }
     backup_history_clear(&rows);

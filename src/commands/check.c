@@ -80,8 +80,12 @@ static bool recover(struct context *context, struct schedules *schedules, struct
     struct recovery_report report;
     struct error problem = ERROR_INIT;
 
-    /* What is due must not wait for it. */
     if (!recovery_run(&context->session_options, &context->stores, &report, &problem)) {
+        if (problem.kind == ERROR_STOPPED) {
+            *err = problem;
+            return false;
+        }
+        /* What is due must not wait for it. */
         degrade(tick, "recovery_failed", &problem);
         return true;
     }

@@ -202,6 +202,11 @@ bool recovery_run(const struct session_options *session, struct store_pool *stor
             break;
         }
         if (!resolve(session, stores, &rows.items[i], &problem)) {
+            if (problem.kind == ERROR_STOPPED) {
+                *err = problem;
+                ok = false;
+                break;
+            }
             out->unresolved++;
             log_warning("run_unresolved", "What became of backup %s could not be found out: %s",
                         rows.items[i].name, problem.text);

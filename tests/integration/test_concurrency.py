@@ -437,10 +437,11 @@ def test_taken_for_dead_while_it_waited_to_publish(tool, nightly, start, file_st
 
 
 @contextlib.contextmanager
-def published_and_not_recorded(tool, nightly, tmp_path, start, store):
+def published_and_not_recorded(tool, nightly, tmp_path, start, store,
+                               command=("check", *at("02:00:10"))):
     """A run after its last look at the ledger; (its process, what still may write the ledger)."""
     gate = pg_dumps.gate_after(tmp_path)
-    process = start("check", *at("02:00:10"), program=tool, settings=gate.settings)
+    process = start(*command, program=tool, settings=gate.settings)
     gate.reached()
     connection = nightly.connect()
     connection.autocommit = False
@@ -495,6 +496,17 @@ def test_row_deleted_when_it_had_published(tool, nightly, tmp_path, start, file_
     assert (row["backup_filename"], row["status"]) == (stored.name, "completed")
 
 
+def test_row_deleted_when_a_manual_run_had_published(tool, nightly, tmp_path, start, file_store):
+    with published_and_not_recorded(tool, nightly, tmp_path, start, file_store,
+                                    ("run", "--no-notify")) as (process, ledger):
+        ledger.execute("DELETE FROM backup_history")
+    result = tool.finish(process)
+    (stored,) = file_store.list()
+    assert (result.code, result.out) == (3, f"{stored.name}\n")
+    assert result.err.count("recording it failed") == 1
+    assert statuses(nightly) == ["completed"]
+
+
 def test_answer_of_the_ledger_is_lost(make_tool, cluster, nightly, file_store, postgres_proxy):
     """What is recorded is recorded, and nothing is said to be missing."""
     cut = postgres_proxy.add(b"error_message = NULL", after=True)
@@ -531,6 +543,25 @@ def test_stopped_and_continued(tool, nightly, tmp_path, start, file_store):
 
 
 # SIGTERM and SIGINT
+
+def test_signal_while_dead_runs_are_resolved(make_tool, nightly, start, azure_store, azure_proxy):
+    """The first that is not resolved is the last that is tried; that is no news of the runs."""
+    for run in ("0123456789abcdef", "fedcba9876543210"):
+        nightly.execute(
+            "INSERT INTO backup_history (backup_filename, backup_type, status, run_id,"
+            " schedule_id, store) SELECT 'rythm-backup-' || %s, 'manual', 'started', %s,"
+            " schedule_id, %s FROM backup_schedule", run, run,
+            f"azblob://devstoreaccount1/{azure_store.container}")
+    azure_proxy.add("^HEAD ", times=ALWAYS, stall_s=3)
+    tool = make_tool(nightly, azure_store, **azure_store.settings_through(azure_proxy.port))
+    process = start("check", *at("12:00:00"), program=tool)
+    processes.wait_until(lambda: azure_proxy.count("^HEAD "), "the store is asked")
+    process.terminate()
+    result = tool.finish(process, timeout=20)
+    assert result.code == 143
+    assert result.err.count("stopped by SIGTERM") == 1, result.err
+    assert statuses(nightly) == ["started"] * 2
+
 
 @pytest.fixture
 def black_hole():

@@ -93,19 +93,36 @@ static char *blob_name(const struct azure_store *store, const char *name, struct
 }
 
 /* Found out now rather than after an upload: Put Block and Put Block List take w, the check of what
- * was published takes r ("Create an account SAS", permissions). */
+ * was published takes r, and List Blobs, which a scheduled run begins with, takes l of a container
+ * ("Create an account SAS", permissions). One for a container has no srt. */
 static bool check_permissions(const struct azure_account *account, struct error *err)
 {
+    static const struct {
+        const char *field;
+        const char *what;
+        const char *needed;
+        const char *words;
+        const char *best;
+    } needs[] = {
+        {"sp", "has the permissions", "rwl", "r, w and l", "racwdl"},
+        {"srt", "is for the resource types", "co", "c and o", "co"},
+    };
     char given[AZURE_ACCOUNT_FIELD_SIZE];
 
-    if (account->sas == NULL || !azure_account_sas_field(account, "sp", given) ||
-        (strchr(given, 'r') != NULL && strchr(given, 'w') != NULL)) {
-        return true;
+    for (size_t i = 0; account->sas != NULL && i < sizeof(needs) / sizeof(needs[0]); i++) {
+        if (!azure_account_sas_field(account, needs[i].field, given)) {
+            continue;
+        }
+        for (const char *letter = needs[i].needed; *letter != '\0'; letter++) {
+            if (strchr(given, *letter) == NULL) {
+                error_set(err, ERROR_CONFIG,
+                          "the SharedAccessSignature %s %s=%s, and a backup needs %s",
+                          needs[i].what, needs[i].field, given, needs[i].words);
+                return error_hint(err, "make one with %s=%s", needs[i].field, needs[i].best);
+            }
+        }
     }
-    error_set(err, ERROR_CONFIG,
-              "the SharedAccessSignature has the permissions sp=%s, and a backup needs r and w",
-              given);
-    return error_hint(err, "make one with sp=racwdl");
+    return true;
 }
 
 static bool prepare(struct store *base, struct error *err)

@@ -64,7 +64,9 @@ static bool open_source(struct run *run, struct error *err)
     }
     session_facts(run->source, &server);
     snprintf(run->result->database, sizeof(run->result->database), "%s", server.database);
-    return true;
+    return run->source == run->claim->session ||
+           backup_history_note_database(run->claim->session, run->claim->run_id, server.database,
+                                        err);
 }
 
 static void close_source(struct run *run)

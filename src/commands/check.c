@@ -66,7 +66,7 @@ static void tell_untold(struct context *context, const struct schedules *schedul
         tick->mails = true;
         if (!aftermath_enqueue_row(&context->settings, session, &rows.items[i],
                                    backup_schedule_find(schedules, rows.items[i].schedule_id),
-                                   &problem)) {
+                                   false, &problem)) {
             degrade(tick, "notification_not_prepared", &problem);
         }
     }

@@ -41,6 +41,10 @@ bool backup_history_start(struct session *session, const struct history_start *s
                           char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
                           struct error *err);
 
+/* Notes which database the run dumps. Until then it is the ledger's. */
+bool backup_history_note_database(struct session *session, const char *run_id, const char *database,
+                                  struct error *err);
+
 struct history_result {
     const char *run_id;
     uint64_t bytes;     /* of the object */
@@ -62,6 +66,7 @@ bool backup_history_is_started(struct session *session, const char *run_id, bool
 struct history_found {
     struct history_start start;
     struct history_result result;
+    const char *database; /* that was dumped; "" when that is not known */
     int64_t begun_ms;
 };
 /* What the ledger says of a run whose object stands in a store. */
@@ -73,7 +78,8 @@ struct history_standing {
 /* One standing per run; a NULL among the runs is no run, and nothing is said of it. */
 bool backup_history_compare(struct session *session, const char *const runs[], size_t count,
                             struct history_standing standings[], struct error *err);
-/* Inserts a completed row; *recorded is false when the occurrence has one already. */
+/* Inserts a completed row; *recorded is false when the occurrence has one already, or the name is
+ * taken. Both tell the schedule, too, as backup_history_complete() does. */
 bool backup_history_record_found(struct session *session, const struct history_found *found,
                                  bool *recorded, struct error *err);
 /* Turns the started row of run `run_id` into the completed row of the backup that was found. */
@@ -89,6 +95,7 @@ struct history_row {
     char status[16];
     char *store;                        /* its location, or NULL */
     char ledger[HISTORY_NAME_SIZE * 2]; /* the one it was begun in, or "" */
+    char database[64 * 4];              /* that was dumped, or "" when that was not recorded */
     char *error_message;                /* or NULL */
     bool has_bytes;
     int64_t bytes;

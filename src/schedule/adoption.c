@@ -82,6 +82,7 @@ static bool write_row(struct book *book, const struct backup_object *backup, boo
                    .raw_bytes = facts->raw_bytes,
                    .duration_ms = facts->duration_ms,
                    .sha256 = facts->sha256},
+        .database = facts->database,
         .begun_ms = backup->begun_ms,
     };
 

@@ -122,6 +122,7 @@ def test_its_row_is_gone(tool, home, store):
     assert facts_of(after) == facts_of(before)
     assert names(store) == adopted(result) == [before["backup_filename"]]
     assert LEFT_TO_IT.format(only_schedule(home)) in result.err
+    assert schedule(home)["last_run_at"] == after["completed_at"]
     # When it was made, not when it was found.
     assert abs((after["started_at"] - before["started_at"]).total_seconds()) < 5
     assert abs((after["completed_at"] - before["completed_at"]).total_seconds()) < 5
@@ -136,9 +137,12 @@ def test_the_database_was_restored(tool, home, store, restore):
     (before,) = history(home)
     restore(home, earlier)
     assert history(home) == []
+    assert schedule(home)["last_run_at"] is None
     result = tool.ok("check", *at("02:30:00"))
     (after,) = history(home)
     assert facts_of(after) == facts_of(before)
+    assert schedule(home)["last_run_at"] == after["completed_at"]
+    assert home.value("SELECT next_run_at = '2031-05-07 02:00Z' FROM backup_schedule")
     assert names(store) == adopted(result) == [before["backup_filename"]]
     tool.ok("check", *at("02:00:10", day="2031-05-07"))
     assert statuses(home) == ["completed"] * 2 and len(names(store)) == 2
@@ -266,6 +270,8 @@ def test_older_ones_are_recorded_after_a_run(tool, home, store):
     result = tool.ok("check", *at("02:00:10"))
     after = [facts_of(row) for row in history(home)]
     assert after[:3] == before and len(after) == 4
+    # What is found is older than what was just made.
+    assert schedule(home)["last_run_at"] == history(home)[3]["completed_at"]
     assert sorted(adopted(result)) == names(store)[:3]
     assert adopted(tool.ok("check", *at("02:00:10", day="2031-05-07"))) == []
 

@@ -223,7 +223,7 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
     ("backup_schedule", ["timed_at", "name", "tenant_id", "frequency", "days", "time_zone",
                          "catch_up", "target_dbname", "target_service", "schemas", "stores"]),
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
-                        "sha256", "store", "ledger", "told_at"]),
+                        "sha256", "store", "ledger", "told_at", "database_name"]),
     ("email_logs", []), ("users", []), ("tenants", [])])
 def test_application_columns_stay_and_ours_follow(make_tool, application, table, added):
     before = columns(application, table)

@@ -96,7 +96,8 @@ static bool prepare(struct session *session, struct store *store, struct error *
 }
 
 /* With the schedule's lock held: the run is dead. What the store says decides. First what it left
- * is taken away, then the store is asked: were it only paused, it could not publish any more. */
+ * is taken away, then the store is asked: were it only paused, it could not publish any more, where
+ * the store lets the former be done (a folder does). */
 static bool settle(struct session *session, struct store *store, const struct history_row *row,
                    struct error *err)
 {

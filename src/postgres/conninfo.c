@@ -59,6 +59,14 @@ static void set(struct conninfo *out, const char *keyword, const char *value)
     }
 }
 
+/* libpq marks passwords with '*' (PQconndefaults()), but what a password can be replaced by, from
+ * version 18 on, as something that is for debugging alone. */
+bool conninfo_is_secret(const char *keyword, const char *display)
+{
+    return display[0] == '*' || strcmp(keyword, "scram_client_key") == 0 ||
+           strcmp(keyword, "scram_server_key") == 0;
+}
+
 bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
 {
     char *message = NULL;
@@ -95,7 +103,7 @@ bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
         if (option->val == NULL || *option->val == '\0') {
             continue;
         }
-        if (option->dispchar[0] == '*') {
+        if (conninfo_is_secret(option->keyword, option->dispchar)) {
             redact_register(option->val);
         }
         if (strcmp(option->keyword, "port") == 0 && !check_ports(option->val, err)) {

@@ -32,6 +32,9 @@ struct conninfo {
 bool conninfo_parse(const char *text, struct conninfo *out, struct error *err);
 void conninfo_clear(struct conninfo *conninfo);
 
+/* Is this option's value a secret? `display` is libpq's dispchar. */
+bool conninfo_is_secret(const char *keyword, const char *display);
+
 /* The same credentials and options for another place: a database of the same server, or a service
  * of libpq's service file, which then says host, port and database. At most one is not NULL; both
  * are borrowed. */

@@ -241,6 +241,18 @@ def test_application_rows_are_untouched(make_tool, application):
         assert [{name: row[name] for name in names} for row in after] == before[table], table
 
 
+def test_while_a_backup_is_made(make_tool, application):
+    """pg_dump's lock on the tables is in the way; the error says what to do."""
+    connection = application.connect()
+    connection.autocommit = False
+    connection.cursor().execute("LOCK TABLE backup_schedule IN ACCESS SHARE MODE")
+    result = make_tool(application).run("migrate")
+    connection.close()
+    assert result.code == 1
+    assert "a backup or another long transaction is reading these tables" in result.err
+    make_tool(application).ok("migrate")
+
+
 def test_application_twice_changes_nothing(make_tool, application):
     tool = make_tool(application)
     tool.ok("migrate")

@@ -182,17 +182,20 @@ static bool begin(struct session *session, struct conninfo *conninfo,
 bool session_open(const struct session_options *options, struct session **out, struct error *err)
 {
     struct conninfo conninfo = CONNINFO_INIT;
+    struct conninfo_place place = {.values = {NULL}};
     struct session *session = create(options->ignore_stop);
 
     if (session == NULL) {
         return error_set_memory(err);
     }
     snprintf(session->shift, sizeof(session->shift), "%" PRId64, options->clock_shift_ms);
-    bool ok = conninfo_parse(options->conninfo, &conninfo, err);
+    bool ok = conninfo_parse(options->conninfo, &conninfo, err) &&
+              (options->service == NULL || conninfo_place_hide(&place, err));
     if (ok) {
         conninfo_retarget(&conninfo, options->dbname, options->service);
         ok = begin(session, &conninfo, options, err);
     }
+    conninfo_place_restore(&place);
     conninfo_clear(&conninfo);
     if (!ok) {
         session_close(session);

@@ -203,6 +203,19 @@ def test_database_name_of_the_settings_is_not_the_services(make_tool, home, othe
     assert "a line of the other" in only_script(file_store)
 
 
+def test_address_of_the_settings_is_not_the_services(tool, home, other, cluster, file_store,
+                                                     tmp_path):
+    """PGHOSTADDR goes before the name of a host."""
+    settings = service_file(tmp_path, "theirs", host="127.0.0.1", port=cluster.port,
+                            dbname=other.name)
+    configure(home, target_service="theirs")
+    tool.with_settings(
+        DATABASE_URL=f"host=127.0.0.1 hostaddr=127.0.0.1 port={cluster.port} user=postgres"
+                     f" password={postgres_cluster.PASSWORD} dbname={home.name}",
+        PGHOSTADDR="127.0.0.9", PGPORT="1", **settings).ok("check", *at("02:00:10"))
+    assert "a line of the other" in only_script(file_store)
+
+
 def test_a_service_that_is_not_there(tool, home, tmp_path):
     configure(home, target_service="nobodys", name="nightly copy")
     add_schedule(home)

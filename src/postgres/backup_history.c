@@ -61,9 +61,9 @@ bool backup_history_start(struct session *session, const struct history_start *s
         "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"
         " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name, told_at)"
         " SELECT $2, $3, 'started', c.now, c.now, $4, $5::uuid,"
-        " timestamptz 'epoch' + $6::bigint * interval '1 millisecond', $7, $8, $9,"
+        " timestamptz 'epoch' + $6::float8 * interval '1 millisecond', $7, $8, $9,"
         " current_database(), CASE WHEN $10::boolean THEN c.now END"
-        " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
+        " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
         " ON CONFLICT DO NOTHING RETURNING history_id",
         10, values, err);
 
@@ -308,11 +308,11 @@ bool backup_history_record_found(struct session *session, const struct history_f
         " occurrence_at, attempt, store, ledger, database_name, started_at, created_at, "
         "completed_at,"
         " told_at, file_size_bytes, raw_size_bytes, duration_seconds, sha256)"
-        " SELECT $1, $2, $3, 'completed', $4::uuid, timestamptz 'epoch' + $5::bigint * u.ms, $6, "
+        " SELECT $1, $2, $3, 'completed', $4::uuid, timestamptz 'epoch' + $5::float8 * u.ms, $6, "
         "$7,"
-        " $8, $16, timestamptz 'epoch' + $9::bigint * u.ms, timestamptz 'epoch' + $9::bigint * "
+        " $8, $16, timestamptz 'epoch' + $9::float8 * u.ms, timestamptz 'epoch' + $9::float8 * "
         "u.ms,"
-        " timestamptz 'epoch' + $10::bigint * u.ms, now(), $11, $12, $13, $14"
+        " timestamptz 'epoch' + $10::float8 * u.ms, now(), $11, $12, $13, $14"
         " FROM (SELECT interval '1 millisecond' AS ms) u ON CONFLICT DO NOTHING" RETURN_FOUND,
         FOUND_VALUES, with.values, err);
 
@@ -338,9 +338,9 @@ bool backup_history_become_found(struct session *session, const char *run_id,
         "WITH done AS (UPDATE backup_history SET run_id = $1, backup_filename = $2, backup_type = "
         "$3,"
         " status = 'completed', schedule_id = $4::uuid,"
-        " occurrence_at = timestamptz 'epoch' + $5::bigint * u.ms, attempt = $6, store = $7,"
-        " ledger = $8, database_name = $16, started_at = timestamptz 'epoch' + $9::bigint * u.ms,"
-        " completed_at = timestamptz 'epoch' + $10::bigint * u.ms, told_at = now(),"
+        " occurrence_at = timestamptz 'epoch' + $5::float8 * u.ms, attempt = $6, store = $7,"
+        " ledger = $8, database_name = $16, started_at = timestamptz 'epoch' + $9::float8 * u.ms,"
+        " completed_at = timestamptz 'epoch' + $10::float8 * u.ms, told_at = now(),"
         " file_size_bytes = $11,"
         " raw_size_bytes = $12, duration_seconds = $13, sha256 = $14"
         " FROM (SELECT interval '1 millisecond' AS ms) u"
@@ -384,11 +384,13 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
  * application's own table, not yet migrated, is as good. */
 #define SELECT_ROWS                                                                                \
     "SELECT history_id, backup_filename, backup_type, status, file_size_bytes, duration_seconds,"  \
-    " error_message, (extract(epoch FROM coalesce(started_at, created_at)) * 1000)::bigint,"       \
+    " error_message, (extract(epoch FROM coalesce(started_at, created_at))::numeric * "            \
+    "1000.0)::bigint,"                                                                             \
     " to_jsonb(h)->>'run_id', to_jsonb(h)->>'schedule_id',"                                        \
-    " (extract(epoch FROM (to_jsonb(h)->>'occurrence_at')::timestamptz) * 1000)::bigint,"          \
+    " (extract(epoch FROM (to_jsonb(h)->>'occurrence_at')::timestamptz)::numeric * "               \
+    "1000.0)::bigint,"                                                                             \
     " to_jsonb(h)->>'attempt', to_jsonb(h)->>'store', to_jsonb(h)->>'ledger',"                     \
-    " (extract(epoch FROM completed_at) * 1000)::bigint, to_jsonb(h)->>'database_name'"            \
+    " (extract(epoch FROM completed_at)::numeric * 1000.0)::bigint, to_jsonb(h)->>'database_name'" \
     " FROM backup_history h "
 
 static bool read_rows(struct session *session, const char *sql, int count,
@@ -434,9 +436,9 @@ bool backup_history_read_untold(struct session *session, struct history_rows *ou
     return read_rows(session,
                      SELECT_ROWS "WHERE told_at IS NULL AND run_id IS NOT NULL"
                                  " AND status IN ('completed', 'failed') AND completed_at >"
-                                 " clock_timestamp() + $1::bigint * interval '1 millisecond'"
+                                 " clock_timestamp() + $1::float8 * interval '1 millisecond'"
                                  " - interval '1 day' AND coalesce(ledger = (SELECT"
-                                 " system_identifier || '/' || current_database()"
+                                 " system_identifier::text || '/' || current_database()::text"
                                  " FROM pg_control_system()), true)"
                                  " ORDER BY completed_at LIMIT 1000",
                      1, values, out, err);

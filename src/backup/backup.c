@@ -172,9 +172,7 @@ static bool find_own(const struct backup_request *request, const struct claim *c
     store_ignore_stop(request->store, true);
     bool ok = store_head(request->store, claim->name, object, found, err);
     store_ignore_stop(request->store, false);
-    const char *run = ok && *found ? metadata_get(&object->metadata, BACKUP_RUN_KEY) : NULL;
-
-    *found = run != NULL && strcmp(run, claim->run_id) == 0;
+    *found = ok && *found && backup_object_has_run(object, claim->run_id);
     return ok;
 }
 

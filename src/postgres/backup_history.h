@@ -110,7 +110,6 @@ struct history_rows {
     struct history_row *items;
     size_t count;
 };
-#define HISTORY_ROWS_MOST 100000
 
 /* Marks the outcome as told. *first is false when it was already, or somebody is telling it at this
  * moment: the mails are theirs to write. In one transaction with them, each outcome is told once.
@@ -125,7 +124,7 @@ bool backup_history_read_untold(struct session *session, struct history_rows *ou
 /* Every 'started' row of ours. */
 bool backup_history_read_started(struct session *session, struct history_rows *out,
                                  struct error *err);
-/* Every row, newest first, at most HISTORY_ROWS_MOST. Works on the table as the application made
+/* Every row, newest first, at most 100,000. Works on the table as the application made
  * it, before any migration of ours. */
 bool backup_history_read_all(struct session *session, struct history_rows *out, struct error *err);
 /* The newest row with this object name; *found false without an error when there is none. */

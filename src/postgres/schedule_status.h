@@ -28,8 +28,7 @@
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
 
-#define SCHEDULE_STATUS_GRACE_MS   ((int64_t)10 * 60 * 1000)
-#define SCHEDULE_STATUS_ERROR_SIZE 2048
+#define SCHEDULE_STATUS_GRACE_MS ((int64_t)10 * 60 * 1000)
 
 struct schedule_status {
     char id[SCHEDULE_ID_SIZE];

@@ -11,13 +11,6 @@
 /* Backups that are due wait for this: after so long no other run is begun with. */
 #define RECOVERY_MS (5 * 60 * 1000)
 
-static bool has_run(const struct object *object, const char *run_id)
-{
-    const char *run = metadata_get(&object->metadata, BACKUP_RUN_KEY);
-
-    return run != NULL && strcmp(run, run_id) == 0;
-}
-
 #define INTERRUPTED_MESSAGE                                                                        \
     "interrupted: the process that ran this backup died before it was published"
 #define COPY_MESSAGE "begun in another database or server, of which this one is a copy"
@@ -110,7 +103,7 @@ static bool settle(struct session *session, struct store *store, const struct hi
 
     bool ok = prepare(session, store, err) && store_discard(store, name, run_id, err) &&
               store_head(store, name, &object, &found, err);
-    if (ok && found && has_run(&object, run_id)) {
+    if (ok && found && backup_object_has_run(&object, run_id)) {
         ok = examine(store, &object, run_id, &backup, &whole, err) &&
              (whole || withdraw(store, &object, err));
     }

@@ -4,7 +4,7 @@
 CREATE TABLE IF NOT EXISTS backup_schedule (
     schedule_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     enabled boolean DEFAULT false,
-    schedule_time time DEFAULT '02:00:00',      -- UTC
+    schedule_time time DEFAULT '02:00:00',      -- on time_zone's clock (101)
     retention_days integer DEFAULT 30,
     last_run_at timestamptz,                    -- when the last backup completed
     next_run_at timestamptz,                    -- the next scheduled instant

@@ -53,12 +53,13 @@ RETURNS SETOF timestamptz LANGUAGE sql STABLE AS $function$
                              (until AT TIME ZONE s.zone) + interval '2 days',
                              interval '1 day') d (day)
         CROSS JOIN LATERAL (
-            SELECT extract(day FROM d.day) AS day,
-                   extract(day FROM date_trunc('month', d.day) + interval '1 month - 1 day') AS last
+            SELECT extract(day FROM d.day)::integer AS day,
+                   extract(day FROM date_trunc('month', d.day)
+                                    + interval '1 month - 1 day')::integer AS last
         ) m
         WHERE CASE s.frequency
                   WHEN 'daily' THEN true
-                  WHEN 'weekly' THEN extract(isodow FROM d.day) = ANY (days)
+                  WHEN 'weekly' THEN extract(isodow FROM d.day)::integer = ANY (days)
                   WHEN 'monthly' THEN m.day = ANY (days)
                       OR m.day = m.last AND (-1 = ANY (days) OR m.last < ANY (days))
               END) o
@@ -114,7 +115,8 @@ RETURNS text LANGUAGE sql STABLE AS $function$
         WHEN schedule.schedule_time = time '24:00' THEN 'schedule_time is 24:00; write 00:00'
         WHEN schedule.retention_days IS NULL THEN 'retention_days is not set'
         WHEN schedule.retention_days < 1 OR schedule.retention_days > 1000000 THEN
-            'retention_days is ' || schedule.retention_days || '; it must be between 1 and 1000000'
+            'retention_days is ' || schedule.retention_days::text
+                || '; it must be between 1 and 1000000'
         WHEN schedule.frequency NOT IN ('hourly', 'daily', 'weekly', 'monthly') THEN
             'frequency is ''' || left(schedule.frequency, 40)
                 || '''; it must be hourly, daily, weekly or monthly'
@@ -135,7 +137,7 @@ RETURNS text LANGUAGE sql STABLE AS $function$
             'time_zone is ''' || left(schedule.time_zone, 40)
                 || '''; it must be a name as Europe/Stockholm or UTC'
         WHEN schedule.catch_up < interval '1 minute' OR schedule.catch_up > interval '1 day' THEN
-            'catch_up is ' || schedule.catch_up || '; it must be between 1 minute and 1 day'
+            'catch_up is ' || schedule.catch_up::text || '; it must be between 1 minute and 1 day'
         WHEN schedule.target_dbname IS NOT NULL AND schedule.target_service IS NOT NULL THEN
             'target_dbname and target_service are both set; only one of them can be'
         WHEN schedule.target_dbname = '' THEN 'target_dbname is empty; NULL is this database'

@@ -139,34 +139,44 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
     return ok ? true : error_prefix(err, "preparing the notification");
 }
 
+/* What was dumped. Rows of earlier versions do not say it. */
+static const char *database_of(const struct history_row *row, const struct schedule *schedule,
+                               const struct server_facts *server)
+{
+    if (row->database[0] != '\0') {
+        return row->database;
+    }
+    return schedule != NULL && schedule->dbname != NULL ? schedule->dbname : server->database;
+}
+
 bool aftermath_enqueue_row(const struct settings *settings, struct session *session,
                            const struct history_row *row, const struct schedule *schedule,
-                           struct error *err)
+                           bool again, struct error *err)
 {
     char key[KEY_SIZE];
     size_t added = 0;
     struct server_facts server;
     bool completed = strcmp(row->status, "completed") == 0;
+    int64_t duration_ms = row->duration_s * 1000;
+
+    session_facts(session, &server);
+    format_key(key, row->schedule_id, row->run_id, row->has_occurrence, row->occurrence_ms,
+               completed);
     struct outcome outcome = {
         .key = key,
         .completed = completed,
         .history_id = row->history_id,
         .run_id = row->run_id,
         .name = row->name,
-        .database =
-            schedule != NULL && schedule->dbname != NULL ? schedule->dbname : server.database,
+        .database = database_of(row, schedule, &server),
         .bytes = (uint64_t)row->bytes,
-        .duration_ms = row->duration_s * 1000,
-        .at_ms = row->completed_ms,
+        .duration_ms = duration_ms,
+        .at_ms = row->completed_ms != 0 ? row->completed_ms : row->started_ms + duration_ms,
         .has_next = schedule != NULL && schedule->state != SCHEDULE_DISABLED,
         .next_ms = schedule != NULL ? schedule->next_ms : 0,
         .error = completed ? NULL : row->error_message,
     };
-
-    session_facts(session, &server);
-    format_key(key, row->schedule_id, row->run_id, row->has_occurrence, row->occurrence_ms,
-               completed);
-    return outbox_enqueue(session, settings, &outcome, false, &added, err) ||
+    return outbox_enqueue(session, settings, &outcome, again, &added, err) ||
            error_prefix(err, "preparing the notification");
 }
 

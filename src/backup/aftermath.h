@@ -22,11 +22,12 @@ bool aftermath_prune(const struct backup_request *request, struct error *err);
 /* Writes the outcome's mails to the outbox: once per outcome of an occurrence, not per attempt. */
 bool aftermath_enqueue(const struct backup_request *request, const struct backup_result *result,
                        const struct error *problem, struct error *err);
-/* The same for a run that somebody else did and did not tell: backup_history_read_untold(). Its
- * schedule may be gone (NULL). */
+/* The same for a run that the ledger says has ended: one that somebody else did and did not tell
+ * (backup_history_read_untold()), or `again` for one whose mails are to be sent once more. With a
+ * schedule, which may be NULL, the next time is told, too. */
 bool aftermath_enqueue_row(const struct settings *settings, struct session *session,
                            const struct history_row *row, const struct schedule *schedule,
-                           struct error *err);
+                           bool again, struct error *err);
 /* Nobody is told of this run, now or by a later tick. */
 bool aftermath_keep_silent(const struct backup_request *request, const struct backup_result *result,
                            struct error *err);

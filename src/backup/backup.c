@@ -41,6 +41,7 @@ struct run {
     struct session *source; /* in the database to dump: the claim's, or one of its own */
     struct ledger dumped;   /* that database and its server */
     struct backup_result *result;
+    bool tried; /* the store may have been asked to publish */
 };
 
 /* A schedule may name another database than the one it stands in. */
@@ -67,7 +68,9 @@ static bool open_source(struct run *run, struct error *err)
     }
     session_facts(run->source, &server);
     snprintf(run->result->database, sizeof(run->result->database), "%s", server.database);
-    return true;
+    return run->source == run->claim->session ||
+           backup_history_note_database(run->claim->session, run->claim->run_id, server.database,
+                                        err);
 }
 
 static void close_source(struct run *run)
@@ -142,15 +145,20 @@ static bool describe(const struct run *run, struct metadata *out, struct error *
 }
 
 /* The stop comes last: one that came while the server was asked must still be heard. */
-static bool confirm(void *claim, struct error *err)
+static bool permit(void *context, struct error *err)
 {
-    return claim_confirm(claim, err) && stop_check(err);
+    struct run *run = context;
+
+    if (!claim_confirm(run->claim, err) || !stop_check(err)) {
+        return false;
+    }
+    run->tried = true;
+    return true;
 }
 
 /* Invariant I3: every source ended well; then the commit, before each attempt of which the store
- * asks confirm(): are lock and row ours, and was no stop asked for? *tried tells whether the store
- * may have been asked to publish. */
-static bool publish(const struct run *run, struct upload **upload, bool *tried, struct error *err)
+ * asks permit(): are lock and row ours, and was no stop asked for? */
+static bool publish(const struct run *run, struct upload **upload, struct error *err)
 {
     struct metadata metadata = METADATA_INIT;
     bool ok = describe(run, &metadata, err);
@@ -158,21 +166,21 @@ static bool publish(const struct run *run, struct upload **upload, bool *tried, 
     if (ok) {
         struct upload *committed = *upload;
         *upload = NULL;
-        *tried = true;
         ok = store_upload_commit(committed, &metadata, err);
     }
     metadata_clear(&metadata);
     return ok;
 }
 
-/* The published object of this run; *found false, without an error, when there is none. */
+/* The published object of this run, asked for also after a stop; *found false, without an error,
+ * when there is none. */
 static bool find_own(const struct backup_request *request, const struct claim *claim,
                      struct object *object, bool *found, struct error *err)
 {
+    store_ignore_stop(request->store, true);
     bool ok = store_head(request->store, claim->name, object, found, err);
-    const char *run = ok && *found ? metadata_get(&object->metadata, BACKUP_RUN_KEY) : NULL;
-
-    *found = run != NULL && strcmp(run, claim->run_id) == 0;
+    store_ignore_stop(request->store, false);
+    *found = ok && *found && backup_object_has_run(object, claim->run_id);
     return ok;
 }
 
@@ -188,6 +196,15 @@ static bool nothing_published(const struct backup_request *request, const struct
     return asked && !found;
 }
 
+static bool remove_own(const struct backup_request *request, const struct object *object,
+                       enum store_removal *removal, struct error *err)
+{
+    store_ignore_stop(request->store, true);
+    bool ok = store_remove(request->store, object, removal, err);
+    store_ignore_stop(request->store, false);
+    return ok;
+}
+
 /* While we stood still between the last look at the lock and the commit, another process took this
  * run for dead: the occurrence is its to make (I1). */
 static bool withdraw(const struct backup_request *request, const struct claim *claim,
@@ -198,7 +215,7 @@ static bool withdraw(const struct backup_request *request, const struct claim *c
     enum store_removal removal = STORE_WAS_GONE;
     bool found = false;
     bool gone = find_own(request, claim, &object, &found, &problem) &&
-                (!found || store_remove(request->store, &object, &removal, &problem));
+                (!found || remove_own(request, &object, &removal, &problem));
 
     object_clear(&object);
     if (gone && (removal == STORE_REMOVED || removal == STORE_WAS_GONE)) {
@@ -243,7 +260,7 @@ static bool record_failed(struct claim *claim, struct error *err)
     return false;
 }
 
-static bool transfer_and_publish(const struct run *run, struct error *err)
+static bool transfer_and_publish(struct run *run, struct error *err)
 {
     const struct backup_request *request = run->request;
     struct backup_result *result = run->result;
@@ -253,10 +270,9 @@ static bool transfer_and_publish(const struct run *run, struct error *err)
         .name = claim->name,
         .run_id = claim->run_id,
         .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
-        .permit = confirm,
-        .permit_context = claim,
+        .permit = permit,
+        .permit_context = run,
     };
-    bool tried = false;
     char size[TEXT_BYTES_SIZE];
 
     bool ok =
@@ -268,7 +284,7 @@ static bool transfer_and_publish(const struct run *run, struct error *err)
                             LOG_NUMBER("bytes", (int64_t)result->object.bytes),
                             LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes)),
                   "Backup created: %s (%s)", claim->name, size);
-        ok = publish(run, &upload, &tried, err);
+        ok = publish(run, &upload, err);
     }
     store_upload_abandon(upload);
     if (ok) {
@@ -278,7 +294,7 @@ static bool transfer_and_publish(const struct run *run, struct error *err)
                   claim->name);
         return true;
     }
-    if (tried && !nothing_published(request, claim)) {
+    if (run->tried && !nothing_published(request, claim)) {
         result->status = BACKUP_UNSETTLED;
         error_hint(err, "the next check asks the store whether it was published");
     }

@@ -53,26 +53,27 @@ static void note_run(struct tick *tick, const struct schedule *schedule, const c
 }
 
 /* Runs that ended, and whoever ran them died before the outcome was told, or is about to tell. */
-static bool tell_untold(struct context *context, const struct schedules *schedules,
-                        struct tick *tick, struct error *err)
+static void tell_untold(struct context *context, const struct schedules *schedules,
+                        struct tick *tick)
 {
     struct history_rows rows = {.items = NULL};
     struct session *session = NULL;
+    struct error problem = ERROR_INIT;
 
-    bool ok =
-        context_connect(context, &session, err) && backup_history_read_untold(session, &rows, err);
-    for (size_t i = 0; ok && i < rows.count; i++) {
-        struct error problem = ERROR_INIT;
+    if (!context_connect(context, &session, &problem) ||
+        !backup_history_read_untold(session, &rows, &problem)) {
+        degrade(tick, "notification_not_prepared", &problem);
+    }
+    for (size_t i = 0; i < rows.count; i++) {
         tick->mails = true;
         if (!aftermath_enqueue_row(&context->settings, session, &rows.items[i],
                                    backup_schedule_find(schedules, rows.items[i].schedule_id),
-                                   &problem)) {
+                                   false, &problem)) {
             degrade(tick, "notification_not_prepared", &problem);
         }
     }
     backup_history_clear(&rows);
     session_close(session);
-    return ok;
 }
 
 static bool read_schedules(struct context *context, struct session *session, struct schedules *out,
@@ -99,9 +100,16 @@ static bool recover(struct context *context, struct schedules *schedules, struct
                     struct error *err)
 {
     struct recovery_report report;
+    struct error problem = ERROR_INIT;
 
-    if (!recovery_run(&context->session_options, &context->stores, &report, err)) {
-        return false;
+    if (!recovery_run(&context->session_options, &context->stores, &report, &problem)) {
+        if (problem.kind == ERROR_STOPPED) {
+            *err = problem;
+            return false;
+        }
+        /* What is due must not wait for it. */
+        degrade(tick, "recovery_failed", &problem);
+        return true;
     }
     tick->degraded += report.unresolved;
     backup_schedule_clear(schedules);
@@ -336,16 +344,21 @@ static bool conclude(const struct tick *tick, struct error *err)
 
 /* Looks at every schedule, unless an earlier tick has found that nothing is due yet. */
 static bool look(struct context *context, struct backup_quiet *quiet, struct schedules *schedules,
-                 struct error *err)
+                 struct tick *tick, struct error *err)
 {
     int64_t catch_up_s = settings_get_number(&context->settings, SETTING_CATCH_UP);
     struct session *session = NULL;
+    struct error problem = ERROR_INIT;
 
     bool ok = context_connect(context, &session, err) &&
               backup_quiet_read(session, catch_up_s, quiet, err);
     if (ok && !(quiet->quiet && !quiet->interrupted && !quiet->pending_mails && !quiet->untold)) {
-        ok = read_schedules(context, session, schedules, err) &&
-             backup_quiet_note(session, catch_up_s, quiet, schedules, err);
+        ok = read_schedules(context, session, schedules, err);
+    }
+    /* Without the note the next tick looks, too. */
+    if (ok && schedules->items != NULL &&
+        !backup_quiet_note(session, catch_up_s, quiet, schedules, &problem)) {
+        degrade(tick, "quiet_not_noted", &problem);
     }
     session_close(session);
     return ok;
@@ -357,11 +370,11 @@ static bool tick_once(struct context *context, const struct backup_quiet *quiet,
     if (quiet->interrupted && !recover(context, schedules, tick, err)) {
         return false;
     }
-    if ((quiet->interrupted || quiet->untold) && !tell_untold(context, schedules, tick, err)) {
-        return false;
+    run_all(context, schedules, tick);
+    if ((quiet->interrupted || quiet->untold) && stop_signal() == 0) {
+        tell_untold(context, schedules, tick);
     }
     tick->mails = tick->mails || quiet->pending_mails;
-    run_all(context, schedules, tick);
     if (tick->mails && stop_signal() == 0) {
         deliver(context, tick);
     }
@@ -392,7 +405,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     if (invocation->options[OPTION_DRY_RUN] != NULL) {
         return dry_run(context, json, err);
     }
-    if (!look(context, &quiet, &schedules, err)) {
+    if (!look(context, &quiet, &schedules, &tick, err)) {
         return false;
     }
     tick.runs = json ? json_array() : NULL;

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "base/log.h"
+#include "backup/aftermath.h"
 #include "commands/command.h"
 #include "commands/context.h"
 #include "commands/output.h"
@@ -15,38 +15,18 @@ static bool enqueue_again(struct context *context, struct session *session, cons
                           struct error *err)
 {
     struct history_rows rows = {.items = NULL};
-    struct server_facts server;
-    size_t added = 0;
+    bool ok;
 
     if (!backup_history_find(session, name, &rows, err)) {
         return false;
     }
-    session_facts(session, &server);
-    bool ok;
     if (rows.count == 0) {
         ok = error_set(err, ERROR_USAGE, "backup_history has no backup '%s'", name);
+    } else if (rows.items[0].status[0] == 's') {
+        ok = error_set(err, ERROR_USAGE,
+                       "backup '%s' is still being made: there is nothing to tell yet", name);
     } else {
-        const struct history_row *row = &rows.items[0];
-        char key[HISTORY_RUN_ID_SIZE + 16];
-        struct outcome outcome = {
-            .key = key,
-            .completed = row->status[0] == 'c',
-            .history_id = row->history_id,
-            .run_id = row->run_id,
-            .name = row->name,
-            .database = server.database,
-            .bytes = (uint64_t)row->bytes,
-            .duration_ms = row->duration_s * 1000,
-            .at_ms = row->started_ms + row->duration_s * 1000,
-            .error = row->error_message,
-        };
-        snprintf(key, sizeof(key), "%s %s", row->run_id, row->status);
-        ok = row->status[0] != 's'
-                 ? outbox_enqueue(session, &context->settings, &outcome, true, &added, err)
-                 : error_set(err, ERROR_USAGE,
-                             "backup '%s' is still being made: there is nothing "
-                             "to tell yet",
-                             name);
+        ok = aftermath_enqueue_row(&context->settings, session, &rows.items[0], NULL, true, err);
     }
     backup_history_clear(&rows);
     return ok;

@@ -133,6 +133,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
     case BACKUP_COMPLETED:
         if (!ok) {
             log_warning("ledger_not_written", "%s", err->text);
+            error_set(err, ERROR_DEGRADED, "%s", "");
         }
         return follow_up(context, invocation, &request, &result, err) && ok;
     case BACKUP_LOCKED:

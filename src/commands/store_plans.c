@@ -11,14 +11,14 @@ static void find_new(struct context *context)
 {
     struct session *session = NULL;
     struct error ignored = ERROR_INIT;
-    bool named = true;
+    bool used = true;
 
     if (context->stores.count > 1 && context_connect(context, &session, &ignored)) {
         for (size_t i = 0; i < context->stores.count; i++) {
             struct store *store = context->stores.items[i];
             store->is_new =
                 store != context->store &&
-                backup_history_names_store(session, store->location, &named, &ignored) && !named;
+                backup_history_used_store(session, store->location, &used, &ignored) && !used;
         }
     }
     session_close(session);

@@ -122,8 +122,10 @@ static bool start(const struct dump_options *options, struct pg_dump *tool, stru
     if (!session_child_init(&child, options->session, err)) {
         return false;
     }
-    /* PGTZ: offsets in the text of timestamps do not depend on the role's or host's setting. */
-    const char *extra[] = {"PGTZ=UTC", child.password[0] != '\0' ? child.password : NULL, NULL};
+    /* PGTZ: offsets in the text of timestamps do not depend on the role's or host's setting.
+     * PGHOSTADDR would go before a host that the arguments name without an address. */
+    const char *password = child.password[0] != '\0' ? child.password : NULL;
+    const char *extra[] = {"PGTZ=UTC", "PGHOSTADDR=", password, NULL};
     environment = settings_child_environment(extra, err);
     text_appendf(&database, "--dbname=%s", child.conninfo);
     if (database.failed || !append_schemas(&schemas, options->schemas)) {

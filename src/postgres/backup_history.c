@@ -10,6 +10,7 @@
 
 #define NUMBER_SIZE 24
 #define STATUS_SIZE 16
+#define MISSING     "missing"
 
 static const char *format_number(char out[NUMBER_SIZE], int64_t number)
 {
@@ -58,11 +59,11 @@ bool backup_history_start(struct session *session, const struct history_start *s
     PGresult *result = query_run(
         session,
         "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"
-        " run_id, schedule_id, occurrence_at, attempt, store, ledger, told_at)"
+        " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name, told_at)"
         " SELECT $2, $3, 'started', c.now, c.now, $4, $5::uuid,"
-        " timestamptz 'epoch' + $6::bigint * interval '1 millisecond', $7, $8, $9,"
-        " CASE WHEN $10::boolean THEN c.now END"
-        " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
+        " timestamptz 'epoch' + $6::float8 * interval '1 millisecond', $7, $8, $9,"
+        " current_database(), CASE WHEN $10::boolean THEN c.now END"
+        " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
         " ON CONFLICT DO NOTHING RETURNING history_id",
         10, values, err);
 
@@ -78,18 +79,38 @@ bool backup_history_start(struct session *session, const struct history_start *s
     return claimed || ask_for_name(session, start->name, claim, err);
 }
 
-/* One statement for both tables: the ledger and what the admin page shows agree. A schedule that
- * was deleted meanwhile is nobody's concern. */
-#define RECORD(history, schedule)                                                                  \
-    "WITH done AS (UPDATE backup_history SET " history                                             \
-    " WHERE run_id = $2 AND status = 'started' RETURNING schedule_id),"                            \
-    " noted AS (UPDATE backup_schedule s SET " schedule                                            \
-    " next_run_at = rythm_backup_next(schedule_time, frequency, days, time_zone, " QUERY_NOW(      \
-        1) ")"                                                                                     \
-           " FROM done WHERE s.schedule_id = done.schedule_id)"                                    \
-           " SELECT count(*) FROM done"
+bool backup_history_note_database(struct session *session, const char *run_id, const char *database,
+                                  struct error *err)
+{
+    const char *values[] = {run_id, database};
 
-/* "missing" for a run that has no row. */
+    return query_execute(session,
+                         "UPDATE backup_history SET database_name = $2"
+                         " WHERE run_id = $1 AND status = 'started'",
+                         2, values, err) ||
+           error_prefix(err, "noting the database of run %s in backup_history", run_id);
+}
+
+/* One statement for both tables: the ledger and what the admin page shows agree. A schedule that
+ * was deleted meanwhile is nobody's concern, and one that is wrong by now has no next time. `done`
+ * is the row; `$shift` must be session->shift. */
+#define NOTED(last_run_at, shift)                                                                  \
+    " noted AS (UPDATE backup_schedule s SET last_run_at = " last_run_at ","                       \
+    " next_run_at = CASE WHEN rythm_backup_problem(s) IS NULL THEN"                                \
+    " rythm_backup_next(schedule_time, frequency, days, time_zone, " QUERY_NOW(                    \
+        shift) ") END FROM done WHERE s.schedule_id = done.schedule_id)"
+
+#define RECORD(history, last_run_at)                                                               \
+    "WITH done AS (UPDATE backup_history SET " history                                             \
+    " WHERE run_id = $2 AND status = 'started' RETURNING schedule_id, completed_at)," NOTED(       \
+        last_run_at, 1) " SELECT count(*) FROM done"
+
+/* A backup that was found may be older than the last one. */
+#define RETURN_FOUND                                                                               \
+    " RETURNING schedule_id, completed_at)," NOTED("greatest(s.last_run_at, done.completed_at)",   \
+                                                   15) " SELECT count(*) FROM done"
+
+/* MISSING for a run that has no row. */
 static bool read_status(struct session *session, const char *run_id, char status[STATUS_SIZE],
                         struct error *err)
 {
@@ -100,7 +121,7 @@ static bool read_status(struct session *session, const char *run_id, char status
     if (result == NULL) {
         return false;
     }
-    snprintf(status, STATUS_SIZE, "missing");
+    snprintf(status, STATUS_SIZE, MISSING);
     if (PQntuples(result) == 1) {
         query_copy(result, 0, 0, status, STATUS_SIZE);
     }
@@ -109,7 +130,7 @@ static bool read_status(struct session *session, const char *run_id, char status
 }
 
 /* What the row says when it is not 'started': our own update, whose answer was lost, or somebody
- * else's. */
+ * else's. A row that is gone (deleted, rewound by a restore) is nobody's judgement of the run. */
 static bool explain(struct session *session, const char *run_id, const char *wanted, bool *fenced,
                     struct error *err)
 {
@@ -120,6 +141,9 @@ static bool explain(struct session *session, const char *run_id, const char *wan
     }
     if (strcmp(status, wanted) == 0) {
         return true;
+    }
+    if (strcmp(status, MISSING) == 0) {
+        return error_set(err, ERROR_FAILED, "backup_history has no row of run %s any more", run_id);
     }
     *fenced = true;
     return error_set(err, ERROR_FAILED,
@@ -164,7 +188,7 @@ bool backup_history_complete(struct session *session, const struct history_resul
                              1) ","
                                 " file_size_bytes = $3, raw_size_bytes = $4, duration_seconds = $5,"
                                 " sha256 = $6, error_message = NULL",
-                         "last_run_at = " QUERY_NOW(1) ","),
+                         "done.completed_at"),
                   6, values, "completed", fenced, err);
 }
 
@@ -180,7 +204,7 @@ bool backup_history_fail(struct session *session, const char *run_id, int64_t du
                   RECORD("status = 'failed', completed_at = " QUERY_NOW(
                              1) ","
                                 " duration_seconds = $3, error_message = $4",
-                         ""),
+                         "s.last_run_at"),
                   4, values, "failed", &fenced, err);
 }
 
@@ -238,13 +262,14 @@ bool backup_history_compare(struct session *session, const char *const runs[], s
     return true;
 }
 
-#define FOUND_VALUES 14
+#define FOUND_VALUES 16
 struct found_values {
     const char *values[FOUND_VALUES];
     char numbers[7][NUMBER_SIZE];
 };
 
-static void fill_found(struct found_values *out, const struct history_found *found)
+static void fill_found(struct found_values *out, const struct session *session,
+                       const struct history_found *found)
 {
     const struct history_start *start = &found->start;
     const struct history_result *result = &found->result;
@@ -263,6 +288,8 @@ static void fill_found(struct found_values *out, const struct history_found *fou
         format_number(out->numbers[5], (int64_t)result->raw_bytes),
         format_number(out->numbers[6], (result->duration_ms + 500) / 1000),
         result->sha256,
+        session->shift,
+        found->database[0] != '\0' ? found->database : NULL,
     };
 
     memcpy(out->values, values, sizeof(values));
@@ -273,24 +300,26 @@ bool backup_history_record_found(struct session *session, const struct history_f
 {
     struct found_values with = {.values = {NULL}};
 
-    fill_found(&with, found);
+    fill_found(&with, session, found);
     PGresult *result = query_run(
         session,
-        "INSERT INTO backup_history (run_id, backup_filename, backup_type, status, schedule_id,"
-        " occurrence_at, attempt, store, ledger, started_at, created_at, completed_at,"
+        "WITH done AS (INSERT INTO backup_history (run_id, backup_filename, backup_type, status, "
+        "schedule_id,"
+        " occurrence_at, attempt, store, ledger, database_name, started_at, created_at, "
+        "completed_at,"
         " told_at, file_size_bytes, raw_size_bytes, duration_seconds, sha256)"
-        " SELECT $1, $2, $3, 'completed', $4::uuid, timestamptz 'epoch' + $5::bigint * u.ms, $6, "
+        " SELECT $1, $2, $3, 'completed', $4::uuid, timestamptz 'epoch' + $5::float8 * u.ms, $6, "
         "$7,"
-        " $8, timestamptz 'epoch' + $9::bigint * u.ms, timestamptz 'epoch' + $9::bigint * u.ms,"
-        " timestamptz 'epoch' + $10::bigint * u.ms, now(), $11, $12, $13, $14"
-        " FROM (SELECT interval '1 millisecond' AS ms) u ON CONFLICT DO NOTHING"
-        " RETURNING history_id",
+        " $8, $16, timestamptz 'epoch' + $9::float8 * u.ms, timestamptz 'epoch' + $9::float8 * "
+        "u.ms,"
+        " timestamptz 'epoch' + $10::float8 * u.ms, now(), $11, $12, $13, $14"
+        " FROM (SELECT interval '1 millisecond' AS ms) u ON CONFLICT DO NOTHING" RETURN_FOUND,
         FOUND_VALUES, with.values, err);
 
     if (result == NULL) {
         return error_prefix(err, "recording backup %s in backup_history", found->start.name);
     }
-    *recorded = PQntuples(result) == 1;
+    *recorded = query_number(result, 0, 0) == 1;
     PQclear(result);
     return true;
 }
@@ -301,26 +330,27 @@ bool backup_history_become_found(struct session *session, const char *run_id,
     struct found_values with = {.values = {NULL}};
     const char *values[FOUND_VALUES + 1];
 
-    fill_found(&with, found);
+    fill_found(&with, session, found);
     memcpy(values, with.values, sizeof(with.values));
     values[FOUND_VALUES] = run_id;
     PGresult *result = query_run(
         session,
-        "UPDATE backup_history SET run_id = $1, backup_filename = $2, backup_type = $3,"
+        "WITH done AS (UPDATE backup_history SET run_id = $1, backup_filename = $2, backup_type = "
+        "$3,"
         " status = 'completed', schedule_id = $4::uuid,"
-        " occurrence_at = timestamptz 'epoch' + $5::bigint * u.ms, attempt = $6, store = $7,"
-        " ledger = $8, started_at = timestamptz 'epoch' + $9::bigint * u.ms,"
-        " completed_at = timestamptz 'epoch' + $10::bigint * u.ms, told_at = now(),"
+        " occurrence_at = timestamptz 'epoch' + $5::float8 * u.ms, attempt = $6, store = $7,"
+        " ledger = $8, database_name = $16, started_at = timestamptz 'epoch' + $9::float8 * u.ms,"
+        " completed_at = timestamptz 'epoch' + $10::float8 * u.ms, told_at = now(),"
         " file_size_bytes = $11,"
         " raw_size_bytes = $12, duration_seconds = $13, sha256 = $14"
         " FROM (SELECT interval '1 millisecond' AS ms) u"
-        " WHERE backup_history.run_id = $15 AND status = 'started' RETURNING history_id",
+        " WHERE backup_history.run_id = $17 AND status = 'started'" RETURN_FOUND,
         FOUND_VALUES + 1, values, err);
 
     if (result == NULL) {
         return error_prefix(err, "recording backup %s in backup_history", found->start.name);
     }
-    bool became = PQntuples(result) == 1;
+    bool became = query_number(result, 0, 0) == 1;
     PQclear(result);
     return became || error_set(err, ERROR_FAILED,
                                "run %s is not 'started' in backup_history any more: another "
@@ -337,34 +367,30 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
     out->has_bytes = query_text(result, row, 4) != NULL;
     out->bytes = query_number(result, row, 4);
     out->duration_s = query_number(result, row, 5);
-    const char *message = query_text(result, row, 6);
-    if (message != NULL) {
-        out->error_message = text_copy(message);
-        if (out->error_message == NULL) {
-            return error_set_memory(err);
-        }
-    }
     out->started_ms = query_number(result, row, 7);
     query_copy(result, row, 8, out->run_id, sizeof(out->run_id));
     query_copy(result, row, 9, out->schedule_id, sizeof(out->schedule_id));
     out->has_occurrence = query_text(result, row, 10) != NULL;
     out->occurrence_ms = query_number(result, row, 10);
     out->attempt = query_number(result, row, 11);
-    query_copy(result, row, 12, out->store, sizeof(out->store));
     query_copy(result, row, 13, out->ledger, sizeof(out->ledger));
     out->completed_ms = query_number(result, row, 14);
-    return true;
+    query_copy(result, row, 15, out->database, sizeof(out->database));
+    return query_copy_text(result, row, 6, &out->error_message, err) &&
+           query_copy_text(result, row, 12, &out->store, err);
 }
 
 /* The columns of ours are read through to_jsonb(), which has no opinion on whether they exist: the
  * application's own table, not yet migrated, is as good. */
 #define SELECT_ROWS                                                                                \
     "SELECT history_id, backup_filename, backup_type, status, file_size_bytes, duration_seconds,"  \
-    " error_message, (extract(epoch FROM coalesce(started_at, created_at)) * 1000)::bigint,"       \
+    " error_message, (extract(epoch FROM coalesce(started_at, created_at))::numeric * "            \
+    "1000.0)::bigint,"                                                                             \
     " to_jsonb(h)->>'run_id', to_jsonb(h)->>'schedule_id',"                                        \
-    " (extract(epoch FROM (to_jsonb(h)->>'occurrence_at')::timestamptz) * 1000)::bigint,"          \
+    " (extract(epoch FROM (to_jsonb(h)->>'occurrence_at')::timestamptz)::numeric * "               \
+    "1000.0)::bigint,"                                                                             \
     " to_jsonb(h)->>'attempt', to_jsonb(h)->>'store', to_jsonb(h)->>'ledger',"                     \
-    " (extract(epoch FROM completed_at) * 1000)::bigint"                                           \
+    " (extract(epoch FROM completed_at)::numeric * 1000.0)::bigint, to_jsonb(h)->>'database_name'" \
     " FROM backup_history h "
 
 static bool read_rows(struct session *session, const char *sql, int count,
@@ -410,9 +436,9 @@ bool backup_history_read_untold(struct session *session, struct history_rows *ou
     return read_rows(session,
                      SELECT_ROWS "WHERE told_at IS NULL AND run_id IS NOT NULL"
                                  " AND status IN ('completed', 'failed') AND completed_at >"
-                                 " clock_timestamp() + $1::bigint * interval '1 millisecond'"
+                                 " clock_timestamp() + $1::float8 * interval '1 millisecond'"
                                  " - interval '1 day' AND coalesce(ledger = (SELECT"
-                                 " system_identifier || '/' || current_database()"
+                                 " system_identifier::text || '/' || current_database()::text"
                                  " FROM pg_control_system()), true)"
                                  " ORDER BY completed_at LIMIT 1000",
                      1, values, out, err);
@@ -451,17 +477,19 @@ bool backup_history_find(struct session *session, const char *name, struct histo
                      values, out, err);
 }
 
-bool backup_history_names_store(struct session *session, const char *store, bool *named,
-                                struct error *err)
+bool backup_history_used_store(struct session *session, const char *store, bool *used,
+                               struct error *err)
 {
     const char *values[] = {store};
-    PGresult *result = query_run(
-        session, "SELECT EXISTS (SELECT FROM backup_history WHERE store = $1)", 1, values, err);
+    PGresult *result = query_run(session,
+                                 "SELECT EXISTS (SELECT FROM backup_history"
+                                 " WHERE status = 'completed' AND store = $1)",
+                                 1, values, err);
 
     if (result == NULL) {
-        return error_prefix(err, "looking up a store in backup_history");
+        return error_prefix(err, "looking for backups of %s in backup_history", store);
     }
-    *named = query_bool(result, 0, 0);
+    *used = query_bool(result, 0, 0);
     PQclear(result);
     return true;
 }
@@ -486,6 +514,7 @@ void backup_history_clear(struct history_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++) {
         free(rows->items[i].error_message);
+        free(rows->items[i].store);
     }
     free(rows->items);
     *rows = (struct history_rows){.items = NULL};

@@ -41,6 +41,10 @@ bool backup_history_start(struct session *session, const struct history_start *s
                           char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
                           struct error *err);
 
+/* Notes which database the run dumps. Until then it is the ledger's. */
+bool backup_history_note_database(struct session *session, const char *run_id, const char *database,
+                                  struct error *err);
+
 struct history_result {
     const char *run_id;
     uint64_t bytes;     /* of the object */
@@ -50,7 +54,7 @@ struct history_result {
 };
 /* Both also set the schedule's next_run_at (the next scheduled instant), completion its last_run_at
  * (now). They fail when the row is not 'started' any more because somebody else resolved this run
- * (*fenced), but not when it says already what they would write. */
+ * (*fenced) or deleted it (not *fenced), but not when it says already what they would write. */
 bool backup_history_complete(struct session *session, const struct history_result *result,
                              bool *fenced, struct error *err);
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,
@@ -62,6 +66,7 @@ bool backup_history_is_started(struct session *session, const char *run_id, bool
 struct history_found {
     struct history_start start;
     struct history_result result;
+    const char *database; /* that was dumped; "" when that is not known */
     int64_t begun_ms;
 };
 /* What the ledger says of a run whose object stands in a store. */
@@ -73,7 +78,8 @@ struct history_standing {
 /* One standing per run; a NULL among the runs is no run, and nothing is said of it. */
 bool backup_history_compare(struct session *session, const char *const runs[], size_t count,
                             struct history_standing standings[], struct error *err);
-/* Inserts a completed row; *recorded is false when the occurrence has one already. */
+/* Inserts a completed row; *recorded is false when the occurrence has one already, or the name is
+ * taken. Both tell the schedule, too, as backup_history_complete() does. */
 bool backup_history_record_found(struct session *session, const struct history_found *found,
                                  bool *recorded, struct error *err);
 /* Turns the started row of run `run_id` into the completed row of the backup that was found. */
@@ -87,8 +93,9 @@ struct history_row {
     char name[HISTORY_NAME_SIZE];
     char type[16];
     char status[16];
-    char store[HISTORY_NAME_SIZE];      /* its location, or "" */
+    char *store;                        /* its location, or NULL */
     char ledger[HISTORY_NAME_SIZE * 2]; /* the one it was begun in, or "" */
+    char database[64 * 4];              /* that was dumped, or "" when that was not recorded */
     char *error_message;                /* or NULL */
     bool has_bytes;
     int64_t bytes;
@@ -103,7 +110,6 @@ struct history_rows {
     struct history_row *items;
     size_t count;
 };
-#define HISTORY_ROWS_MOST 100000
 
 /* Marks the outcome as told. *first is false when it was already, or somebody is telling it at this
  * moment: the mails are theirs to write. In one transaction with them, each outcome is told once.
@@ -118,15 +124,15 @@ bool backup_history_read_untold(struct session *session, struct history_rows *ou
 /* Every 'started' row of ours. */
 bool backup_history_read_started(struct session *session, struct history_rows *out,
                                  struct error *err);
-/* Every row, newest first, at most HISTORY_ROWS_MOST. Works on the table as the application made
+/* Every row, newest first, at most 100,000. Works on the table as the application made
  * it, before any migration of ours. */
 bool backup_history_read_all(struct session *session, struct history_rows *out, struct error *err);
 /* The newest row with this object name; *found false without an error when there is none. */
 bool backup_history_find(struct session *session, const char *name, struct history_rows *out,
                          struct error *err);
-/* Whether a run's row names this store, by its location. */
-bool backup_history_names_store(struct session *session, const char *store, bool *named,
-                                struct error *err);
+/* *used: a run completed in the store with this location. */
+bool backup_history_used_store(struct session *session, const char *store, bool *used,
+                               struct error *err);
 /* How long the next dump will about be, before compression: as the newest completed one; 0 when
  * there is none. */
 bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err);

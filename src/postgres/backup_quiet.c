@@ -12,13 +12,13 @@
 static const char read_query[] =
     "SELECT EXISTS (SELECT FROM backup_history WHERE status = 'started' AND run_id IS NOT NULL),"
     " EXISTS (SELECT FROM email_logs WHERE status = 'pending' AND metadata ? 'rythm_backup'),"
-    " $1::bigint = 0 AND e.edits IS NULL AND q.catch_up = $2::bigint * interval '1 second'"
+    " $1::bigint = 0 AND e.edits IS NULL AND q.catch_up = $2::float8 * interval '1 second'"
     " AND q.looked_at <= c.now AND c.now < q.looked_at + interval '10 minutes'"
-    " AND c.now < q.quiet_until AND extract(minute FROM c.now) <> 0, q.looked_at, e.edits,"
-    " (extract(epoch FROM c.now) * 1000)::bigint + $1::bigint,"
+    " AND c.now < q.quiet_until AND extract(minute FROM c.now)::integer <> 0, q.looked_at, e.edits,"
+    " (extract(epoch FROM c.now)::numeric * 1000.0)::bigint + $1::bigint,"
     " EXISTS (SELECT FROM backup_history WHERE told_at IS NULL AND run_id IS NOT NULL"
     " AND status IN ('completed', 'failed')"
-    " AND completed_at > c.now + $1::bigint * interval '1 millisecond' - interval '1 day')"
+    " AND completed_at > c.now + $1::float8 * interval '1 millisecond' - interval '1 day')"
     " FROM (SELECT clock_timestamp() AS now) c LEFT JOIN rythm_backup_quiet q ON true"
     " CROSS JOIN (SELECT array_agg(edit_id) AS edits"
     " FROM (SELECT edit_id FROM rythm_backup_edits LIMIT 1000) f) e";
@@ -27,9 +27,9 @@ static const char read_query[] =
  * before an edit that the first one saw. */
 static const char note_query[] =
     "WITH noted AS (UPDATE rythm_backup_quiet SET"
-    " looked_at = timestamptz 'epoch' + $1::bigint * interval '1 millisecond',"
-    " catch_up = $2::bigint * interval '1 second',"
-    " quiet_until = coalesce(timestamptz 'epoch' + $3::bigint * interval '1 millisecond',"
+    " looked_at = timestamptz 'epoch' + $1::float8 * interval '1 millisecond',"
+    " catch_up = $2::float8 * interval '1 second',"
+    " quiet_until = coalesce(timestamptz 'epoch' + $3::float8 * interval '1 millisecond',"
     " 'infinity') WHERE looked_at IS NOT DISTINCT FROM $4::timestamptz RETURNING 1)"
     " DELETE FROM rythm_backup_edits WHERE edit_id = ANY ($5::bigint[])"
     " AND EXISTS (SELECT FROM noted)";

@@ -25,7 +25,8 @@ const char *backup_schedule_state_name(enum schedule_state state)
  * it. rythm_backup_problem() refuses it. The outer join gives one row, with no schedule in it, when
  * the table is empty. */
 static const char read_query[] =
-    "SELECT (extract(epoch FROM c.now) * 1000)::bigint, d.schedule_id, s.name, s.enabled,"
+    "SELECT (extract(epoch FROM c.now)::numeric * 1000.0)::bigint, d.schedule_id, s.name, "
+    "s.enabled,"
     " d.is_default, coalesce(s.frequency, 'daily'), to_char(s.schedule_time, 'HH24:MI'), s.days,"
     " coalesce(s.time_zone, 'UTC'), s.catch_up, s.tenant_id, s.retention_days,"
     " CASE WHEN s.target_dbname ~ '=|://' THEN '(not shown)' ELSE s.target_dbname END,"
@@ -33,10 +34,10 @@ static const char read_query[] =
     " CASE WHEN s.stores ~ '[=?;@]' AND s.stores !~ '^\\s*file://'"
     " OR s.stores ~* 'accountkey=|sharedaccesssignature=|sig=' THEN '(not shown)'"
     " ELSE btrim(s.stores, E' \\t\\r\\n') END,"
-    " (extract(epoch FROM d.occurrence_at) * 1000)::bigint,"
-    " (extract(epoch FROM d.next_at) * 1000)::bigint, d.attempt, d.state, d.problem"
-    " FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now) c"
-    " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::bigint * interval '1 second') d"
+    " (extract(epoch FROM d.occurrence_at)::numeric * 1000.0)::bigint,"
+    " (extract(epoch FROM d.next_at)::numeric * 1000.0)::bigint, d.attempt, d.state, d.problem"
+    " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
+    " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::float8 * interval '1 second') d"
     " ON $3::uuid IS NULL OR d.schedule_id = $3::uuid"
     " LEFT JOIN backup_schedule s USING (schedule_id)"
     " ORDER BY d.occurrence_at, d.schedule_id LIMIT 20001";

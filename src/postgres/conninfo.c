@@ -1,9 +1,11 @@
 #include "postgres/conninfo.h"
 
 #include <libpq-fe.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/redact.h"
+#include "base/text.h"
 
 /* PostgreSQL manual, "Connection URIs". */
 static bool is_uri(const char *text)
@@ -59,6 +61,14 @@ static void set(struct conninfo *out, const char *keyword, const char *value)
     }
 }
 
+/* libpq marks passwords with '*' (PQconndefaults()), but what a password can be replaced by, from
+ * version 18 on, as something that is for debugging alone. */
+bool conninfo_is_secret(const char *keyword, const char *display)
+{
+    return display[0] == '*' || strcmp(keyword, "scram_client_key") == 0 ||
+           strcmp(keyword, "scram_server_key") == 0;
+}
+
 bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
 {
     char *message = NULL;
@@ -95,7 +105,7 @@ bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
         if (option->val == NULL || *option->val == '\0') {
             continue;
         }
-        if (option->dispchar[0] == '*') {
+        if (conninfo_is_secret(option->keyword, option->dispchar)) {
             redact_register(option->val);
         }
         if (strcmp(option->keyword, "port") == 0 && !check_ports(option->val, err)) {
@@ -143,6 +153,37 @@ void conninfo_retarget(struct conninfo *conninfo, const char *dbname, const char
         set(conninfo, "service", service);
     } else {
         set(conninfo, "dbname", dbname);
+    }
+}
+
+static const char *const place_variables[CONNINFO_PLACE_VARIABLES] = {"PGHOST", "PGHOSTADDR",
+                                                                      "PGPORT", "PGDATABASE"};
+
+bool conninfo_place_hide(struct conninfo_place *out, struct error *err)
+{
+    struct conninfo_place place = {.values = {NULL}};
+
+    for (size_t i = 0; i < CONNINFO_PLACE_VARIABLES; i++) {
+        const char *value = getenv(place_variables[i]);
+        place.values[i] = text_copy(value);
+        if (value != NULL && place.values[i] == NULL) {
+            conninfo_place_restore(&place);
+            return error_set_memory(err);
+        }
+        unsetenv(place_variables[i]);
+    }
+    *out = place;
+    return true;
+}
+
+void conninfo_place_restore(struct conninfo_place *place)
+{
+    for (size_t i = 0; i < CONNINFO_PLACE_VARIABLES; i++) {
+        if (place->values[i] != NULL) {
+            setenv(place_variables[i], place->values[i], 1);
+        }
+        free(place->values[i]);
+        place->values[i] = NULL;
     }
 }
 

@@ -32,10 +32,23 @@ struct conninfo {
 bool conninfo_parse(const char *text, struct conninfo *out, struct error *err);
 void conninfo_clear(struct conninfo *conninfo);
 
+/* Is this option's value a secret? `display` is libpq's dispchar. */
+bool conninfo_is_secret(const char *keyword, const char *display);
+
 /* The same credentials and options for another place: a database of the same server, or a service
  * of libpq's service file, which then says host, port and database. At most one is not NULL; both
  * are borrowed. */
 void conninfo_retarget(struct conninfo *conninfo, const char *dbname, const char *service);
+
+/* libpq's environment variables that say where, put away: it takes what a service does not say from
+ * them. Nothing is kept when that fails. No other thread may use the environment meanwhile. */
+#define CONNINFO_PLACE_VARIABLES 4
+struct conninfo_place {
+    char *values[CONNINFO_PLACE_VARIABLES];
+};
+bool conninfo_place_hide(struct conninfo_place *out, struct error *err);
+/* Puts them back. */
+void conninfo_place_restore(struct conninfo_place *place);
 
 /* Adds a keyword at the end unless it is set already. Both strings are borrowed. */
 void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value);

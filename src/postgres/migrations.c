@@ -1,5 +1,7 @@
 #include "postgres/migrations.h"
 
+#include <string.h>
+
 #include "postgres/query.h"
 #include "postgres/transaction.h"
 
@@ -16,6 +18,11 @@ bool migrations_apply(struct session *session, const struct migration *migration
     if (transaction_begin(session, err) && query_script(session, ONE_AT_A_TIME, err) &&
         query_script(session, migration->sql, err) && transaction_commit(session, err)) {
         return true;
+    }
+    /* lock_not_available (manual, appendix A) */
+    if (strcmp(session->sqlstate, "55P03") == 0) {
+        error_hint(err, "a backup or another long transaction is reading these tables; run it "
+                        "again later");
     }
     transaction_rollback(session);
     return error_prefix(err, "applying migration %s", migration->name);

@@ -43,10 +43,13 @@ bool query_execute(struct session *session, const char *sql, int count, const ch
 /* Runs a script of several statements in one implicit transaction. */
 bool query_script(struct session *session, const char *sql, struct error *err);
 
+/* In SQL an operator or function is given arguments of exactly the types that pg_catalog has it
+ * for: otherwise one that fits better, made by whoever may create in a schema of the search path,
+ * would run with our rights. */
 /* now(), shifted: `$n` must be session->shift. */
-#define QUERY_NOW(n) "(clock_timestamp() + $" #n "::bigint * interval '1 millisecond')"
+#define QUERY_NOW(n) "(clock_timestamp() + $" #n "::float8 * interval '1 millisecond')"
 /* An instant as milliseconds since the epoch. */
-#define QUERY_MS(expression) "(extract(epoch FROM " expression ") * 1000)::bigint"
+#define QUERY_MS(expression) "(extract(epoch FROM " expression ")::numeric * 1000.0)::bigint"
 
 /* Field access: NULL/0/false for an SQL null. A number out of bounds reads as 0. */
 const char *query_text(const PGresult *result, int row, int column);

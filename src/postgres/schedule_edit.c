@@ -207,7 +207,7 @@ bool schedule_edit_note_next(struct session *session, const char *id, struct err
     return query_execute(session,
                          "UPDATE backup_schedule SET next_run_at = CASE WHEN enabled THEN"
                          " rythm_backup_next(schedule_time, frequency, days, time_zone,"
-                         " clock_timestamp() + $1::bigint * interval '1 millisecond') END"
+                         " clock_timestamp() + $1::float8 * interval '1 millisecond') END"
                          " WHERE schedule_id = $2::uuid",
                          2, values, err) ||
            error_prefix(err, "writing to backup_schedule");

@@ -28,7 +28,6 @@
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
 
-#define SCHEDULE_STATUS_ERROR_SIZE 2048
 
 struct schedule_status {
     char id[SCHEDULE_ID_SIZE];

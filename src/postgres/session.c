@@ -56,12 +56,14 @@ static bool append_parameters(struct text *sql, int version)
         {0, "tcp_keepalives_interval", "10"},
         {0, "tcp_keepalives_count", "3"},
         {0, "tcp_user_timeout", "45s"}, /* also while the server waits to be acknowledged */
-        {140000, "client_connection_check_interval", "10s"},
+        {0, "default_transaction_isolation", "read committed"},
+        {0, "default_transaction_read_only", "off"},
         {0, "DateStyle", "ISO"},
         {0, "TimeZone", "UTC"},
         {0, "client_min_messages", "warning"},
         {0, "row_security", "off"},
         {0, "standard_conforming_strings", "on"},
+        {0, "array_nulls", "on"},
     };
 
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
@@ -69,6 +71,11 @@ static bool append_parameters(struct text *sql, int version)
             text_appendf(sql, "%sset_config('%s', '%s', false)", i > 0 ? ", " : "SELECT ",
                          parameters[i].name, parameters[i].value);
         }
+    }
+    /* Not every system can watch a connection, and a server on one that cannot refuses this. */
+    if (version >= 140000) {
+        text_append(sql, ", CASE WHEN version() ~ 'linux' THEN"
+                         " set_config('client_connection_check_interval', '10s', false) END");
     }
     return !sql->failed;
 }
@@ -175,17 +182,20 @@ static bool begin(struct session *session, struct conninfo *conninfo,
 bool session_open(const struct session_options *options, struct session **out, struct error *err)
 {
     struct conninfo conninfo = CONNINFO_INIT;
+    struct conninfo_place place = {.values = {NULL}};
     struct session *session = create(options->ignore_stop);
 
     if (session == NULL) {
         return error_set_memory(err);
     }
     snprintf(session->shift, sizeof(session->shift), "%" PRId64, options->clock_shift_ms);
-    bool ok = conninfo_parse(options->conninfo, &conninfo, err);
+    bool ok = conninfo_parse(options->conninfo, &conninfo, err) &&
+              (options->service == NULL || conninfo_place_hide(&place, err));
     if (ok) {
         conninfo_retarget(&conninfo, options->dbname, options->service);
         ok = begin(session, &conninfo, options, err);
     }
+    conninfo_place_restore(&place);
     conninfo_clear(&conninfo);
     if (!ok) {
         session_close(session);

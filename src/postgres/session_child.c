@@ -1,9 +1,11 @@
 #include "postgres/session_child.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "postgres/conninfo.h"
 #include "postgres/query.h"
 
 #define CONNINFO_CAP (64 * 1024)
@@ -61,7 +63,7 @@ bool session_child_init(struct session_child *out, struct session *session, stru
 {
     struct text conninfo = TEXT_INIT(CONNINFO_CAP);
     struct text password = TEXT_INIT(CONNINFO_CAP);
-    bool secret_left = false;
+    char secret[64] = "";
     PQconninfoOption *options = PQconninfo(session->connection);
 
     for (PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++) {
@@ -75,18 +77,18 @@ bool session_child_init(struct session_child *out, struct session *session, stru
         }
         if (strcmp(option->keyword, "password") == 0) {
             text_appendf(&password, "PGPASSWORD=%s", value);
-        } else if (option->dispchar[0] == '*') {
-            secret_left = true;
+        } else if (conninfo_is_secret(option->keyword, option->dispchar)) {
+            snprintf(secret, sizeof(secret), "%s", option->keyword);
         } else if (strcmp(option->keyword, "client_encoding") != 0) {
             append_pair(&conninfo, option->keyword, value);
         }
     }
     bool listed = options != NULL;
     PQconninfoFree(options);
-    if (secret_left) {
+    if (*secret != '\0') {
         error_set(err, ERROR_CONFIG,
-                  "sslpassword cannot be handed to pg_dump without showing it to other users; "
-                  "use a client key without a passphrase");
+                  "%s cannot be handed to pg_dump without showing it to other users", secret);
+        error_hint(err, "use a password, or a client key without a passphrase");
     } else if (!listed || conninfo.failed || password.failed) {
         error_set_memory(err);
     } else {

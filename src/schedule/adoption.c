@@ -36,23 +36,37 @@ static bool is_claimed(const struct book *book, const struct backup_facts *facts
            strcmp(facts->schedule_id, claim->schedule_id) == 0;
 }
 
-static bool record(struct book *book, const struct backup_object *backup, struct error *err)
+/* *good: the store confirms it. That the store could not say is the same as a listing that failed,
+ * where the run about to begin would make a second backup of the occurrence (I1). */
+static bool confirm(const struct book *book, const struct backup_object *backup, bool *good,
+                    struct error *err)
 {
-    const struct backup_facts *facts = &backup->facts;
     struct error problem = ERROR_INIT;
-    char text[LEDGER_TEXT_SIZE];
-    bool whole = false;
-    bool recorded = true;
+    const char *run_id = backup->facts.run_id;
+    const char *reason = "the store has other bytes than its run sent";
 
-    if (!store_confirm(book->store, backup->object, facts->run_id, &whole, &problem) || !whole) {
+    if (!store_confirm(book->store, backup->object, run_id, good, &problem)) {
+        if (is_claimed(book, &backup->facts)) {
+            *err = problem;
+            return false;
+        }
+        *good = false;
+        reason = problem.text;
+    }
+    if (!*good) {
         log_warning("backup_not_adopted",
                     "Backup %s is not in backup_history and was not recorded there: %s",
-                    backup->object->name,
-                    problem.text[0] != '\0' ? problem.text
-                                            : "the store has other bytes than its run sent");
-        return true;
+                    backup->object->name, reason);
     }
-    ledger_format(text, book->ledger);
+    return true;
+}
+
+/* *recorded is false when the ledger has another row in its place. */
+static bool write_row(struct book *book, const struct backup_object *backup, bool *recorded,
+                      struct error *err)
+{
+    const struct backup_facts *facts = &backup->facts;
+    char ledger[LEDGER_TEXT_SIZE];
     struct history_found found = {
         .start = {.run_id = facts->run_id,
                   .name = backup->object->name,
@@ -62,27 +76,37 @@ static bool record(struct book *book, const struct backup_object *backup, struct
                   .occurrence_ms = facts->occurrence_ms,
                   .attempt = 1,
                   .store = book->store->location,
-                  .ledger = text},
+                  .ledger = ledger},
         .result = {.run_id = facts->run_id,
                    .bytes = facts->bytes,
                    .raw_bytes = facts->raw_bytes,
                    .duration_ms = facts->duration_ms,
                    .sha256 = facts->sha256},
+        .database = facts->database,
         .begun_ms = backup->begun_ms,
     };
-    if (is_claimed(book, facts)) {
-        book->covered =
-            backup_history_become_found(book->session, book->claim->run_id, &found, err);
-        if (!book->covered) {
-            return false;
-        }
-    } else if (!backup_history_record_found(book->session, &found, &recorded, err)) {
+
+    ledger_format(ledger, book->ledger);
+    if (!is_claimed(book, facts)) {
+        return backup_history_record_found(book->session, &found, recorded, err);
+    }
+    book->covered = backup_history_become_found(book->session, book->claim->run_id, &found, err);
+    *recorded = book->covered;
+    return book->covered;
+}
+
+static bool record(struct book *book, const struct backup_object *backup, struct error *err)
+{
+    bool good = false;
+    bool recorded = false;
+
+    if (!confirm(book, backup, &good, err) || (good && !write_row(book, backup, &recorded, err))) {
         return false;
     }
     if (recorded) {
         log_write(&LOG_WITH(LOG_WARNING, LOG_MARK_WARNING, "backup_adopted",
                             LOG_TEXT("name", backup->object->name),
-                            LOG_TEXT("run_id", facts->run_id)),
+                            LOG_TEXT("run_id", backup->facts.run_id)),
                   "Backup %s is in the store and was not in backup_history (was the database "
                   "restored?): recorded there again",
                   backup->object->name);
@@ -132,7 +156,8 @@ static bool record_all(struct book *book, const struct backup_object *backups, s
         runs[i] = is_own(&backups[i], book->ledger) ? backups[i].facts.run_id : NULL;
     }
     ok = ok && backup_history_compare(book->session, runs, count, standings, err);
-    for (size_t i = 0; ok && i < count; i++) {
+    /* Once nothing is left to run, the rest can wait for the listing after another run. */
+    for (size_t i = 0; ok && !book->covered && i < count; i++) {
         if (standings[i].unknown) {
             ok = record(book, &backups[i], err);
         } else if (standings[i].superseded_by[0] != '\0' &&
@@ -180,7 +205,7 @@ bool adoption_before_run(struct claim *claim, struct store *store, bool *covered
     if (first < last - DAYS_MOST) {
         first = last - DAYS_MOST;
     }
-    for (int64_t day = first; ok && day <= last; day++) {
+    for (int64_t day = first; ok && !book.covered && day <= last; day++) {
         struct objects objects = OBJECTS_INIT;
         char instant[CLOCK_ISO_SIZE];
         char prefix[BACKUP_NAME_SIZE];

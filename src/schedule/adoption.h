@@ -23,8 +23,9 @@ bool adoption_record(struct session *session, const struct ledger *ledger, struc
                      const struct backup_object *backups, size_t count, struct error *err);
 
 /* Before the run of an occurrence is dumped: the same for what was begun since it, by a listing of
- * those days only. *covered: a backup of this very occurrence is there; the claim's row has become
- * that backup's, completed, and there is nothing left to run. */
+ * those days only, up to a backup of this very occurrence. *covered: there is one; the claim's row
+ * has become that backup's, completed, and there is nothing left to run. False when there may be
+ * one, and the store cannot tell. */
 bool adoption_before_run(struct claim *claim, struct store *store, bool *covered,
                          struct error *err);
 

@@ -3,16 +3,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/wait.h"
 #include "postgres/advisory_lock.h"
 #include "postgres/ledger.h"
 #include "store/backup_object.h"
 
-static bool has_run(const struct object *object, const char *run_id)
-{
-    const char *run = metadata_get(&object->metadata, BACKUP_RUN_KEY);
-
-    return run != NULL && strcmp(run, run_id) == 0;
-}
+/* Backups that are due wait for this: after so long no other run is begun with. */
+#define RECOVERY_MS (5 * 60 * 1000)
 
 #define INTERRUPTED_MESSAGE                                                                        \
     "interrupted: the process that ran this backup died before it was published"
@@ -81,8 +78,19 @@ static bool examine(struct store *store, const struct object *object, const char
     return store_confirm(store, object, run_id, whole, err);
 }
 
+/* A run may die before the container or folder is made. One that has held backups and is not there
+ * any more is not made again: its file system is not mounted, and says nothing of the run. */
+static bool prepare(struct session *session, struct store *store, struct error *err)
+{
+    bool used = false;
+
+    return backup_history_used_store(session, store->location, &used, err) &&
+           (used || store_prepare(store, err));
+}
+
 /* With the schedule's lock held: the run is dead. What the store says decides. First what it left
- * is taken away, then the store is asked: were it only paused, it could not publish any more. */
+ * is taken away, then the store is asked: were it only paused, it could not publish any more, where
+ * the store lets the former be done (a folder does). */
 static bool settle(struct session *session, struct store *store, const struct history_row *row,
                    struct error *err)
 {
@@ -93,10 +101,9 @@ static bool settle(struct session *session, struct store *store, const struct hi
     bool found = false;
     bool whole = false;
 
-    /* A run may die before the container or folder is made. */
-    bool ok = store_prepare(store, err) && store_discard(store, name, run_id, err) &&
+    bool ok = prepare(session, store, err) && store_discard(store, name, run_id, err) &&
               store_head(store, name, &object, &found, err);
-    if (ok && found && has_run(&object, run_id)) {
+    if (ok && found && backup_object_has_run(&object, run_id)) {
         ok = examine(store, &object, run_id, &backup, &whole, err) &&
              (whole || withdraw(store, &object, err));
     }
@@ -141,21 +148,20 @@ static bool settle_with_store(struct session *session, struct store_pool *stores
     struct store *store = NULL;
 
     if (!store_pool_get(stores, row->store, &store, err)) {
-        error_prefix(err, "its store is %s", row->store);
+        error_prefix(err, "its store is %s", row->store != NULL ? row->store : "not recorded");
         return error_hint(err, "run check once with the settings of that run");
     }
     return settle(session, store, row, err);
 }
 
 static bool resolve(const struct session_options *options, struct store_pool *stores,
-                    const struct history_row *row, bool *resolved, struct error *err)
+                    const struct history_row *row, struct error *err)
 {
     struct session *session = NULL;
     bool copied = false;
     bool taken = false;
     bool started = false;
 
-    *resolved = false;
     bool ok = session_open(options, &session, err) &&
               advisory_lock_try(session, row->schedule_id, &taken, err) &&
               (!taken || backup_history_is_started(session, row->run_id, &started, err));
@@ -163,7 +169,6 @@ static bool resolve(const struct session_options *options, struct store_pool *st
     if (ok && started) {
         ok = end_copied(session, row, &copied, err) &&
              (copied || settle_with_store(session, stores, row, err));
-        *resolved = ok;
     }
     session_close(session);
     return ok;
@@ -174,20 +179,31 @@ bool recovery_run(const struct session_options *session, struct store_pool *stor
 {
     struct session *ledger = NULL;
     struct history_rows rows = {.items = NULL};
+    struct deadline end = deadline_in_ms(RECOVERY_MS);
 
-    *out = (struct recovery_report){.resolved = 0};
+    *out = (struct recovery_report){.unresolved = 0};
     bool ok =
         session_open(session, &ledger, err) && backup_history_read_started(ledger, &rows, err);
     session_close(ledger);
     for (size_t i = 0; ok && i < rows.count; i++) {
         struct error problem = ERROR_INIT;
-        bool resolved;
-        if (!resolve(session, stores, &rows.items[i], &resolved, &problem)) {
+        if (deadline_left_ms(&end) == 0) {
+            out->unresolved += rows.count - i;
+            log_warning("recovery_interrupted",
+                        "Resolving interrupted backups took too long: %zu are left to the next "
+                        "check",
+                        rows.count - i);
+            break;
+        }
+        if (!resolve(session, stores, &rows.items[i], &problem)) {
+            if (problem.kind == ERROR_STOPPED) {
+                *err = problem;
+                ok = false;
+                break;
+            }
             out->unresolved++;
             log_warning("run_unresolved", "What became of backup %s could not be found out: %s",
                         rows.items[i].name, problem.text);
-        } else {
-            out->resolved += resolved;
         }
     }
     backup_history_clear(&rows);

@@ -15,14 +15,14 @@
 #include "store/store_pool.h"
 
 struct recovery_report {
-    size_t resolved;
     size_t unresolved; /* rows that could not be resolved now; each was logged */
 };
 
-/* Resolves every such row, asking the store that it names. Runs that are still going on (their lock
- * is held) are left alone. A run that was begun in another ledger, of which this one is a copy, is
- * marked failed without asking any store. False only when the ledger cannot be read. Nobody is told
- * here: backup_history_read_untold() has the news. */
+/* Resolves every such row, asking the store that it names; if that takes minutes, the rest is left
+ * to the next call. Runs that are still going on (their lock is held) are left alone. A run that
+ * was begun in another ledger, of which this one is a copy, is marked failed without asking any
+ * store. False only when the ledger cannot be read, or with ERROR_STOPPED. Nobody is told here:
+ * backup_history_read_untold() has the news. */
 bool recovery_run(const struct session_options *session, struct store_pool *stores,
                   struct recovery_report *out, struct error *err);
 

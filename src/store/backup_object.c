@@ -215,6 +215,13 @@ static bool parse_facts(const struct metadata *metadata, struct backup_facts *fa
            is_type(facts->type) && (facts->schedule_id[0] == '\0' || is_uuid(facts->schedule_id));
 }
 
+bool backup_object_has_run(const struct object *object, const char *run_id)
+{
+    const char *run = metadata_get(&object->metadata, BACKUP_RUN_KEY);
+
+    return run != NULL && strcmp(run, run_id) == 0;
+}
+
 bool backup_object_parse(const struct object *object, struct backup_object *out)
 {
     struct backup_object parsed = {.object = object};

@@ -62,6 +62,9 @@ struct backup_object {
     struct backup_facts facts;
 };
 
+/* Does the object bear the id of this run, whatever else it says? */
+bool backup_object_has_run(const struct object *object, const char *run_id);
+
 /* False, without an error, when the object is not a backup of ours: its name is another kind, or
  * its metadata do not say what a backup's must (a run id, a sha256, sane numbers). */
 bool backup_object_parse(const struct object *object, struct backup_object *out);

@@ -143,6 +143,11 @@ bool store_remove(struct store *store, const struct object *object, enum store_r
     return store->ops->remove(store, object, result, err);
 }
 
+void store_ignore_stop(struct store *store, bool ignore)
+{
+    store->ignores_stop = ignore;
+}
+
 bool store_discard(struct store *store, const char *name, const char *run_id, struct error *err)
 {
     return store->ops->discard(store, name, run_id, err);

@@ -84,7 +84,8 @@ struct store {
     const struct store_ops *ops;
     char *location; /* for people: the URL without secrets */
     struct block_limits block_limits;
-    bool is_remote; /* a service, not this host's file system */
+    bool is_remote;    /* a service, not this host's file system */
+    bool ignores_stop; /* store_ignore_stop() */
     /* Set by who knows that nothing was ever put there: a folder or container that does not exist
      * makes an empty list. Otherwise it is an error. */
     bool is_new;
@@ -121,6 +122,8 @@ bool store_head(struct store *store, const char *name, struct object *out, bool 
                 struct error *err);
 bool store_remove(struct store *store, const struct object *object, enum store_removal *result,
                   struct error *err);
+/* While `ignore`, head and remove go on after a stop was requested: for cleaning up. */
+void store_ignore_stop(struct store *store, bool ignore);
 bool store_discard(struct store *store, const char *name, const char *run_id, struct error *err);
 bool store_confirm(struct store *store, const struct object *object, const char *run_id,
                    bool *whole, struct error *err);

@@ -23,6 +23,7 @@ LOCK_HOLDER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted 
 LEFT_TO_IT = "A run of schedule {} for this time is recorded already: left to it"
 COPIED = "begun in another database or server, of which this one is a copy"
 LIST = "^GET .*comp=list"
+CONFIRM = "^GET .*comp=blocklist"
 
 
 @pytest.fixture
@@ -121,6 +122,7 @@ def test_its_row_is_gone(tool, home, store):
     assert facts_of(after) == facts_of(before)
     assert names(store) == adopted(result) == [before["backup_filename"]]
     assert LEFT_TO_IT.format(only_schedule(home)) in result.err
+    assert schedule(home)["last_run_at"] == after["completed_at"]
     # When it was made, not when it was found.
     assert abs((after["started_at"] - before["started_at"]).total_seconds()) < 5
     assert abs((after["completed_at"] - before["completed_at"]).total_seconds()) < 5
@@ -135,9 +137,12 @@ def test_the_database_was_restored(tool, home, store, restore):
     (before,) = history(home)
     restore(home, earlier)
     assert history(home) == []
+    assert schedule(home)["last_run_at"] is None
     result = tool.ok("check", *at("02:30:00"))
     (after,) = history(home)
     assert facts_of(after) == facts_of(before)
+    assert schedule(home)["last_run_at"] == after["completed_at"]
+    assert home.value("SELECT next_run_at = '2031-05-07 02:00Z' FROM backup_schedule")
     assert names(store) == adopted(result) == [before["backup_filename"]]
     tool.ok("check", *at("02:00:10", day="2031-05-07"))
     assert statuses(home) == ["completed"] * 2 and len(names(store)) == 2
@@ -226,6 +231,35 @@ def test_a_listing_that_fails_makes_no_second_one(make_tool, home, azure_store, 
     assert sorted(statuses(home)) == ["completed", "failed"] and len(names(azure_store)) == 1
 
 
+def test_a_question_that_fails_makes_no_second_one(make_tool, home, azure_store, azure_proxy):
+    """It is listed, but whether it is what was sent cannot be asked."""
+    tool = make_tool(home, azure_store, **azure_store.settings_through(azure_proxy.port))
+    tool.ok("check", *at("02:00:10"))
+    forget(home)
+    azure_proxy.add(CONFIRM, times=ALWAYS, status=403,
+                    headers={"x-ms-error-code": "AuthorizationFailure"})
+    result = tool.run("check", *at("02:30:00"))
+    assert result.code == 1
+    assert f"checking {names(azure_store)[0]}" in result.err
+    assert (statuses(home), len(names(azure_store))) == (["failed"], 1)
+    azure_proxy.clear()
+    tool.ok("check", *at("02:31:30"))
+    assert sorted(statuses(home)) == ["completed", "failed"] and len(names(azure_store)) == 1
+
+
+def test_found_before_a_listing_that_fails(make_tool, home, azure_store, azure_proxy):
+    """Of the day after: there is nothing left to look for."""
+    tool = make_tool(home, azure_store, **azure_store.settings_through(azure_proxy.port))
+    enable(home, "23:50")
+    tool.ok("check", *at("23:50:10", day="2031-05-05"))
+    forget(home)
+    azure_proxy.add(f"{LIST}.*{NIGHT}", times=ALWAYS, status=403,
+                    headers={"x-ms-error-code": "AuthorizationFailure"})
+    result = tool.ok("check", *at("00:10:00"))
+    assert adopted(result) == names(azure_store)
+    assert (statuses(home), len(names(azure_store))) == (["completed"], 1)
+
+
 # What else the ledger has forgotten is recorded when a run has listed the store
 
 def test_older_ones_are_recorded_after_a_run(tool, home, store):
@@ -236,6 +270,8 @@ def test_older_ones_are_recorded_after_a_run(tool, home, store):
     result = tool.ok("check", *at("02:00:10"))
     after = [facts_of(row) for row in history(home)]
     assert after[:3] == before and len(after) == 4
+    # What is found is older than what was just made.
+    assert schedule(home)["last_run_at"] == history(home)[3]["completed_at"]
     assert sorted(adopted(result)) == names(store)[:3]
     assert adopted(tool.ok("check", *at("02:00:10", day="2031-05-07"))) == []
 

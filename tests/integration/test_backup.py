@@ -418,7 +418,9 @@ def test_a_locked_table_is_named(make_tool, database, file_store):
 @pytest.mark.parametrize("parameter, value", [
     ("statement_timeout", "50ms"), ("idle_in_transaction_session_timeout", "50ms"),
     ("idle_session_timeout", "50ms"), ("lock_timeout", "1ms"), ("DateStyle", "German, DMY"),
-    ("IntervalStyle", "sql_standard"), ("bytea_output", "escape"), ("extra_float_digits", "-10")])
+    ("IntervalStyle", "sql_standard"), ("bytea_output", "escape"), ("extra_float_digits", "-10"),
+    ("default_transaction_isolation", "serializable"), ("default_transaction_read_only", "on"),
+    ("array_nulls", "off")])
 def test_settings_of_the_database_do_not_matter(tool, database, file_store, cluster, make_database,
                                                 tmp_path, parameter, value):
     """Neither for the run nor for what is dumped."""

@@ -516,3 +516,33 @@ def test_no_email_table(tool, nightly):
     nightly.execute("DROP TABLE email_logs")
     result = tool.run("check", *at("02:00:10"))
     assert result.code == 2 and "run 'rythm-backup migrate'" in result.err
+
+
+# Whoever may create in the schema public
+
+# What pg_catalog has only for other types than these: the better match would be taken.
+HIJACKED = [("*", "bigint", "interval"), ("*", "numeric", "integer"), ("/", "numeric", "integer"),
+            ("=", "numeric", "integer"), ("<>", "numeric", "integer"), ("<", "numeric", "integer"),
+            ("||", "bigint", "bigint"), ("||", "bigint", "text"), ("||", "text", "name"),
+            ("||", "text", "uuid"), ("||", "uuid", "uuid"), ("||", "text", "integer"),
+            ("||", "integer", "integer"), ("||", "text", "interval"),
+            ("||", "interval", "interval")]
+
+
+def test_operators_of_others_are_not_used(tool, nightly):
+    for number, (operator, left, right) in enumerate(HIJACKED):
+        nightly.execute(f"CREATE FUNCTION public.hijack_{number}({left}, {right}) RETURNS boolean"
+                        " LANGUAGE plpgsql AS $$BEGIN RAISE 'hijacked'; END$$")
+        nightly.execute(f"CREATE OPERATOR public.{operator} (LEFTARG = {left},"
+                        f" RIGHTARG = {right}, FUNCTION = public.hijack_{number})")
+    nightly.execute("UPDATE backup_schedule SET frequency = 'monthly', days = '{6}'")
+    tool.ok("check", *at("02:00:10"))
+    assert statuses(nightly) == ["completed"]
+    for edit in ("frequency = 'weekly'", "retention_days = 0",
+                 "retention_days = 1, catch_up = '2s'", "catch_up = NULL"):
+        nightly.execute(f"UPDATE backup_schedule SET {edit}")
+        result = tool.run("status")
+        assert "hijacked" not in result.err and "operator" not in result.err, result.err
+    for command in (["check"], ["run", "--no-notify"], ["list"], ["prune"],
+                    ["schedule", "show", "--next"], ["migrate"]):
+        tool.ok(*command)

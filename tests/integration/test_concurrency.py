@@ -287,6 +287,64 @@ def test_dead_run_of_a_store_that_cannot_be_asked(make_tool, nightly, tmp_path, 
     assert statuses(nightly) == ["failed"]
 
 
+def test_dead_run_of_a_store_with_a_long_name(make_tool, nightly, tmp_path, start):
+    """Another folder's name begins like that of its own."""
+    store = FileStore(tmp_path / ("a" * 200) / ("b" * 200))
+    tool = make_tool(nightly, store)
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), program=tool, settings=gate.settings)
+    gate.reached()
+    kill(process)
+    processes.wait_until(lambda: not rows(nightly, LOCK_HOLDER), "the lock is free")
+    assert store.leftovers() != []
+    tool.ok("check", *at("02:00:40"))
+    assert statuses(nightly) == ["failed"] and store.leftovers() == []
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] == "a"] == ["a" * 200]
+    assert list(store.folder.parent.iterdir()) == [store.folder]
+
+
+def test_dead_run_while_its_folder_is_not_mounted(tool, nightly, tmp_path, start, file_store):
+    """What is not found there proves nothing, and nothing is made in its place."""
+    tool.ok("check", *at("02:00:10", day="2031-05-05"))
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), settings=gate.settings)
+    gate.reached()
+    kill(process)
+    processes.wait_until(lambda: not rows(nightly, LOCK_HOLDER), "the lock is free")
+    mounted = file_store.folder.rename(tmp_path / "elsewhere")
+
+    result = tool.run("check", *at("02:00:40"))
+    assert result.code == 3
+    assert f"the folder {file_store.folder} does not exist" in result.err
+    assert "is a file system not mounted?" in result.err
+    assert statuses(nightly) == ["completed", "started"]
+    assert not file_store.folder.exists()
+
+    mounted.rename(file_store.folder)
+    tool.ok("check", *at("02:01:50"))
+    assert statuses(nightly) == ["completed", "failed"]
+    tool.ok("check", *at("02:03:00"))
+    assert statuses(nightly) == ["completed", "failed", "completed"]
+
+
+@pytest.mark.parametrize("question", [b"ORDER BY started_at LIMIT 1000",
+                                      b"ORDER BY completed_at LIMIT 1000"])
+def test_what_is_due_is_made_whatever_fails_before(make_tool, cluster, nightly, file_store,
+                                                   postgres_proxy, question):
+    """Which runs have died, and which ended untold, cannot be read."""
+    nightly.execute(
+        "INSERT INTO backup_history (backup_filename, backup_type, status, run_id, schedule_id,"
+        " store) SELECT 'rythm-backup-x.sql', 'manual', 'started', '0123456789abcdef',"
+        " schedule_id, %s FROM backup_schedule", file_store.settings["RYTHM_BACKUP_STORES"])
+    cut = postgres_proxy.add(question)
+    tool = make_tool(file_store, DATABASE_URL=cluster.url(nightly.name, port=postgres_proxy.port))
+    result = tool.run("check", *at("02:00:10"))
+    assert (cut.hits, result.code) == (1, 3), result.err
+    assert len(file_store.list()) == 1
+    assert len(rows(nightly, "SELECT FROM backup_history WHERE status = 'completed'"
+                             " AND occurrence_at IS NOT NULL")) == 1
+
+
 def test_killed_manual_run(tool, nightly, tmp_path, start, file_store):
     gate = pg_dumps.gate_within(tmp_path)
     process = start("run", settings=gate.settings)
@@ -378,10 +436,12 @@ def test_taken_for_dead_while_it_waited_to_publish(tool, nightly, start, file_st
     assert file_store.leftovers() == []
 
 
-def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, file_store):
-    """After its last look at the ledger: its object is taken back."""
+@contextlib.contextmanager
+def published_and_not_recorded(tool, nightly, tmp_path, start, store,
+                               command=("check", *at("02:00:10"))):
+    """A run after its last look at the ledger; (its process, what still may write the ledger)."""
     gate = pg_dumps.gate_after(tmp_path)
-    process = start("check", *at("02:00:10"), settings=gate.settings)
+    process = start(*command, program=tool, settings=gate.settings)
     gate.reached()
     connection = nightly.connect()
     connection.autocommit = False
@@ -389,11 +449,17 @@ def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, fi
     connection.cursor().execute("LOCK TABLE backup_history IN SHARE MODE")
     gate.open()
     wait_for_lock_waiter(nightly)
-    assert len(file_store.list()) == 1
-    connection.cursor().execute("UPDATE backup_history SET status = 'failed',"
-                                " error_message = 'by hand'")
+    assert len(store.list()) == 1
+    yield process, connection.cursor()
     connection.commit()
     connection.close()
+
+
+def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, file_store):
+    """Its object is taken back."""
+    with published_and_not_recorded(tool, nightly, tmp_path, start,
+                                    file_store) as (process, ledger):
+        ledger.execute("UPDATE backup_history SET status = 'failed', error_message = 'by hand'")
     result = tool.finish(process)
     assert result.code == 1
     assert "another process has taken it for dead and resolved it" in result.err
@@ -404,6 +470,43 @@ def test_taken_for_dead_when_it_had_published(tool, nightly, tmp_path, start, fi
     assert file_store.leftovers() == []
 
 
+def test_stopped_and_taken_for_dead_when_it_had_published(make_tool, nightly, tmp_path, start,
+                                                          store):
+    """It is taken back although a stop was asked for, too."""
+    tool = make_tool(nightly, store)
+    with published_and_not_recorded(tool, nightly, tmp_path, start, store) as (process, ledger):
+        process.terminate()
+        ledger.execute("UPDATE backup_history SET status = 'failed', error_message = 'by hand'")
+    result = tool.finish(process)
+    assert result.code == 143
+    assert "its object was removed again" in result.err
+    assert_nothing_published(nightly, store)
+
+
+def test_row_deleted_when_it_had_published(tool, nightly, tmp_path, start, file_store):
+    """Nobody has said that the run is dead: its backup stays, and is recorded from the store."""
+    with published_and_not_recorded(tool, nightly, tmp_path, start,
+                                    file_store) as (process, ledger):
+        ledger.execute("DELETE FROM backup_history")
+    result = tool.finish(process)
+    assert result.code == 3
+    (stored,) = file_store.list()
+    assert "backup_history has no row of run" in result.err
+    (row,) = history(nightly)
+    assert (row["backup_filename"], row["status"]) == (stored.name, "completed")
+
+
+def test_row_deleted_when_a_manual_run_had_published(tool, nightly, tmp_path, start, file_store):
+    with published_and_not_recorded(tool, nightly, tmp_path, start, file_store,
+                                    ("run", "--no-notify")) as (process, ledger):
+        ledger.execute("DELETE FROM backup_history")
+    result = tool.finish(process)
+    (stored,) = file_store.list()
+    assert (result.code, result.out) == (3, f"{stored.name}\n")
+    assert result.err.count("recording it failed") == 1
+    assert statuses(nightly) == ["completed"]
+
+
 def test_answer_of_the_ledger_is_lost(make_tool, cluster, nightly, file_store, postgres_proxy):
     """What is recorded is recorded, and nothing is said to be missing."""
     cut = postgres_proxy.add(b"error_message = NULL", after=True)
@@ -411,6 +514,20 @@ def test_answer_of_the_ledger_is_lost(make_tool, cluster, nightly, file_store, p
     tool.ok("check", *at("02:00:10"))
     assert (cut.hits, cut.seen) == (1, 2)
     assert statuses(nightly) == ["completed"] and len(file_store.list()) == 1
+
+
+def test_schedule_made_wrong_during_the_dump(tool, nightly, tmp_path, start, file_store):
+    """The run ends as it would have; only the next time cannot be told."""
+    gate = pg_dumps.gate_within(tmp_path)
+    process = start("check", *at("02:00:10"), settings=gate.settings)
+    gate.reached()
+    nightly.execute("UPDATE backup_schedule SET time_zone = 'Europe/Nowhere',"
+                    " next_run_at = '2031-05-07 02:00Z'")
+    gate.open()
+    assert tool.finish(process).code == 0
+    assert statuses(nightly) == ["completed"] and len(file_store.list()) == 1
+    row = schedule(nightly)
+    assert row["last_run_at"] is not None and row["next_run_at"] is None
 
 
 def test_stopped_and_continued(tool, nightly, tmp_path, start, file_store):
@@ -426,6 +543,25 @@ def test_stopped_and_continued(tool, nightly, tmp_path, start, file_store):
 
 
 # SIGTERM and SIGINT
+
+def test_signal_while_dead_runs_are_resolved(make_tool, nightly, start, azure_store, azure_proxy):
+    """The first that is not resolved is the last that is tried; that is no news of the runs."""
+    for run in ("0123456789abcdef", "fedcba9876543210"):
+        nightly.execute(
+            "INSERT INTO backup_history (backup_filename, backup_type, status, run_id,"
+            " schedule_id, store) SELECT 'rythm-backup-' || %s, 'manual', 'started', %s,"
+            " schedule_id, %s FROM backup_schedule", run, run,
+            f"azblob://devstoreaccount1/{azure_store.container}")
+    azure_proxy.add("^HEAD ", times=ALWAYS, stall_s=3)
+    tool = make_tool(nightly, azure_store, **azure_store.settings_through(azure_proxy.port))
+    process = start("check", *at("12:00:00"), program=tool)
+    processes.wait_until(lambda: azure_proxy.count("^HEAD "), "the store is asked")
+    process.terminate()
+    result = tool.finish(process, timeout=20)
+    assert result.code == 143
+    assert result.err.count("stopped by SIGTERM") == 1, result.err
+    assert statuses(nightly) == ["started"] * 2
+
 
 @pytest.fixture
 def black_hole():
@@ -502,10 +638,11 @@ def test_signal_while_uploading(make_tool, tool, nightly, start, azure_store, az
 
 
 @pytest.mark.parametrize("sig, code", SIGNALS)
-def test_signal_before_the_commit(tool, nightly, tmp_path, start, file_store, sig, code):
+def test_signal_before_the_commit(make_tool, nightly, tmp_path, start, store, sig, code):
     """All bytes are stored; it is asking the ledger whether the run is still its own."""
+    tool = make_tool(nightly, store)
     gate = pg_dumps.gate_after(tmp_path)
-    process = start("check", *at("02:00:10"), settings=gate.settings)
+    process = start("check", *at("02:00:10"), program=tool, settings=gate.settings)
     gate.reached()
     with locked(nightly, "backup_history"):
         gate.open()
@@ -513,8 +650,10 @@ def test_signal_before_the_commit(tool, nightly, tmp_path, start, file_store, si
         process.send_signal(sig)
     result = tool.finish(process, timeout=60)
     assert result.code == code
-    assert_nothing_published(nightly, file_store)
-    assert file_store.leftovers() == []
+    assert_nothing_published(nightly, store)
+    assert f"stopped by {sig.name}" in history(nightly)[0]["error_message"]
+    # The service drops uncommitted blocks itself.
+    assert store.kind == "azure" or store.leftovers() == []
 
 
 @pytest.mark.parametrize("sig, code", SIGNALS)

@@ -227,7 +227,7 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
     ("backup_schedule", ["timed_at", "name", "tenant_id", "frequency", "days", "time_zone",
                          "catch_up", "target_dbname", "target_service", "schemas", "stores"]),
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
-                        "sha256", "store", "ledger", "told_at"]),
+                        "sha256", "store", "ledger", "told_at", "database_name"]),
     ("email_logs", []), ("users", []), ("tenants", [])])
 def test_application_columns_stay_and_ours_follow(make_tool, application, table, added):
     before = columns(application, table)
@@ -243,6 +243,18 @@ def test_application_rows_are_untouched(make_tool, application):
     for table, after in table_rows(application).items():
         names = before[table][0].keys()
         assert [{name: row[name] for name in names} for row in after] == before[table], table
+
+
+def test_while_a_backup_is_made(make_tool, application):
+    """pg_dump's lock on the tables is in the way; the error says what to do."""
+    connection = application.connect()
+    connection.autocommit = False
+    connection.cursor().execute("LOCK TABLE backup_schedule IN ACCESS SHARE MODE")
+    result = make_tool(application).run("migrate")
+    connection.close()
+    assert result.code == 1
+    assert "a backup or another long transaction is reading these tables" in result.err
+    make_tool(application).ok("migrate")
 
 
 def test_application_twice_changes_nothing(make_tool, application):

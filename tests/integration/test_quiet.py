@@ -335,6 +335,21 @@ def test_no_row_to_note_it_in(nightly, looked):
     assert looked() and looked()
 
 
+def test_a_note_that_fails_does_not_end_the_tick(nightly, clock, role, tool, file_store):
+    """After an upgrade without the new grants, say: a dead run is resolved all the same."""
+    _, url = role(nightly, *(grant for grant in PRIVILEGES if "quiet" not in grant),
+                  "GRANT USAGE ON SCHEMA clock TO {role}",
+                  "GRANT USAGE ON SEQUENCE looks TO {role}")
+    nightly.execute("INSERT INTO backup_history (backup_filename, backup_type, status, run_id,"
+                    " schedule_id, store) SELECT 'rythm-backup-x.sql', 'manual', 'started',"
+                    " '0123456789abcdef', schedule_id, %s FROM backup_schedule",
+                    file_store.settings["RYTHM_BACKUP_STORES"])
+    result = tool.with_settings(DATABASE_URL=url).run("check")
+    assert result.code == 3
+    assert "noting until when nothing is due: Postgres says: permission denied" in result.err
+    assert statuses(nightly) == ["failed"]
+
+
 def test_a_wrong_row_is_told_at_every_tick(tool, nightly):
     nightly.execute("UPDATE backup_schedule SET name = 'mine', retention_days = 0")
     for _ in range(3):

@@ -112,6 +112,28 @@ def test_outcome_names_the_database_that_was_dumped(make_tool, home, other, file
         assert home.name not in message["content"]["plainText"]
 
 
+def test_who_tells_later_names_that_database_too(make_tool, home, other, cluster, file_store, acs,
+                                                 tmp_path):
+    """Of a run that died, and when its mail is sent once more."""
+    acs.running_polls = 0
+    gate = pg_dumps.gate_within(tmp_path)
+    settings = service_file(tmp_path, "theirs", host="127.0.0.1", port=cluster.port,
+                            dbname=other.name)
+    configure(home, target_service="theirs")
+    tool = make_tool(home, file_store, acs, **settings)
+    process = tool.with_settings(**gate.settings).start("check", *at("02:00:10"))
+    gate.reached()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    processes.wait_until(lambda: not rows(home, LOCK_HOLDER), "the lock is free")
+    tool.ok("check", *at("02:00:40"))
+    tool.ok("notify", "--backup", history(home)[0]["backup_filename"])
+    assert len(acs.messages) == 4
+    for message in acs.messages:
+        assert other.name in message["content"]["plainText"]
+        assert home.name not in message["content"]["plainText"]
+
+
 def test_run_says_which_database_it_was(tool, home, other):
     configure(home, target_dbname=other.name)
     assert tool.ok("run", "--json", "--no-notify").json["database"] == other.name
@@ -178,6 +200,19 @@ def test_database_name_of_the_settings_is_not_the_services(make_tool, home, othe
     tool = make_tool(file_store, PGHOST="127.0.0.1", PGPORT=str(cluster.port), PGUSER="postgres",
                      PGPASSWORD=postgres_cluster.PASSWORD, PGDATABASE=home.name, **settings)
     tool.ok("check", *at("02:00:10"))
+    assert "a line of the other" in only_script(file_store)
+
+
+def test_address_of_the_settings_is_not_the_services(tool, home, other, cluster, file_store,
+                                                     tmp_path):
+    """PGHOSTADDR goes before the name of a host."""
+    settings = service_file(tmp_path, "theirs", host="127.0.0.1", port=cluster.port,
+                            dbname=other.name)
+    configure(home, target_service="theirs")
+    tool.with_settings(
+        DATABASE_URL=f"host=127.0.0.1 hostaddr=127.0.0.1 port={cluster.port} user=postgres"
+                     f" password={postgres_cluster.PASSWORD} dbname={home.name}",
+        PGHOSTADDR="127.0.0.9", PGPORT="1", **settings).ok("check", *at("02:00:10"))
     assert "a line of the other" in only_script(file_store)
 
 

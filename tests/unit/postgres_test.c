@@ -162,6 +162,18 @@ static void test_password_is_registered(void **state)
     redact_clear();
 }
 
+/* What must not be seen among a child's arguments. */
+static void test_secrets(void **state)
+{
+    (void)state;
+    assert_true(conninfo_is_secret("password", "*"));
+    assert_true(conninfo_is_secret("sslpassword", "*"));
+    assert_true(conninfo_is_secret("scram_client_key", "D"));
+    assert_true(conninfo_is_secret("scram_server_key", "D"));
+    assert_false(conninfo_is_secret("replication", "D"));
+    assert_false(conninfo_is_secret("host", ""));
+}
+
 static void test_defaults(void **state)
 {
     struct conninfo conninfo;
@@ -356,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_environment_alone),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_password_is_registered),
+        cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_another_database),
         cmocka_unit_test(test_service_instead_of_a_place),

@@ -92,9 +92,7 @@ static bool put_block_list(const struct azure_commit *commit, const struct text 
  * was lost has succeeded. */
 static bool is_ours(const struct azure_commit *commit, const struct object *object)
 {
-    const char *run = metadata_get(&object->metadata, BACKUP_RUN_KEY);
-
-    return run != NULL && strcmp(run, commit->run_id) == 0 && object->bytes == total_bytes(commit);
+    return backup_object_has_run(object, commit->run_id) && object->bytes == total_bytes(commit);
 }
 
 /* The service refused, but perhaps because an earlier attempt, whose answer was lost, did it all:
@@ -214,8 +212,7 @@ static void remove_refuted(const struct azure_commit *commit, struct error *err)
         azure_object_head(commit->session, commit->blob, commit->blob, &object, &found, &problem);
 
     if (ok && found) {
-        const char *run = metadata_get(&object.metadata, BACKUP_RUN_KEY);
-        ok = run != NULL && strcmp(run, commit->run_id) == 0 &&
+        ok = backup_object_has_run(&object, commit->run_id) &&
              azure_object_remove(commit->session, commit->blob, object.etag, &result, &problem);
         ok = ok && (result == STORE_REMOVED || result == STORE_WAS_GONE);
     }

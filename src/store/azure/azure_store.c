@@ -67,6 +67,19 @@ static bool connect_commit_client(struct azure_store *store, struct error *err)
     return true;
 }
 
+/* With the client that hears a stop, unless the store is to ignore it. */
+static bool open_session(struct azure_store *store, struct azure_session *out, struct error *err)
+{
+    bool ignore = store->base.ignores_stop;
+
+    if (!(ignore ? connect_commit_client(store, err) : connect_client(store, err))) {
+        return false;
+    }
+    *out = store->session;
+    out->client = ignore ? store->commit_client : store->session.client;
+    return true;
+}
+
 static char *blob_name(const struct azure_store *store, const char *name, struct error *err)
 {
     struct text blob = TEXT_INIT(LONGEST_BLOB);
@@ -80,19 +93,36 @@ static char *blob_name(const struct azure_store *store, const char *name, struct
 }
 
 /* Found out now rather than after an upload: Put Block and Put Block List take w, the check of what
- * was published takes r ("Create an account SAS", permissions). */
+ * was published takes r, and List Blobs, which a scheduled run begins with, takes l of a container
+ * ("Create an account SAS", permissions). One for a container has no srt. */
 static bool check_permissions(const struct azure_account *account, struct error *err)
 {
+    static const struct {
+        const char *field;
+        const char *what;
+        const char *needed;
+        const char *words;
+        const char *best;
+    } needs[] = {
+        {"sp", "has the permissions", "rwl", "r, w and l", "racwdl"},
+        {"srt", "is for the resource types", "co", "c and o", "co"},
+    };
     char given[AZURE_ACCOUNT_FIELD_SIZE];
 
-    if (account->sas == NULL || !azure_account_sas_field(account, "sp", given) ||
-        (strchr(given, 'r') != NULL && strchr(given, 'w') != NULL)) {
-        return true;
+    for (size_t i = 0; account->sas != NULL && i < sizeof(needs) / sizeof(needs[0]); i++) {
+        if (!azure_account_sas_field(account, needs[i].field, given)) {
+            continue;
+        }
+        for (const char *letter = needs[i].needed; *letter != '\0'; letter++) {
+            if (strchr(given, *letter) == NULL) {
+                error_set(err, ERROR_CONFIG,
+                          "the SharedAccessSignature %s %s=%s, and a backup needs %s",
+                          needs[i].what, needs[i].field, given, needs[i].words);
+                return error_hint(err, "make one with %s=%s", needs[i].field, needs[i].best);
+            }
+        }
     }
-    error_set(err, ERROR_CONFIG,
-              "the SharedAccessSignature has the permissions sp=%s, and a backup needs r and w",
-              given);
-    return error_hint(err, "make one with sp=racwdl");
+    return true;
 }
 
 static bool prepare(struct store *base, struct error *err)
@@ -134,9 +164,10 @@ static bool head(struct store *base, const char *name, struct object *out, bool 
                  struct error *err)
 {
     struct azure_store *store = cast(base);
+    struct azure_session session;
     char *blob = blob_name(store, name, err);
-    bool ok = blob != NULL && connect_client(store, err) &&
-              azure_object_head(&store->session, blob, name, out, found, err);
+    bool ok = blob != NULL && open_session(store, &session, err) &&
+              azure_object_head(&session, blob, name, out, found, err);
 
     free(blob);
     return ok;
@@ -146,9 +177,10 @@ static bool remove_object(struct store *base, const struct object *object,
                           enum store_removal *result, struct error *err)
 {
     struct azure_store *store = cast(base);
+    struct azure_session session;
     char *blob = blob_name(store, object->name, err);
-    bool ok = blob != NULL && connect_client(store, err) &&
-              azure_object_remove(&store->session, blob, object->etag, result, err);
+    bool ok = blob != NULL && open_session(store, &session, err) &&
+              azure_object_remove(&session, blob, object->etag, result, err);
 
     free(blob);
     return ok;

@@ -109,6 +109,11 @@ char *store_urls(const struct settings *settings, struct error *err)
             goto failed;
         }
     }
+    /* Within its bounds it is memory that was not to be had. */
+    if (urls.failed && (configured == NULL || strlen(configured) < URLS_CAP)) {
+        error_set_memory(err);
+        goto failed;
+    }
     if (urls.failed) {
         error_set(err, ERROR_CONFIG, "%s is longer than the %d bytes allowed",
                   settings_table[SETTING_STORES].name, URLS_CAP);

@@ -178,8 +178,9 @@ def ask_judge(run, lane, size, every, codes):
                  judge.describe(one) if verdict.findings else "", restored=restore)
     findings = list(of_nobody(scene, shares, every))
     findings += [f"exit codes {codes}"] if set(codes) - {-9 if size.killed else 0, 0} else []
-    run.note(f"{size}: as a whole", judge.Verdict(findings, repeated_mails=len(scene.repeats)),
-             reached=not size.killed or -9 in codes)
+    if size.killed and -9 not in codes:
+        findings.append("all had ended before they were killed: this tries nothing")
+    run.note(f"{size}: as a whole", judge.Verdict(findings, repeated_mails=len(scene.repeats)))
 
 
 def round_of(run, size, wait_s):

@@ -2,6 +2,7 @@
 
 The store, the ledger and the mails of one good backup are changed behind the program's back, one
 thing at a time; the check that is there for it must say so. Unchanged, nothing may be found.
+The same holds for who calls the judge: what was not tried must not pass.
 """
 
 import copy
@@ -11,7 +12,7 @@ import subprocess
 
 import arena
 import judge
-from cases import case
+from cases import Case, Run, Tried, case
 from judge import Expectation, Verdict
 from tool import SECRETS
 
@@ -273,6 +274,62 @@ def ask_due(run, scene):
                  Verdict([] if is_due == expected else [f"is_due says {is_due}"]))
 
 
+def all_threads_end(run):
+    def work(place, tasks):
+        raise ValueError("no ground to stand on")
+
+    with run.crew(range(3), work):
+        pass
+
+
+def one_thread_ends(run):
+    def work(place, tasks):
+        for _ in tasks:
+            assert place != 0, "this one"
+
+    with run.crew(range(9), work, [0]):
+        pass
+
+
+def nothing_is_reached(run):
+    run.each(range(4), lambda lane, point: Tried(reached=False, recover=False))
+
+
+def too_little_is_reached(run):
+    run.each(range(4), lambda lane, point: Tried(reached=point > 0, recover=False), may_miss=0.2)
+
+
+def a_point_fails_beside_others(run):
+    with run.alongside([1], lambda lane, point: lane.no_such_thing, 1):
+        pass
+
+
+# What a case does that tries less than it seems to; words of what must be found.
+IN_THE_HARNESS = (
+    ("a case without points", lambda run: run.each([], None), "nothing was tried"),
+    ("a case that breaks off", lambda run: run.no_such_thing, "no_such_thing"),
+    ("threads that end", all_threads_end, "no ground to stand on"),
+    ("points that nobody took", all_threads_end, "3 points were not tried"),
+    ("a thread that ends at a point", one_thread_ends, "AssertionError: this one"),
+    ("points after that one", one_thread_ends, "8 points were not tried"),
+    ("points that are not reached", nothing_is_reached, "4 of 4 were not reached"),
+    ("more of them than may be", too_little_is_reached, "1 of 4 were not reached"),
+    ("a point with an exception, beside others", a_point_fails_beside_others, "no_such_thing"))
+
+
+def watch_harness(run):
+    """Cases of which the harness must not say that they passed."""
+    for what, function, words in IN_THE_HARNESS:
+        told = []
+        alone = Run(run.arena, Case("doctored", (run.kind,), "", function), run.kind, False,
+                    told.append)
+        alone.try_all()
+        report = "\n".join(told)
+        right = alone.failed and words in report
+        run.exist += 1
+        run.note(what, Verdict([] if right else [f"not found, but {alone.line()}: {report}"]))
+
+
 @case("judge", kinds=("file", "azure"), about="doctored situations, which the judge must find")
 def doctored(run):
     lane = run.lanes[0]
@@ -288,3 +345,4 @@ def doctored(run):
         scene = judge.look(lane, restore=what == REFUSED)
         demand(run, what, judge.judge(scene), check, words)
     watch_ends(run, lane)
+    watch_harness(run)

@@ -154,18 +154,19 @@ def own_server(run):
         chosen = [Server(how, phase) for how, phase in zip(
             itertools.cycle(HOWS), [phase for phase in every if not phase.dull][1::SERVER_STEP],
             strict=False)]
-        worker = threading.Thread(target=alone.each, daemon=True, args=(
-            points if run.full else chosen, server_ends_at, len(points)))
-        worker.start()
+        tried = points if run.full else chosen
+        alone.stopping = run.stopping
+
+        def end_servers(place, todo):
+            for how in todo:
+                alone.each(how, server_ends_at, len(points))
+
         try:
-            yield
-            worker.join()
-        except BaseException:
-            alone.stopping.set()
+            with run.crew([tried], end_servers, ["a server of its own"]):
+                yield
+        finally:
             own.kill_runs()
-            worker.join(timeout=arena.RUN_LIMIT_S)
-            raise
-        run.add(alone)
+            run.add(alone)
 
 
 # One more than there may be

@@ -293,9 +293,10 @@ class Lane:
         occurrence = self.occurrence - datetime.timedelta(days=days)
         begun = occurrence + datetime.timedelta(seconds=10, milliseconds=days)
         run = f"{next(self.arena.numbers):016x}"
-        old = Old(backups.name_at(begun), run, content)
-        self.store.put(old.name, content, {**stored.metadata, "run": run, "schedule": schedule,
-                                           "occurrence": backups.instant(occurrence)})
+        old = Old(backups.name_at(begun), run, content,
+                  {**stored.metadata, "run": run, "schedule": schedule,
+                   "occurrence": backups.instant(occurrence)})
+        self.store.put(old.name, content, old.metadata)
         changed = {**row, "history_id": None, "backup_filename": old.name, "run_id": run,
                    "schedule_id": schedule, "occurrence_at": str(occurrence),
                    "started_at": str(begun), "created_at": str(begun), "completed_at": str(begun)}
@@ -310,6 +311,7 @@ class Old:
     name: str
     run: str
     content: bytes
+    metadata: dict
 
 
 def session_members(session):

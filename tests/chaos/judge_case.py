@@ -80,6 +80,12 @@ def damage_kept(lane):
     lane.store.put(lane.kept.name, lane.kept.content[:-1], metadata)
 
 
+def relabel_kept(lane):
+    metadata = {stored.name: stored.metadata for stored in lane.store.list()}[lane.kept.name]
+    lane.store.remove(lane.kept.name)
+    lane.store.put(lane.kept.name, lane.kept.content, {**metadata, "type": "manual"})
+
+
 # What is done to the world; the check that must find it; words of what it must say.
 IN_THE_WORLD = (
     ("a second object of the occurrence", second_object, "one_object", "2 objects"),
@@ -111,7 +117,11 @@ IN_THE_WORLD = (
         "UPDATE email_logs SET plain_text_body = %s", SECRETS[1]), "no_secrets", "email_logs"),
     ("the other backup deleted", lambda lane: lane.store.remove(lane.kept.name), "others_unharmed",
      "is gone"),
-    ("the other backup damaged", damage_kept, "others_unharmed", "is not what it was"))
+    ("the other backup damaged", damage_kept, "others_unharmed", "is not what it was"),
+    ("the other backup with other metadata", relabel_kept, "others_unharmed", "is not what it was"),
+    ("an expired backup that is left", lambda lane: lane.store.put(
+        lane.expired.name, lane.expired.content, lane.expired.metadata), "expired_is_gone",
+     "check at 02:00:10: exit code 0"))
 
 IN_A_FOLDER = (
     ("a partial file", left_behind(".rythm-backup-x.sql.0123456789abcdef.partial"), "no_leftovers",
@@ -133,9 +143,19 @@ def made_nothing(scene):
     first(scene, after=[])
 
 
-def left_started(scene):
+def left_started(scene, **changes):
     started = [row | {"status": "started"} for row in scene.observed[0].after]
-    first(scene, before=started, after=started)
+    first(scene, before=started, after=started, **changes)
+
+
+def named_started(scene):
+    left_started(scene, code=3, err=f"{judge.WARNING} {scene.rows[0]['backup_filename']} is lost?")
+
+
+def together(scene):
+    """The same with others beside it."""
+    first(scene, alone=False)
+    scene.is_expired_there = True
 
 
 def may_fail(scene, *rows):
@@ -174,7 +194,20 @@ IN_THE_SCENE = (
     ("a started row with exit code 0", lambda scene: its_row(scene, status="started"),
      "exit_codes", "its row is still"),
     ("a dead run's row with exit code 0", left_started, "exit_codes", "a dead run's row"),
+    ("a started row with exit code 3", lambda scene: (
+        its_row(scene, status="started"), first(scene, code=3)), "exit_codes", "does not name"),
+    ("a dead run's row with exit code 3", lambda scene: left_started(scene, code=3), "exit_codes",
+     "does not name"),
     ("nothing made and exit code 0", made_nothing, "exit_codes", "made none"),
+    ("nothing made and exit code 3", lambda scene: (
+        made_nothing(scene), first(scene, code=3, err="a mail waits")), "exit_codes", "made none"),
+    ("exit code 2 without a word", lambda scene: (
+        made_nothing(scene), first(scene, code=2, err="\n")), "exit_codes", "without a word"),
+    ("exit code 3 without a word", lambda scene: first(scene, code=3, err=""), "exit_codes",
+     "without a word"),
+    ("the end by a signal without a word", lambda scene: (
+        made_nothing(scene), first(scene, code=143, err="")), "exit_codes", "without a word"),
+    ("what several of them left", together, "expired_is_gone", "nothing went wrong"),
     ("a failure without a word", lambda scene: (
         made_nothing(scene), first(scene, code=1, err="")), "exit_codes", "without a word"),
     ("an exit code that does not exist", lambda scene: first(scene, code=7), "exit_codes",
@@ -232,6 +265,10 @@ def doctor_scene(run, scene):
             for name in ("objects", "rows", "messages", "observed", "late_rows")})
         change(changed)
         demand(run, what, judge.judge(changed), check, words)
+    unresolved = copy.copy(scene)
+    unresolved.observed = list(scene.observed)
+    named_started(unresolved)
+    accept(run, "exit code 3 that names the run that waits", judge.judge(unresolved))
     failed = copy.copy(scene)
     failed.observed, failed.objects, failed.rows, failed.emails = [], [], [], []
     told = copy.deepcopy(scene.messages)

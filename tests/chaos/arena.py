@@ -334,12 +334,12 @@ class Arena:
 
     template = "chaos_template"
 
-    def __init__(self, most_lanes):
+    def __init__(self, most_lanes, make_cluster=PostgresCluster):
         self.most_lanes = most_lanes
         self.numbers = itertools.count(1)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rythm-backup-chaos-"))
         self.folder.chmod(0o755)
-        self.cluster = PostgresCluster(self.folder / "postgres")
+        self.cluster = make_cluster(self.folder / "postgres")
         self.azurite = None
         self.blobs = None
         self._lanes = {}

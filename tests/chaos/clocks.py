@@ -19,7 +19,6 @@ import arena
 import backups
 import judge
 import postgres_cluster
-import processes
 import retention_model
 from cases import Tried, case
 from fault_proxy import HttpFaultProxy
@@ -241,12 +240,7 @@ class SkewedCluster(postgres_cluster.PostgresCluster):
     def start(self):
         # Not in setpriv's own environment: libfaketime shares what the first user made.
         settings = faked(FAKETIME_TIMESTAMP_FILE=str(self.clock.path))
-        with open(self.log, "ab") as log:
-            self.process = processes.start(
-                ["env", *(f"{name}={value}" for name, value in settings.items()),
-                 postgres_cluster.program("postgres"), "-D", str(self.data)], "postgres",
-                cwd=self.folder, stdout=log, stderr=log)
-        processes.wait_until(self._accepts, f"Postgres is up (see {self.log})")
+        super().start(["env", *(f"{name}={value}" for name, value in settings.items())])
 
 
 KEEP_MIN = 3

@@ -1,7 +1,8 @@
 """The sessions in Postgres end, at each phase of a backup, in every way that they can.
 
-At a phase the program stands still; then one of its sessions is terminated, or pg_dump's is, or the
-whole server is stopped and restarted or crashes, or it has no connection left for the next one.
+At a phase the program stands still; then one of its sessions is terminated, or those of pg_dump
+are, or the whole server is stopped and restarted or crashes, or it has no connection left for the
+next one.
 What goes on must end in success or a clear failure; the checks after it make the backup.
 """
 
@@ -38,12 +39,31 @@ GRANT DELETE ON rythm_backup_edits TO {role};
 
 # One session
 
-def terminate_at(lane, phase):
-    with phases.halted(lane, phase) as first:
-        found = phases.sessions(lane)
-        phases.terminate(lane, *found[-1:])
+class Session(NamedTuple):
+    """The so many-th of those that the program has at a phase, the oldest being the first."""
+
+    number: int
+    phase: phases.Phase
+
+    def __str__(self):
+        return f"session {self.number + 1} of {self.phase.sessions} terminated as it {self.phase}"
+
+
+def terminate_at(lane, point):
+    with phases.halted(lane, point.phase) as first:
+        found = phases.sessions(lane)[point.number:][:1]
+        phases.terminate(lane, *found)
         first.finish()
     return Tried(reached=first.reached and bool(found))
+
+
+def each_session(run, with_session):
+    """Every session at every phase; by default one at each phase, in turn."""
+    points = [Session(number, phase) for phase in with_session for number in range(phase.sessions)]
+    turn = itertools.count()
+    chosen = [Session(next(turn) % phase.sessions, phase) for phase in with_session
+              if not phase.dull]
+    run.each(points if run.full else chosen, terminate_at, exist=len(points))
 
 
 class OfDump(NamedTuple):
@@ -250,8 +270,7 @@ def sessions(run):
     with_session = [phase for phase in every if phase.sessions > 0
                     and not phase.name.startswith("connects to Postgres")]
     with own_server(run):
-        run.each([phase for phase in with_session if run.full or not phase.dull], terminate_at,
-                 exist=len(with_session))
+        each_session(run, with_session)
         calls = dump_calls(run.lanes[0])
         run.each(calls[::1 if run.full else DUMP_STEP], terminate_dump_at, exist=len(calls))
         limits(run, every)

@@ -85,10 +85,14 @@ class Fault(NamedTuple):
     def __str__(self):
         return f"{self.call} {self.k} gives {self.errno}{', from then on' if self.onwards else ''}"
 
-    def strace(self, log):
+    @property
+    def injection(self):
         when = f"{self.k}{'+' if self.onwards else ''}"
-        return ["strace", "-qq", "-o", str(log), "-e", f"trace={self.call}",
+        return ["-e", f"trace={self.call}",
                 "-e", f"inject={self.call}:error={self.errno}:when={when}"]
+
+    def strace(self, log):
+        return ["strace", "-qq", "-o", str(log), *self.injection]
 
 
 def errnos_of(call, rest):
@@ -218,20 +222,13 @@ def fail_calls_of_recovery(run):
 
 
 def dump_fault_at(lane, fault):
-    log = mallocs.new_file(lane, "faults")
-    seen = lane.check(arena.FIRST_CHECK, settings=kills.traced_dump(lane, fault.strace(log)),
+    seen = lane.check(arena.FIRST_CHECK, settings=kills.traced_dump(lane, *fault.injection),
                       what=f"when pg_dump's {fault}")
     assert seen.code in (0, 1), f"exit code {seen.code}: {seen.err}"
-    return Tried(reached=log.exists() and injected(log))
+    return Tried(reached=any(map(injected, kills.dump_logs(lane))))
 
 
 @case("errno-dump", kinds=("file",), about="every system call of pg_dump fails")
 def fail_calls_of_dump(run):
-    lane = run.lanes[0]
-    log = lane.folder / "calls"
-    lane.begin()
-    seen = lane.check(arena.FIRST_CHECK,
-                      settings=kills.traced_dump(lane, ["strace", "-qq", "-o", str(log)]))
-    assert seen.code == 0, seen.err
-    calls = list(faults_of(kills.calls_in(log)))
+    calls = list(faults_of(kills.calls_of_dump(run.lanes[0])))
     try_each(run, calls, choose(calls, DUMP_STEP, DUMP_STEP), dump_fault_at)

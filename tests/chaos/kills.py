@@ -37,9 +37,13 @@ class Point(NamedTuple):
         return f"kill -9 at {self.call} {self.k}"
 
     @property
-    def strace(self):
-        return ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={self.call}",
+    def injection(self):
+        return ["-e", f"trace={self.call}",
                 "-e", f"inject={self.call}:signal=SIGKILL:when={self.k}"]
+
+    @property
+    def strace(self):
+        return ["strace", "-qq", "-o", "/dev/null", *self.injection]
 
 
 def calls_in(log):
@@ -143,6 +147,7 @@ def kill_again(run):
 
 
 DUMP_STEP = 40
+DUMP_LOG = "dump-calls"
 DUMP_SCRIPT = """#!/bin/sh
 # Another pg_dump, which is only asked for its version in peace.
 [ "$1" != --version ] || exec {real} "$@"
@@ -150,18 +155,33 @@ exec {trace} {real} "$@"
 """
 
 
-def traced_dump(lane, trace):
-    """The settings for a pg_dump that runs under this strace."""
+def traced_dump(lane, *options):
+    """The settings for a pg_dump that runs under strace with these options: each, if there are
+    several, with a log of its own."""
     path = lane.folder / "pg_dump"
-    path.unlink(missing_ok=True)
+    for old in (path, *dump_logs(lane)):
+        old.unlink(missing_ok=True)
+    trace = shlex.join(["strace", "-qq", "-ff", "-o", str(lane.folder / DUMP_LOG), *options])
     path.write_text(DUMP_SCRIPT.format(real=shlex.quote(postgres_cluster.program("pg_dump")),
-                                       trace=shlex.join(trace)))
+                                       trace=trace))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return {"RYTHM_BACKUP_PG_DUMP": str(path)}
 
 
+def dump_logs(lane):
+    return list(lane.folder.glob(f"{DUMP_LOG}.*"))
+
+
+def calls_of_dump(lane, *options):
+    """The calls of pg_dump in an undisturbed backup; of several, of the one that makes most."""
+    lane.begin()
+    seen = lane.check(arena.FIRST_CHECK, settings=traced_dump(lane, *options))
+    assert seen.code == 0, seen.err
+    return max((calls_in(log) for log in dump_logs(lane)), key=len)
+
+
 def kill_dump_at(lane, point):
-    seen = lane.check(arena.FIRST_CHECK, settings=traced_dump(lane, point.strace),
+    seen = lane.check(arena.FIRST_CHECK, settings=traced_dump(lane, *point.injection),
                       what=f"pg_dump under {point}")
     assert seen.code in (0, 1), f"exit code {seen.code}: {seen.err}"
     return Tried(reached=seen.code == 1)
@@ -169,12 +189,6 @@ def kill_dump_at(lane, point):
 
 @case("kill-dump", kinds=("file",), about="kill -9 at every system call of pg_dump")
 def kill_dump(run):
-    lane = run.lanes[0]
-    log = lane.folder / "calls"
-    lane.begin()
-    seen = lane.check(arena.FIRST_CHECK,
-                      settings=traced_dump(lane, ["strace", "-qq", "-o", str(log)]))
-    assert seen.code == 0, seen.err
-    every = [point for point, _ in points_of(calls_in(log))]
+    every = [point for point, _ in points_of(calls_of_dump(run.lanes[0]))]
     run.each(every[::1 if run.full else DUMP_STEP], kill_dump_at, exist=len(every),
              may_miss=MAY_MISS)

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import psycopg2
 
 import arena
+import kills
 import phases
 import postgres_cluster
 import processes
 from cases import Run, Tried, case
-from kills import calls_in, traced_dump
 
 DUMP_STEP = 12
 SERVER_STEP = 5   # prime to the number of ways that a server ends
@@ -79,14 +79,13 @@ class OfDump(NamedTuple):
 @contextlib.contextmanager
 def halted_dump(lane, point, settings=None, prefix=()):
     """A check that goes on, with a pg_dump that stands still; False when it never got there."""
-    log = lane.folder / "dump"
-    log.write_text("")
-    trace = ["strace", "-D", "-qq", "-o", str(log), "-e", f"trace={point.call}",
-             "-e", f"inject={point.call}:signal=SIGSTOP:when={point.k}"]
+    traced = kills.traced_dump(lane, "-D", "-e", f"trace={point.call}",
+                               "-e", f"inject={point.call}:signal=SIGSTOP:when={point.k}")
     started = lane.start_check(
         arena.FIRST_CHECK, prefix=prefix, what=str(point),
-        settings={**phases.PATIENT, **traced_dump(lane, trace), **(settings or {})})
-    processes.wait_until(lambda: phases.STOPPED in log.read_text()
+        settings={**phases.PATIENT, **traced, **(settings or {})})
+    processes.wait_until(lambda: any(phases.STOPPED in log.read_text()
+                                     for log in kills.dump_logs(lane))
                          or started.process.poll() is not None, str(point), step=0.01)
     pids = [int(member.split()[0]) for member in arena.session_members(started.pid)
             if member.endswith(" pg_dump")]
@@ -100,12 +99,8 @@ def halted_dump(lane, point, settings=None, prefix=()):
 
 def dump_calls(lane):
     """Every statement of an undisturbed pg_dump."""
-    lane.begin()
-    log = lane.folder / "calls"
-    seen = lane.check(arena.FIRST_CHECK, settings=traced_dump(
-        lane, ["strace", "-qq", "-o", str(log), "-e", "trace=sendto"]))
-    assert seen.code == 0, seen.err
-    return [OfDump("sendto", k) for k in range(1, len(calls_in(log)) + 1)]
+    calls = kills.calls_of_dump(lane, "-e", "trace=sendto")
+    return [OfDump("sendto", k) for k in range(1, len(calls) + 1)]
 
 
 def terminate_dump_at(lane, point):

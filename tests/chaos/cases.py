@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 
 import judge
 
+MOST_TOLD = 20      # of points that were not reached
 RESTORE_EVERY = 40  # so often the judge restores with psql; always the first point
 
 
@@ -70,10 +71,11 @@ def case(name, kinds=("file",), about="", apart=False):
 
 
 class Tally:
-    """Of the points of one call of each(): how many were tried, and how many not reached."""
+    """Of the points of one call of each(): how many were tried, and those not reached."""
 
     def __init__(self):
-        self.tried = self.missed = 0
+        self.tried = 0
+        self.missed = []
 
 
 class Run:
@@ -130,7 +132,8 @@ class Run:
                     self.fail(f"a thread that ended at {last}", traceback.format_exc())
 
         threads = [threading.Thread(target=watched, args=(place,), daemon=True)
-                   for place in (places or range(min(2, self.arena.most_lanes)))]
+                   for place in (range(min(2, self.arena.most_lanes)) if places is None
+                                 else places)]
         for thread in threads:
             thread.start()
         try:
@@ -184,9 +187,10 @@ class Run:
         self._demand_reached(tally, may_miss)
 
     def _demand_reached(self, tally, may_miss):
-        if tally.missed > may_miss * tally.tried:
-            self.fail("the points as a whole", f"{tally.missed} of {tally.tried} were not reached,"
-                                               f" at most {may_miss:.0%} may be")
+        if len(tally.missed) > may_miss * tally.tried:
+            self.fail("the points as a whole",
+                      f"{len(tally.missed)} of {tally.tried} were not reached, at most"
+                      f" {may_miss:.0%} may be: {', '.join(map(str, tally.missed[:MOST_TOLD]))}")
 
     def _try(self, lane, point, function, restore, tally):
         """One point from begin to verdict; False when the lane is not fit for another."""
@@ -209,7 +213,7 @@ class Run:
                   restore and scene is not None and bool(scene.objects))
         with self._lock:
             tally.tried += 1
-            tally.missed += not tried.reached
+            tally.missed += [] if tried.reached else [point]
         return not verdict.findings
 
     def note(self, point, verdict, scene="", reached=True, restored=False):

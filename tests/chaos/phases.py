@@ -215,6 +215,12 @@ def sessions(lane, application="rythm-backup"):
         " AND application_name = %s ORDER BY backend_start, pid", application)]
 
 
+def asking(lane):
+    """Those of its server processes that are at work."""
+    return lane.query("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND"
+                      " application_name = 'rythm-backup' AND state = 'active'")
+
+
 def lock_holders(lane):
     """Those that hold an advisory lock of this database."""
     return {row["pid"] for row in lane.query(

@@ -293,9 +293,10 @@ class Lane:
         occurrence = self.occurrence - datetime.timedelta(days=days)
         begun = occurrence + datetime.timedelta(seconds=10, milliseconds=days)
         run = f"{next(self.arena.numbers):016x}"
-        old = Old(backups.name_at(begun), run, content)
-        self.store.put(old.name, content, {**stored.metadata, "run": run, "schedule": schedule,
-                                           "occurrence": backups.instant(occurrence)})
+        old = Old(backups.name_at(begun), run, content,
+                  {**stored.metadata, "run": run, "schedule": schedule,
+                   "occurrence": backups.instant(occurrence)})
+        self.store.put(old.name, content, old.metadata)
         changed = {**row, "history_id": None, "backup_filename": old.name, "run_id": run,
                    "schedule_id": schedule, "occurrence_at": str(occurrence),
                    "started_at": str(begun), "created_at": str(begun), "completed_at": str(begun)}
@@ -310,6 +311,7 @@ class Old:
     name: str
     run: str
     content: bytes
+    metadata: dict
 
 
 def session_members(session):
@@ -332,12 +334,12 @@ class Arena:
 
     template = "chaos_template"
 
-    def __init__(self, most_lanes):
+    def __init__(self, most_lanes, make_cluster=PostgresCluster):
         self.most_lanes = most_lanes
         self.numbers = itertools.count(1)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rythm-backup-chaos-"))
         self.folder.chmod(0o755)
-        self.cluster = PostgresCluster(self.folder / "postgres")
+        self.cluster = make_cluster(self.folder / "postgres")
         self.azurite = None
         self.blobs = None
         self._lanes = {}

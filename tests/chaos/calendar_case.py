@@ -6,10 +6,8 @@ import datetime
 import hashlib
 import itertools
 import pathlib
-import queue
 import random
 import re
-import threading
 import traceback
 import zoneinfo
 from typing import NamedTuple
@@ -194,28 +192,12 @@ def first_difference(found, expected):
 
 def in_threads(run, tasks, function):
     """function(task) for each, two at a time, until the run is stopped."""
-    todo = queue.SimpleQueue()
-    for task in tasks:
-        todo.put(task)
-
-    def work():
-        while not run.stopping.is_set():
-            try:
-                task = todo.get_nowait()
-            except queue.Empty:
-                return
+    def work(_, todo):
+        for task in todo:
             function(task)
 
-    threads = [threading.Thread(target=work, daemon=True)
-               for _ in range(min(2, run.arena.most_lanes))]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    except BaseException:
-        run.stopping.set()
-        raise
+    with run.crew(tasks, work):
+        pass
 
 
 def examine(run, database, schedules_of_a_place, totals):
@@ -249,8 +231,10 @@ def calendar(run):
     totals = []
     in_threads(run, places.values(), lambda place: examine(run, database, place, totals))
     run.arena.cluster.drop_database(database)
-    run.tell(f"  calendar: {sum(each for each, _ in totals)} instants compared, latest and next"
-             f" asked at {sum(each for _, each in totals)}")
+    compared, asked = (sum(column) for column in zip((0, 0), *totals, strict=True))
+    run.tell(f"  calendar: {compared} instants compared, latest and next asked at {asked}")
+    if not (compared and asked):
+        run.fail("the comparison", "nothing was compared")
 
 
 # Every minute around a change
@@ -441,6 +425,8 @@ def try_zone(run, zone):
             run.note(f"{zone}, {name}, around {show(change.at)}",
                      judge.Verdict(list(one_each(ground, schedule, change))))
     run.tell(f"  dst: {zone}: {len(ground.names)} schedules, {len(ground.done)} backups")
+    if not ground.done:
+        run.fail(zone, "no backup was made")
     ground.close()
 
 

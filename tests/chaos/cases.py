@@ -19,6 +19,11 @@ A case is a module in this folder; what it registers is found by itself:
 
 Before it, each() begins a new occurrence on the lane; after it, it lets the later checks run and
 asks the judge. An exception in the function is a finding. A lane with a finding is replaced.
+
+Nothing is passed that was not tried. A point that tells that it was not reached counts apart, and
+more of them than each() was told to allow (may_miss, none by default) are a finding; so are points
+that nobody took, a thread that ended early, and a case without a point. Threads of a case's own
+are those of Run.crew(), which sees to that.
 """
 
 import contextlib
@@ -32,6 +37,7 @@ from dataclasses import dataclass, field
 
 import judge
 
+MOST_TOLD = 20      # of points that were not reached
 RESTORE_EVERY = 40  # so often the judge restores with psql; always the first point
 
 
@@ -48,7 +54,7 @@ class Case:
 class Tried:
     """What a point's function tells about it."""
 
-    reached: bool = True          # False: the mischief had no occasion; judged as a normal run
+    reached: bool = True          # False: the mischief had no occasion; judged, but not passed
     expectation: judge.Expectation = field(default_factory=judge.Expectation)
     recover: bool = True          # False: the function has run the later checks itself
 
@@ -64,6 +70,14 @@ def case(name, kinds=("file",), about="", apart=False):
     return register
 
 
+class Tally:
+    """Of the points of one call of each(): how many were tried, and those not reached."""
+
+    def __init__(self):
+        self.tried = 0
+        self.missed = []
+
+
 class Run:
     """One case with one kind of store: what it has to work with, and what came of it."""
 
@@ -73,7 +87,8 @@ class Run:
         self.kind = kind
         self.full = full
         self.tell = tell
-        self.exist = self.tried = self.missed = self.verdicts = self.failed = 0
+        # Each verdict is passed, missed (nothing was found, but nothing was tried) or failed.
+        self.exist = self.verdicts = self.passed = self.missed = self.failed = 0
         self.repeated_mails = 0
         self.restored = 0
         self.stopping = threading.Event()
@@ -88,77 +103,96 @@ class Run:
     def lanes(self):
         return self.arena.lanes(self.kind)
 
-    def each(self, points, function, exist=None):
-        """Tries function(lane, point) at each of the points, on all lanes at the same time.
-        `exist`: how many points there are, when these are a choice of them."""
-        points = list(points)
-        self.exist += len(points) if exist is None else exist
+    @contextlib.contextmanager
+    def crew(self, tasks, work, places=None):
+        """Meanwhile work(place, tasks) goes on in a thread for each of the places (two, where they
+        have no meaning); what it gets as tasks gives it, one after another, those that nobody has
+        taken yet. At the end waits for all of them. That a thread ends with an exception is a
+        finding, and so is what is left."""
         todo = queue.SimpleQueue()
-        for point in points:
-            todo.put(point)
-        workers = [threading.Thread(target=self._work, args=(lane, todo, function), daemon=True)
-                   for lane in self.lanes]
-        for worker in workers:
-            worker.start()
+        for task in tasks:
+            todo.put(task)
+        taken = {}  # thread -> its task
+
+        def take():
+            while not self.stopping.is_set():
+                try:
+                    task = todo.get_nowait()
+                except queue.Empty:
+                    return
+                taken[threading.get_ident()] = task
+                yield task
+
+        def watched(place):
+            try:
+                work(place, take())
+            except BaseException:
+                if not self.stopping.is_set():
+                    last = taken.get(threading.get_ident(), "its beginning")
+                    self.fail(f"a thread that ended at {last}", traceback.format_exc())
+
+        threads = [threading.Thread(target=watched, args=(place,), daemon=True)
+                   for place in (range(min(2, self.arena.most_lanes)) if places is None
+                                 else places)]
+        for thread in threads:
+            thread.start()
         try:
-            for worker in workers:
-                worker.join()
+            yield
+            for thread in threads:
+                thread.join()
         except BaseException:
             self.stopping.set()
             self.arena.kill_runs()
-            for worker in workers:
-                worker.join(timeout=10)
+            for thread in threads:
+                thread.join(timeout=10)
             raise
-        if not todo.empty():
-            self.note("the rest", judge.Verdict([f"{todo.qsize()} points were not tried: no lane"]))
+        if not (todo.empty() or self.stopping.is_set()):
+            self.fail("the rest", f"{todo.qsize()} points were not tried")
+
+    def each(self, points, function, exist=None, may_miss=0):
+        """Tries function(lane, point) at each of the points, on all lanes at the same time.
+        `exist`: how many points there are, when these are a choice of them. `may_miss`: the share
+        of them of which the mischief may find no occasion."""
+        points = list(points)
+        self.exist += len(points) if exist is None else exist
+        tally = Tally()
+
+        def work(lane, todo):
+            with_restore = itertools.cycle([True] + [False] * (RESTORE_EVERY - 1))
+            for point in todo:
+                if not self._try(lane, point, function, next(with_restore), tally):
+                    lane = self.arena.renew(lane)
+
+        with self.crew(points, work, self.lanes):
+            pass
+        self._demand_reached(tally, may_miss)
 
     @contextlib.contextmanager
-    def alongside(self, points, function, lanes):
+    def alongside(self, points, function, lanes, may_miss=0):
         """Tries these points meanwhile, on so many lanes of their own: for those that mostly wait.
         At the end it waits for them. They count as points that exist, too."""
-        todo = queue.SimpleQueue()
         self.exist += len(points)
-        for point in points:
-            todo.put(point)
         made = [self.arena.make_lane(self.kind) for _ in range(min(lanes, len(points)))]
-        workers = [threading.Thread(target=self._work_and_close, args=(lane, todo, function),
-                                    daemon=True) for lane in made]
-        for worker in workers:
-            worker.start()
-        try:
+        tally = Tally()
+
+        def work(lane, todo):
+            for point in todo:
+                if not self._try(lane, point, function, False, tally):
+                    lane.close()
+                    lane = self.arena.make_lane(self.kind)
+            lane.close()
+
+        with self.crew(points, work, made):
             yield
-            for worker in workers:
-                worker.join()
-        except BaseException:
-            self.stopping.set()
-            raise
+        self._demand_reached(tally, may_miss)
 
-    def _work_and_close(self, lane, todo, function):
-        while not self.stopping.is_set():
-            try:
-                point = todo.get_nowait()
-            except queue.Empty:
-                break
-            if not self._try(lane, point, function, False):
-                lane.close()
-                lane = self.arena.make_lane(self.kind)
-        lane.close()
+    def _demand_reached(self, tally, may_miss):
+        if len(tally.missed) > may_miss * tally.tried:
+            self.fail("the points as a whole",
+                      f"{len(tally.missed)} of {tally.tried} were not reached, at most"
+                      f" {may_miss:.0%} may be: {', '.join(map(str, tally.missed[:MOST_TOLD]))}")
 
-    def _work(self, lane, todo, function):
-        with_restore = itertools.cycle([True] + [False] * (RESTORE_EVERY - 1))
-        while not self.stopping.is_set():
-            try:
-                point = todo.get_nowait()
-            except queue.Empty:
-                return
-            if not self._try(lane, point, function, next(with_restore)) and not todo.empty():
-                try:
-                    lane = self.arena.renew(lane)
-                except Exception:
-                    self.note("a new lane", judge.Verdict([traceback.format_exc()]))
-                    return
-
-    def _try(self, lane, point, function, restore):
+    def _try(self, lane, point, function, restore, tally):
         """One point from begin to verdict; False when the lane is not fit for another."""
         try:
             lane.begin()
@@ -173,20 +207,26 @@ class Run:
             tried = Tried()
         # What is killed because the harness ends is nobody's fault.
         if self.stopping.is_set():
-            return False
+            return True
         described = judge.describe(scene) if verdict.findings and scene is not None else ""
         self.note(point, verdict, described, tried.reached,
                   restore and scene is not None and bool(scene.objects))
+        with self._lock:
+            tally.tried += 1
+            tally.missed += [] if tried.reached else [point]
         return not verdict.findings
 
     def note(self, point, verdict, scene="", reached=True, restored=False):
         """Counts a verdict, and prints it when it is a finding."""
         with self._lock:
-            self.tried += 1
-            self.missed += not reached
             self.verdicts += 1
+            if verdict.findings:
+                self.failed += 1
+            elif reached:
+                self.passed += 1
+            else:
+                self.missed += 1
             self.restored += restored
-            self.failed += bool(verdict.findings)
             self.repeated_mails += verdict.repeated_mails
             if verdict.findings:
                 self.tell(f"--- {self.case.name} {self.kind}: {point}")
@@ -196,22 +236,33 @@ class Run:
                     self.tell(scene)
                 self.tell("---")
 
+    def fail(self, what, problem):
+        """A finding about the harness's own work: something was not tried."""
+        self.exist += 1
+        self.note(what, judge.Verdict([problem]))
+
     def add(self, other):
         """Counts as its own what was tried in another one."""
         with self._lock:
-            for name in ("exist", "tried", "missed", "verdicts", "failed", "repeated_mails",
+            for name in ("exist", "verdicts", "passed", "missed", "failed", "repeated_mails",
                          "restored"):
                 setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def give_up(self):
-        """The case itself has ended with an exception."""
-        self.exist += 1
-        self.note("the case as a whole", judge.Verdict([traceback.format_exc()]))
+    def try_all(self):
+        """Calls the case. One that ends with an exception is a finding, and so is one that tried
+        nothing."""
+        try:
+            self.case.function(self)
+            if not self.passed + self.failed:
+                self.fail("the case as a whole", "nothing was tried")
+        except Exception:
+            self.fail("the case as a whole", traceback.format_exc())
 
     def line(self):
-        points = f"{self.tried}" if self.tried == self.exist else f"{self.tried} of {self.exist}"
+        points = (f"{self.verdicts}" if self.verdicts == self.exist
+                  else f"{self.verdicts} of {self.exist}")
         text = (f"{self.case.name:<11} {self.kind:<6} {points:>12} points"
-                f" {self.verdicts:>5} verdicts {self.failed:>3} findings"
+                f" {self.passed:>5} passed {self.failed:>3} findings"
                 f" {time.monotonic() - self._begun:>5.0f} s")
         more = [f"{count} {what}" for count, what in (
             (self.missed, "not reached"), (self.restored, "restored by psql"),

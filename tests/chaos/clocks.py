@@ -19,7 +19,6 @@ import arena
 import backups
 import judge
 import postgres_cluster
-import processes
 import retention_model
 from cases import Tried, case
 from fault_proxy import HttpFaultProxy
@@ -241,17 +240,13 @@ class SkewedCluster(postgres_cluster.PostgresCluster):
     def start(self):
         # Not in setpriv's own environment: libfaketime shares what the first user made.
         settings = faked(FAKETIME_TIMESTAMP_FILE=str(self.clock.path))
-        with open(self.log, "ab") as log:
-            self.process = processes.start(
-                ["env", *(f"{name}={value}" for name, value in settings.items()),
-                 postgres_cluster.program("postgres"), "-D", str(self.data)], "postgres",
-                cwd=self.folder, stdout=log, stderr=log)
-        processes.wait_until(self._accepts, f"Postgres is up (see {self.log})")
+        super().start(["env", *(f"{name}={value}" for name, value in settings.items())])
 
 
 KEEP_MIN = 3
 RETENTION_DAYS = 30
 NOON = datetime.datetime(2031, 5, 6, 12, 0, tzinfo=UTC)  # of the schedule, on a day
+EPOCH = datetime.datetime(1970, 1, 2, 12, 1, tzinfo=UTC)
 YEAR = datetime.timedelta(days=365)
 MINUTE = datetime.timedelta(minutes=1)
 AGES = (1, 2, 3, 4, 5, 6, 20, 40, 41)  # of the old backups on that day, in days
@@ -380,6 +375,16 @@ def ahead_while_failing(server):
     server.check(NOON + 5 * MINUTE)
 
 
+def never_set(server):
+    """1970: whatever is made then, nothing else is harmed by it, and all goes on afterwards."""
+    server.turn(EPOCH)
+    server.tool.run("check", timeout=SECONDS)
+    server.made = sorted(set(server.names()) - {name for name, _, _ in server.old})
+    server.holds(*AGES)
+    server.check(NOON + MINUTE, makes=True)
+    server.check(NOON + 5 * MINUTE)
+
+
 def back_an_hour(server):
     """The same minute comes again; the backup does not."""
     server.check(NOON + MINUTE, makes=True)
@@ -422,7 +427,7 @@ def ahead_in_a_run(server):
 
 
 SCENARIOS = (back_while_quiet, ahead_while_quiet, ahead_while_due, ahead_while_edited,
-             ahead_while_failing, back_an_hour, back_in_a_run, ahead_in_a_run)
+             ahead_while_failing, never_set, back_an_hour, back_in_a_run, ahead_in_a_run)
 
 
 def try_server(run, cluster, template, scenario):

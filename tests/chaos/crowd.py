@@ -129,13 +129,15 @@ def recover(lane, every):
     lane.recover(checks=())
 
 
-def share(scene, due, kept):
-    """What of all that can be seen belongs to this schedule."""
+def share(scene, due, there):
+    """What of all that can be seen belongs to this schedule; `there` are all objects, by name, and
+    what is in the old ones that must stay."""
     rows = own_runs(scene, [due])
     runs = {row["run_id"] for row in rows}
     names = {row["backup_filename"] for row in rows}
     return dataclasses.replace(
-        scene, kept=kept, old=due.kept, rows=rows,
+        scene, kept=there.get(due.kept.name), old=due.kept, rows=rows,
+        expired=due.expired.name, is_expired_there=due.expired.name in there,
         objects=[stored for stored in scene.objects if stored.metadata.get("schedule") == due.id
                  and stored.name not in (due.kept.name, due.expired.name)],
         emails=[row for row in scene.emails
@@ -165,11 +167,12 @@ def of_nobody(scene, shares, every):
 
 def ask_judge(run, lane, size, every, codes):
     """A verdict on each schedule and one on the round."""
-    contents = {due.kept.name: lane.store.read(due.kept.name)
-                for due in every if due.kept.name in {each.name for each in lane.store.list()}}
+    kept = {due.kept.name for due in every}
+    there = {stored.name: (stored.metadata, lane.store.read(stored.name))
+             if stored.name in kept else None for stored in lane.store.list()}
     scene = judge.look(lane)
     scene.rows = lane.rows()
-    shares = [share(scene, due, contents.get(due.kept.name)) for due in every]
+    shares = [share(scene, due, there) for due in every]
     for number, (one, restore) in enumerate(zip(shares, [True] + [False] * len(shares),
                                                 strict=False)):
         one.restore = lane.arena.restores if restore else None
@@ -178,8 +181,9 @@ def ask_judge(run, lane, size, every, codes):
                  judge.describe(one) if verdict.findings else "", restored=restore)
     findings = list(of_nobody(scene, shares, every))
     findings += [f"exit codes {codes}"] if set(codes) - {-9 if size.killed else 0, 0} else []
-    run.note(f"{size}: as a whole", judge.Verdict(findings, repeated_mails=len(scene.repeats)),
-             reached=not size.killed or -9 in codes)
+    if size.killed and -9 not in codes:
+        findings.append("all had ended before they were killed: this tries nothing")
+    run.note(f"{size}: as a whole", judge.Verdict(findings, repeated_mails=len(scene.repeats)))
 
 
 def round_of(run, size, wait_s):

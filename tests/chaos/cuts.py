@@ -42,6 +42,9 @@ PEERS = {"file": (Peer("postgres", ((CLAIM, 2), (RECORD, 2)), 6, 2, True),
                   Peer("mail", ((MAIL, 20),), 5, 1, True)),
          "azure": (Peer("azure", ((PUBLISH, 12),), 6, 2, False),)}
 WAITING_LANES = 10
+# What is sent differs by some bytes from run to run (times, names, how often is asked): a place
+# near the end of an answer may be behind it.
+MAY_MISS = 0.02
 
 
 class Point(NamedTuple):
@@ -190,6 +193,6 @@ def cuts(run):
             return cut_at(cutters, lane, point)
         late.sort(key=how_long, reverse=True)
         with run.alongside(late, try_cut, WAITING_LANES):
-            run.each(soon, try_cut, exist=exist - len(late))
+            run.each(soon, try_cut, exist=exist - len(late), may_miss=MAY_MISS)
     finally:
         cutters.stop()

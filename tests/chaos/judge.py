@@ -21,6 +21,7 @@ from tool import SANITIZER_REPORTS, SECRETS
 END_MARK = b"-- PostgreSQL database dump complete"
 RETRY_AFTER = {1: datetime.timedelta(minutes=1), 2: datetime.timedelta(minutes=5)}
 MOST_ATTEMPTS = 3
+WARNING = "\N{WARNING SIGN}"   # at the front of the program's line
 SUBJECTS = {"Completed": "completed", "Failed": "failed"}
 
 
@@ -41,8 +42,10 @@ class Scene:
     kind: str
     objects: list       # Stored: every visible one but the two old backups
     contents: dict      # name -> bytes, of these
-    kept: bytes | None  # yesterday's backup as it is now
+    kept: object        # (metadata, bytes) of yesterday's backup as it is now, or None
     old: object         # and as it was (arena.Old)
+    expired: str        # the name of the one that retention deletes,
+    is_expired_there: bool  # which is there
     rows: list          # backup_history, without the rows of the two
     emails: list        # email_logs
     messages: list      # what the mail service accepted
@@ -68,10 +71,13 @@ def look(lane, expectation=None, restore=False):
     objects = []
     contents = {}
     kept = None
+    is_expired_there = False
     for stored in lane.store.list():
         if stored.name == lane.kept.name:
-            kept = lane.store.read(stored.name)
-        elif stored.name != lane.expired.name:
+            kept = stored.metadata, lane.store.read(stored.name)
+        elif stored.name == lane.expired.name:
+            is_expired_there = True
+        else:
             objects.append(stored)
             contents[stored.name] = lane.store.read(stored.name)
     # The service drops uncommitted blobs itself; metadata without an object go with a later
@@ -80,7 +86,8 @@ def look(lane, expectation=None, restore=False):
                                                  if name != f"{lane.expired.name}.meta"]
     return Scene(
         occurrence=lane.occurrence, kind=lane.kind, objects=objects, contents=contents, kept=kept,
-        old=lane.kept, rows=lane.rows(), emails=lane.emails(), messages=list(lane.acs.messages),
+        old=lane.kept, expired=lane.expired.name, is_expired_there=is_expired_there,
+        rows=lane.rows(), emails=lane.emails(), messages=list(lane.acs.messages),
         repeats=list(lane.acs.repeats), leftovers=leftovers, observed=list(lane.observed),
         late_rows=lane.late_rows, changed_late=lane.changed_late, troubles=list(lane.troubles),
         expectation=expectation or Expectation(),
@@ -202,22 +209,33 @@ def untruth(seen, scene):
         return f"exit code {code} is not one that check has"
     if not seen.alone:
         return None    # what this one did and what the others did cannot be told apart
-    known = {row["run_id"] for row in seen.before}
-    new = [row["status"] for row in seen.after if row["run_id"] not in known]
+    new = [row["status"] for row in made_by(seen)]
     if "completed" in new and code not in (0, 3) and code <= 128:
         return f"exit code {code} although its backup is completed"
     if "failed" in new and code in (0, 3):
         return f"exit code {code} although its backup failed"
-    if "started" in new and code == 0:
-        return "exit code 0 and its row is still 'started'"
-    if not new and code == 0:
-        if is_due(seen.before, scene.occurrence, seen.time):
-            return "exit code 0, but a backup was due and it made none"
-        if with_status(seen.after, "started"):
-            return "exit code 0 and a dead run's row is still 'started'"
-    if code not in (0, 3) and not seen.err.strip():
+    if not new and code in (0, 3) and is_due(seen.before, scene.occurrence, seen.time):
+        return f"exit code {code}, but a backup was due and it made none"
+    for row in with_status(seen.after, "started"):
+        whose = "its" if "started" in new else "a dead run's"
+        if code == 0:
+            return f"exit code 0 and {whose} row is still 'started'"
+        # What is not known yet is no failure, but it is told which run that is.
+        if code == 3 and not warns_of(seen, row):
+            return f"exit code 3, {whose} row is still 'started', and it does not name the run"
+    if code != 0 and not seen.err.strip():
         return f"exit code {code} without a word on stderr"
     return None
+
+
+def warns_of(seen, row):
+    return any(WARNING in line and row["backup_filename"] in line for line in seen.err.splitlines())
+
+
+def made_by(seen):
+    """The rows that appeared while it went on."""
+    known = {row["run_id"] for row in seen.before}
+    return [row for row in seen.after if row["run_id"] not in known]
 
 
 def kind_of(message):
@@ -270,8 +288,21 @@ def others_unharmed(scene):
     """I6: the only other good backup is never deleted."""
     if scene.kept is None:
         yield f"{scene.old.name}, the only other backup, is gone"
-    elif scene.kept != scene.old.content:
+    elif scene.kept != (scene.old.metadata, scene.old.content):
         yield f"{scene.old.name}, of another day, is not what it was"
+
+
+def expired_is_gone(scene):
+    """Whoever makes a backup, and tells of nothing wrong, has also removed what is too old."""
+    if not scene.is_expired_there:
+        return
+    completed = {row["run_id"] for row in with_status(scene.rows, "completed")}
+    for seen in scene.observed:
+        if seen.code == 0 and seen.alone and completed & {row["run_id"] for row in made_by(seen)}:
+            yield f"{seen.what}: exit code 0, and {scene.expired} is still there"
+    # Which of several did it cannot be told apart.
+    if completed and {seen.code for seen in scene.observed} == {0}:
+        yield f"nothing went wrong, and {scene.expired} is still there"
 
 
 def quiet_afterwards(scene):
@@ -285,7 +316,7 @@ def troubles(scene):
 
 
 CHECKS = (one_object, restores, not_lost, none_started, exit_codes, mails, no_leftovers, no_secrets,
-          others_unharmed, quiet_afterwards, troubles)
+          others_unharmed, expired_is_gone, quiet_afterwards, troubles)
 
 
 def judge(scene):

@@ -2,6 +2,7 @@
 
 The store, the ledger and the mails of one good backup are changed behind the program's back, one
 thing at a time; the check that is there for it must say so. Unchanged, nothing may be found.
+The same holds for who calls the judge: what was not tried must not pass.
 """
 
 import copy
@@ -11,7 +12,7 @@ import subprocess
 
 import arena
 import judge
-from cases import case
+from cases import Case, Run, Tried, case
 from judge import Expectation, Verdict
 from tool import SECRETS
 
@@ -79,6 +80,12 @@ def damage_kept(lane):
     lane.store.put(lane.kept.name, lane.kept.content[:-1], metadata)
 
 
+def relabel_kept(lane):
+    metadata = {stored.name: stored.metadata for stored in lane.store.list()}[lane.kept.name]
+    lane.store.remove(lane.kept.name)
+    lane.store.put(lane.kept.name, lane.kept.content, {**metadata, "type": "manual"})
+
+
 # What is done to the world; the check that must find it; words of what it must say.
 IN_THE_WORLD = (
     ("a second object of the occurrence", second_object, "one_object", "2 objects"),
@@ -110,7 +117,11 @@ IN_THE_WORLD = (
         "UPDATE email_logs SET plain_text_body = %s", SECRETS[1]), "no_secrets", "email_logs"),
     ("the other backup deleted", lambda lane: lane.store.remove(lane.kept.name), "others_unharmed",
      "is gone"),
-    ("the other backup damaged", damage_kept, "others_unharmed", "is not what it was"))
+    ("the other backup damaged", damage_kept, "others_unharmed", "is not what it was"),
+    ("the other backup with other metadata", relabel_kept, "others_unharmed", "is not what it was"),
+    ("an expired backup that is left", lambda lane: lane.store.put(
+        lane.expired.name, lane.expired.content, lane.expired.metadata), "expired_is_gone",
+     "check at 02:00:10: exit code 0"))
 
 IN_A_FOLDER = (
     ("a partial file", left_behind(".rythm-backup-x.sql.0123456789abcdef.partial"), "no_leftovers",
@@ -132,9 +143,19 @@ def made_nothing(scene):
     first(scene, after=[])
 
 
-def left_started(scene):
+def left_started(scene, **changes):
     started = [row | {"status": "started"} for row in scene.observed[0].after]
-    first(scene, before=started, after=started)
+    first(scene, before=started, after=started, **changes)
+
+
+def named_started(scene):
+    left_started(scene, code=3, err=f"{judge.WARNING} {scene.rows[0]['backup_filename']} is lost?")
+
+
+def together(scene):
+    """The same with others beside it."""
+    first(scene, alone=False)
+    scene.is_expired_there = True
 
 
 def may_fail(scene, *rows):
@@ -173,7 +194,20 @@ IN_THE_SCENE = (
     ("a started row with exit code 0", lambda scene: its_row(scene, status="started"),
      "exit_codes", "its row is still"),
     ("a dead run's row with exit code 0", left_started, "exit_codes", "a dead run's row"),
+    ("a started row with exit code 3", lambda scene: (
+        its_row(scene, status="started"), first(scene, code=3)), "exit_codes", "does not name"),
+    ("a dead run's row with exit code 3", lambda scene: left_started(scene, code=3), "exit_codes",
+     "does not name"),
     ("nothing made and exit code 0", made_nothing, "exit_codes", "made none"),
+    ("nothing made and exit code 3", lambda scene: (
+        made_nothing(scene), first(scene, code=3, err="a mail waits")), "exit_codes", "made none"),
+    ("exit code 2 without a word", lambda scene: (
+        made_nothing(scene), first(scene, code=2, err="\n")), "exit_codes", "without a word"),
+    ("exit code 3 without a word", lambda scene: first(scene, code=3, err=""), "exit_codes",
+     "without a word"),
+    ("the end by a signal without a word", lambda scene: (
+        made_nothing(scene), first(scene, code=143, err="")), "exit_codes", "without a word"),
+    ("what several of them left", together, "expired_is_gone", "nothing went wrong"),
     ("a failure without a word", lambda scene: (
         made_nothing(scene), first(scene, code=1, err="")), "exit_codes", "without a word"),
     ("an exit code that does not exist", lambda scene: first(scene, code=7), "exit_codes",
@@ -231,6 +265,10 @@ def doctor_scene(run, scene):
             for name in ("objects", "rows", "messages", "observed", "late_rows")})
         change(changed)
         demand(run, what, judge.judge(changed), check, words)
+    unresolved = copy.copy(scene)
+    unresolved.observed = list(scene.observed)
+    named_started(unresolved)
+    accept(run, "exit code 3 that names the run that waits", judge.judge(unresolved))
     failed = copy.copy(scene)
     failed.observed, failed.objects, failed.rows, failed.emails = [], [], [], []
     told = copy.deepcopy(scene.messages)
@@ -273,6 +311,62 @@ def ask_due(run, scene):
                  Verdict([] if is_due == expected else [f"is_due says {is_due}"]))
 
 
+def all_threads_end(run):
+    def work(place, tasks):
+        raise ValueError("no ground to stand on")
+
+    with run.crew(range(3), work):
+        pass
+
+
+def one_thread_ends(run):
+    def work(place, tasks):
+        for _ in tasks:
+            assert place != 0, "this one"
+
+    with run.crew(range(9), work, [0]):
+        pass
+
+
+def nothing_is_reached(run):
+    run.each(range(4), lambda lane, point: Tried(reached=False, recover=False))
+
+
+def too_little_is_reached(run):
+    run.each(range(4), lambda lane, point: Tried(reached=point > 0, recover=False), may_miss=0.2)
+
+
+def a_point_fails_beside_others(run):
+    with run.alongside([1], lambda lane, point: lane.no_such_thing, 1):
+        pass
+
+
+# What a case does that tries less than it seems to; words of what must be found.
+IN_THE_HARNESS = (
+    ("a case without points", lambda run: run.each([], None), "nothing was tried"),
+    ("a case that breaks off", lambda run: run.no_such_thing, "no_such_thing"),
+    ("threads that end", all_threads_end, "no ground to stand on"),
+    ("points that nobody took", all_threads_end, "3 points were not tried"),
+    ("a thread that ends at a point", one_thread_ends, "AssertionError: this one"),
+    ("points after that one", one_thread_ends, "8 points were not tried"),
+    ("points that are not reached", nothing_is_reached, "4 of 4 were not reached"),
+    ("more of them than may be", too_little_is_reached, "1 of 4 were not reached"),
+    ("a point with an exception, beside others", a_point_fails_beside_others, "no_such_thing"))
+
+
+def watch_harness(run):
+    """Cases of which the harness must not say that they passed."""
+    for what, function, words in IN_THE_HARNESS:
+        told = []
+        alone = Run(run.arena, Case("doctored", (run.kind,), "", function), run.kind, False,
+                    told.append)
+        alone.try_all()
+        report = "\n".join(told)
+        right = alone.failed and words in report
+        run.exist += 1
+        run.note(what, Verdict([] if right else [f"not found, but {alone.line()}: {report}"]))
+
+
 @case("judge", kinds=("file", "azure"), about="doctored situations, which the judge must find")
 def doctored(run):
     lane = run.lanes[0]
@@ -288,3 +382,4 @@ def doctored(run):
         scene = judge.look(lane, restore=what == REFUSED)
         demand(run, what, judge.judge(scene), check, words)
     watch_ends(run, lane)
+    watch_harness(run)

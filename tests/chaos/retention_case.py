@@ -1,13 +1,12 @@
 """Retention against a model (retention_model.py): random histories, policies and clocks, and
 listings that are not whole. Whatever the model says, I6 is looked at in the store itself."""
 
+import contextlib
 import datetime
 import json
-import queue
 import random
 import re
 import shutil
-import threading
 import traceback
 from typing import NamedTuple
 
@@ -200,33 +199,16 @@ def try_history(ground, number, deleted):
 
 def on_grounds(run, tasks, function):
     """function(ground, task) for each; a ground serves one thread."""
-    todo = queue.SimpleQueue()
-    for task in tasks:
-        todo.put(task)
+    def work(_, todo):
+        with contextlib.closing(Ground(run.arena, run.kind)) as ground:
+            for task in todo:
+                try:
+                    function(ground, task)
+                except Exception:
+                    run.note(f"all of {task}", judge.Verdict([traceback.format_exc()]))
 
-    def work():
-        ground = Ground(run.arena, run.kind)
-        while not run.stopping.is_set():
-            try:
-                task = todo.get_nowait()
-            except queue.Empty:
-                break
-            try:
-                function(ground, task)
-            except Exception:
-                run.note(f"all of {task}", judge.Verdict([traceback.format_exc()]))
-        ground.close()
-
-    threads = [threading.Thread(target=work, daemon=True)
-               for _ in range(min(2, run.arena.most_lanes))]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    except BaseException:
-        run.stopping.set()
-        raise
+    with run.crew(tasks, work):
+        pass
 
 
 def histories(run):
@@ -239,6 +221,8 @@ def histories(run):
 
     on_grounds(run, range(count), try_one)
     run.tell(f"  retention: {count} histories, {sum(deleted)} objects deleted as the model says")
+    if not sum(deleted):
+        run.fail("the histories", "in none of them was anything deleted")
 
 
 # Listings that are not whole

@@ -219,6 +219,11 @@ class Scene:
         self.pass_file = self.folder / "pgpass"
         self.pass_file.write_text("*:*:*:*:" + re.sub(r"([:\\])", r"\\\1", PASSWORD) + "\n")
         self.pass_file.chmod(0o600)
+        # libpq takes what is behind the = as it is.
+        self.service_file = self.folder / "services"
+        self.service_file.write_text(f"[canary]\nhost=127.0.0.1\nport={self.port}\nuser={ROLE}\n"
+                                     f"dbname={self.lane.name}\npassword={PASSWORD}\n")
+        self.service_file.chmod(0o600)
 
     # Credentials
 
@@ -243,7 +248,9 @@ class Scene:
         without = re.sub(r"password=.*", "", self.pairs())
         return {"a URI": {"DATABASE_URL": self.uri()}, "key=value": {"DATABASE_URL": self.pairs()},
                 "PGPASSWORD": self.variables(),
-                "PGPASSFILE": {"DATABASE_URL": without, "PGPASSFILE": str(self.pass_file)}}
+                "PGPASSFILE": {"DATABASE_URL": without, "PGPASSFILE": str(self.pass_file)},
+                "a service": {"DATABASE_URL": "service=canary",
+                              "PGSERVICEFILE": str(self.service_file)}}
 
     def stores(self):
         return {"a folder": {}, "Azure with a key": self.azure.settings | {
@@ -692,10 +699,13 @@ def in_cores(scene):
 
 
 def plant_in_core(scene, planted):
-    """Where the kernel hands cores to a program, or puts them elsewhere, none can be found here:
-    there the limits have to do."""
-    pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text()
+    """Where the kernel hands cores to a program, or puts them elsewhere, none can be found here.
+    The pattern is the machine's, no namespace has its own: there the limits have to do."""
+    pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
     if "/" in pattern or "|" in pattern or resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        scene.run.exist += 1
+        scene.run.note("a core", Verdict([]), reached=False)
+        scene.run.tell(f"secrets: no core can be looked for, core_pattern is {pattern!r}")
         return
     subprocess.run(["sh", "-c", "kill -ABRT $$"], cwd=scene.cores, preexec_fn=with_cores,
                    env={"PLANT": in_lines(planted)})

@@ -1,7 +1,8 @@
 """The sessions in Postgres end, at each phase of a backup, in every way that they can.
 
-At a phase the program stands still; then one of its sessions is terminated, or pg_dump's is, or the
-whole server is stopped and restarted or crashes, or it has no connection left for the next one.
+At a phase the program stands still; then one of its sessions is terminated, or those of pg_dump
+are, or the whole server is stopped and restarted or crashes, or it has no connection left for the
+next one.
 What goes on must end in success or a clear failure; the checks after it make the backup.
 """
 
@@ -16,11 +17,11 @@ from typing import NamedTuple
 import psycopg2
 
 import arena
+import kills
 import phases
 import postgres_cluster
 import processes
 from cases import Run, Tried, case
-from kills import calls_in, traced_dump
 
 DUMP_STEP = 12
 SERVER_STEP = 5   # prime to the number of ways that a server ends
@@ -38,12 +39,33 @@ GRANT DELETE ON rythm_backup_edits TO {role};
 
 # One session
 
-def terminate_at(lane, phase):
-    with phases.halted(lane, phase) as first:
-        found = phases.sessions(lane)
-        phases.terminate(lane, *found[-1:])
+class Session(NamedTuple):
+    """The so many-th of those that the program has at a phase, the oldest being the first."""
+
+    number: int
+    phase: phases.Phase
+
+    def __str__(self):
+        return f"session {self.number + 1} of {self.phase.sessions} terminated as it {self.phase}"
+
+
+def terminate_at(lane, point):
+    with phases.halted(lane, point.phase) as first:
+        found = phases.sessions(lane)[point.number:][:1]
+        phases.terminate(lane, *found)
         first.finish()
     return Tried(reached=first.reached and bool(found))
+
+
+def each_session(run, with_session):
+    """Every session at every phase; by default one at each phase, in turn."""
+    points = [Session(number, phase) for phase in with_session for number in range(phase.sessions)]
+    turn = itertools.count()
+    chosen = [Session(next(turn) % phase.sessions, phase) for phase in with_session
+              if not phase.dull]
+    # How often the mail service is asked for the outcome differs by one or two.
+    run.each(points if run.full else chosen, terminate_at, exist=len(points),
+             may_miss=kills.MAY_MISS)
 
 
 class OfDump(NamedTuple):
@@ -59,14 +81,13 @@ class OfDump(NamedTuple):
 @contextlib.contextmanager
 def halted_dump(lane, point, settings=None, prefix=()):
     """A check that goes on, with a pg_dump that stands still; False when it never got there."""
-    log = lane.folder / "dump"
-    log.write_text("")
-    trace = ["strace", "-D", "-qq", "-o", str(log), "-e", f"trace={point.call}",
-             "-e", f"inject={point.call}:signal=SIGSTOP:when={point.k}"]
+    traced = kills.traced_dump(lane, "-D", "-e", f"trace={point.call}",
+                               "-e", f"inject={point.call}:signal=SIGSTOP:when={point.k}")
     started = lane.start_check(
         arena.FIRST_CHECK, prefix=prefix, what=str(point),
-        settings={**phases.PATIENT, **traced_dump(lane, trace), **(settings or {})})
-    processes.wait_until(lambda: phases.STOPPED in log.read_text()
+        settings={**phases.PATIENT, **traced, **(settings or {})})
+    processes.wait_until(lambda: any(phases.STOPPED in log.read_text()
+                                     for log in kills.dump_logs(lane))
                          or started.process.poll() is not None, str(point), step=0.01)
     pids = [int(member.split()[0]) for member in arena.session_members(started.pid)
             if member.endswith(" pg_dump")]
@@ -79,13 +100,9 @@ def halted_dump(lane, point, settings=None, prefix=()):
 
 
 def dump_calls(lane):
-    """Every statement of an undisturbed pg_dump."""
-    lane.begin()
-    log = lane.folder / "calls"
-    seen = lane.check(arena.FIRST_CHECK, settings=traced_dump(
-        lane, ["strace", "-qq", "-o", str(log), "-e", "trace=sendto"]))
-    assert seen.code == 0, seen.err
-    return [OfDump("sendto", k) for k in range(1, len(calls_in(log)) + 1)]
+    """Every statement of an undisturbed pg_dump; before the first it has no session yet."""
+    calls = kills.calls_of_dump(lane, "-e", "trace=sendto")
+    return [OfDump("sendto", k) for k, (_, rest) in enumerate(calls, 1) if '"Q\\0' in rest]
 
 
 def terminate_dump_at(lane, point):
@@ -154,18 +171,19 @@ def own_server(run):
         chosen = [Server(how, phase) for how, phase in zip(
             itertools.cycle(HOWS), [phase for phase in every if not phase.dull][1::SERVER_STEP],
             strict=False)]
-        worker = threading.Thread(target=alone.each, daemon=True, args=(
-            points if run.full else chosen, server_ends_at, len(points)))
-        worker.start()
+        tried = points if run.full else chosen
+        alone.stopping = run.stopping
+
+        def end_servers(place, todo):
+            for how in todo:
+                alone.each(how, server_ends_at, len(points))
+
         try:
-            yield
-            worker.join()
-        except BaseException:
-            alone.stopping.set()
+            with run.crew([tried], end_servers, ["a server of its own"]):
+                yield
+        finally:
             own.kill_runs()
-            worker.join(timeout=arena.RUN_LIMIT_S)
-            raise
-        run.add(alone)
+            run.add(alone)
 
 
 # One more than there may be
@@ -249,8 +267,7 @@ def sessions(run):
     with_session = [phase for phase in every if phase.sessions > 0
                     and not phase.name.startswith("connects to Postgres")]
     with own_server(run):
-        run.each([phase for phase in with_session if run.full or not phase.dull], terminate_at,
-                 exist=len(with_session))
+        each_session(run, with_session)
         calls = dump_calls(run.lanes[0])
         run.each(calls[::1 if run.full else DUMP_STEP], terminate_dump_at, exist=len(calls))
         limits(run, every)

@@ -2,12 +2,15 @@
 
 The program runs in a network namespace of its own. The link to it goes down, then it is killed: the
 server hears nothing any more, neither FIN nor RST, and has only its keepalives to find out. The
-server is one of our own: it listens on the link between the two, which nobody else is on.
+server is one of our own, in another such namespace: what it listens on are the ends of the links,
+and nobody else is on them. The harness reaches it by a socket in the file system.
 """
 
 import contextlib
 import os
+import pathlib
 import signal
+import socket
 import subprocess
 
 import arena
@@ -15,47 +18,58 @@ import phases
 import processes
 import sessions
 from cases import Run, Tried, case
+from fault_proxy import TcpFaultProxy
+from postgres_cluster import PostgresCluster
 
-WITHIN_S = 75   # "within a minute", and what a busy machine may add
+WITHIN_S = 60   # the manual's "minute"; the server's own limits come to three quarters of it
 DUMP_CALL = 40  # pg_dump has locked the tables
 
 
-class Link:
-    """A network namespace at the other end of a link of two addresses."""
-
-    def __init__(self, place):
-        number = (os.getpid() * 4 + place) % 65536
-        self.name = f"rythm-{number:04x}"
-        self.ends = (f"ry{number:04x}a", f"ry{number:04x}b")
-        # Of the networks for benchmarks (RFC 2544), which are nobody's.
-        network = f"198.{18 + number % 2}.{number // 2 % 256}"
-        self.here, self.there = f"{network}.1", f"{network}.2"
-        self.network = f"{network}.0/30"
-
-    @staticmethod
-    def _ip(*arguments):
-        done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=20)
-        assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr.strip()}" \
-                                     " (this case needs root, and network namespaces)"
+class Namespace:
+    """A network of its own, as long as a process sleeps in it."""
 
     def __enter__(self):
-        here, there = self.ends
-        try:
-            self._ip("netns", "add", self.name)
-            self._ip("link", "add", here, "type", "veth", "peer", "name", there,
-                     "netns", self.name)
-            self._ip("address", "add", f"{self.here}/30", "dev", here)
-            self._ip("link", "set", here, "up")
-            self._ip("-netns", self.name, "address", "add", f"{self.there}/30", "dev", there)
-            self._ip("-netns", self.name, "link", "set", there, "up")
-        except BaseException:
-            self.__exit__()
-            raise
+        self._process = processes.start(["sleep", "infinity"], within=("unshare", "--net"))
+        processes.wait_until(self._is_there, "there is a network namespace")
         return self
 
+    def _is_there(self):
+        assert self._process.poll() is None, "no network namespace could be made (are we root?)"
+        return pathlib.Path(f"/proc/{self.pid}/comm").read_text().strip() == "sleep"
+
     def __exit__(self, *ignored):
-        # The ends of the link go with it.
-        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, timeout=20)
+        processes.stop(self._process)
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @property
+    def prefix(self):
+        """Brings a command there."""
+        return ["nsenter", "--target", str(self.pid), "--net", "--"]
+
+    def ip(self, *arguments):
+        done = subprocess.run([*self.prefix, "ip", *arguments], capture_output=True, text=True,
+                              timeout=20)
+        assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr.strip()}"
+
+
+class Link:
+    """Between two namespaces; the program's end can be taken down."""
+
+    def __init__(self, server, program, number):
+        self._program = program
+        # Of a network for benchmarks (RFC 2544), which is nobody's.
+        self.here, self.there = f"198.18.{number}.1", f"198.18.{number}.2"
+        self.network = f"198.18.{number}.0/30"
+        near, self._far = f"near{number}", f"far{number}"
+        server.ip("link", "add", near, "type", "veth", "peer", "name", self._far, "netns",
+                  str(program.pid))
+        for namespace, address, end in ((server, self.here, near),
+                                        (program, self.there, self._far)):
+            namespace.ip("address", "add", f"{address}/30", "dev", end)
+            namespace.ip("link", "set", end, "up")
 
     def settings(self, lane):
         """The program's, when it runs over there."""
@@ -64,19 +78,50 @@ class Link:
 
     @property
     def prefix(self):
-        return ("ip", "netns", "exec", self.name)
+        return self._program.prefix
 
     def cut(self):
-        self._ip("-netns", self.name, "link", "set", self.ends[1], "down")
+        self._program.ip("link", "set", self._far, "down")
 
 
-def listen_on(cluster, links):
-    addresses = ", ".join(link.here for link in links)
-    cluster.execute("postgres", f"ALTER SYSTEM SET listen_addresses = '127.0.0.1, {addresses}'")
-    with open(cluster.data / "pg_hba.conf", "a") as rules:
-        rules.writelines(f"host all all {link.network} scram-sha-256\n" for link in links)
-    cluster.stop()
-    cluster.start()
+class Relay(TcpFaultProxy):
+    """Leads from a port of the machine to the socket of a server that has none there."""
+
+    def __init__(self, path, port):
+        self._path = str(path)
+        super().__init__(None, ("127.0.0.1", port))
+
+    def reach_server(self):
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self._path)
+        return server
+
+
+class FarCluster(PostgresCluster):
+    """In a namespace; its port is that of the relay, too."""
+
+    def __init__(self, folder, namespace, links):
+        super().__init__(folder)
+        self._namespace = namespace
+        self._links = links
+        self._relay = Relay(folder / f".s.PGSQL.{self.port}", self.port)
+
+    def create(self):
+        super().create()
+        addresses = ", ".join(link.here for link in self._links)
+        with open(self.data / "postgresql.conf", "a") as settings:
+            settings.write(f"listen_addresses = '{addresses}'\n"
+                           f"unix_socket_directories = '{self.folder}'\n")
+        with open(self.data / "pg_hba.conf", "a") as rules:
+            rules.writelines(f"host all all {link.network} scram-sha-256\n"
+                             for link in self._links)
+
+    def start(self):
+        super().start(within=self._namespace.prefix)
+
+    def stop(self, immediately=False):
+        super().stop(immediately)
+        self._relay.stop()
 
 
 # What goes on when the link is cut. Each gives the started check, of which the host is then gone.
@@ -145,9 +190,11 @@ def vanish(run, lane, how, every, far):
 def vanished(run):
     ways = {f"vanished while {way.__name__}": way for way in (silent, answering, dumping)}
     with contextlib.ExitStack() as stack:
-        links = [stack.enter_context(Link(place)) for place in range(len(ways))]
-        own = stack.enter_context(arena.Arena(len(ways)))
-        listen_on(own.cluster, links)
+        server = stack.enter_context(Namespace())
+        links = [Link(server, stack.enter_context(Namespace()), number)
+                 for number in range(len(ways))]
+        own = stack.enter_context(arena.Arena(
+            len(ways), lambda folder: FarCluster(folder, server, links)))
         alone = Run(own, run.case, run.kind, run.full, run.tell)
         alone.stopping = run.stopping
         every = phases.phases(own.lanes(run.kind)[0])

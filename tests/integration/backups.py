@@ -24,6 +24,7 @@ def now():
 
 
 def instant(when):
+    when = when.astimezone(datetime.timezone.utc)
     return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03}Z"
 
 

@@ -256,11 +256,14 @@ class Cut:
 
 
 class TcpFaultProxy(Proxy):
-    def __init__(self, upstream_port):
+    def __init__(self, upstream_port, address=("127.0.0.1", 0)):
         self.cuts = []
         self.connections = 0
         self.frozen = threading.Event()  # while set, no byte passes: a black hole
-        super().__init__(upstream_port)
+        super().__init__(upstream_port, address)
+
+    def reach_server(self):
+        return socket.create_connection(("127.0.0.1", self.upstream_port))
 
     def add(self, text, **options):
         cut = Cut(text, **options)
@@ -270,7 +273,7 @@ class TcpFaultProxy(Proxy):
     def serve(self, client):
         with self._lock:
             self.connections += 1
-        with socket.create_connection(("127.0.0.1", self.upstream_port)) as server:
+        with self.reach_server() as server:
             lose_answer = False
             while True:
                 ready, _, _ = select.select([client, server], [], [], 600)

@@ -69,10 +69,12 @@ class PostgresCluster:
         with open(self.data / "postgresql.conf", "a") as settings:
             settings.write(SETTINGS.format(port=self.port))
 
-    def start(self):
+    def start(self, prefix=(), within=()):
+        """`prefix`: a command to run the server under; `within` is the one of processes.start()."""
         with open(self.log, "ab") as log:
-            self.process = processes.start([program("postgres"), "-D", str(self.data)], "postgres",
-                                           cwd=self.folder, stdout=log, stderr=log)
+            self.process = processes.start(
+                [*prefix, program("postgres"), "-D", str(self.data)], "postgres", within,
+                cwd=self.folder, stdout=log, stderr=log)
         processes.wait_until(self._accepts, f"Postgres is up (see {self.log})")
 
     def _accepts(self):

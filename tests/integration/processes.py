@@ -22,12 +22,13 @@ def as_user(name):
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups"]
 
 
-def start(command, user=None, **popen):
-    """Starts a server that is killed with the thread that started it, however that ends."""
+def start(command, user=None, within=(), **popen):
+    """Starts a server that is killed with the thread that started it, however that ends. `within`
+    is a command to run all of it under, as we are: it goes to another namespace, say."""
     prefix = as_user(user) if user else []
     prefix = (prefix or ["setpriv"]) + ["--pdeathsig", "KILL"]
-    return subprocess.Popen(prefix + command, stdin=subprocess.DEVNULL, start_new_session=True,
-                            **popen)
+    return subprocess.Popen([*within, *prefix, *command], stdin=subprocess.DEVNULL,
+                            start_new_session=True, **popen)
 
 
 def stop(process, sig=signal.SIGTERM, timeout=20):

@@ -1,5 +1,6 @@
 """What a backup is: everything restores from it, and nothing is stored that is not whole."""
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -8,9 +9,11 @@ import re
 import select
 import subprocess
 import sys
+import time
 
 import pg_dumps
 import postgres_cluster
+import processes
 import pytest
 from tables import PRIVILEGES, at, enable, history, schedule, statuses
 
@@ -415,22 +418,64 @@ def test_a_locked_table_is_named(make_tool, database, file_store):
     assert_nothing_stored(database, file_store)
 
 
+OF_WHOM = pytest.mark.parametrize("whose", ["DATABASE {}", "ROLE postgres IN DATABASE {}"])
+WAIT_S = 0.3
+NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" \
+            " -c idle_in_transaction_session_timeout=0"
+WAITS = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'" \
+        " AND application_name = 'rythm-backup' AND datname = current_database()"
+
+
+def put_down(database, whose, parameter, value):
+    database.execute(f"ALTER {whose.format(database.name)} SET {parameter} = '{value}'")
+
+
+@OF_WHOM
 @pytest.mark.parametrize("parameter, value", [
-    ("statement_timeout", "50ms"), ("idle_in_transaction_session_timeout", "50ms"),
-    ("idle_session_timeout", "50ms"), ("lock_timeout", "1ms"), ("DateStyle", "German, DMY"),
-    ("IntervalStyle", "sql_standard"), ("bytea_output", "escape"), ("extra_float_digits", "-10"),
+    ("DateStyle", "German, DMY"), ("IntervalStyle", "sql_standard"), ("bytea_output", "escape"),
+    ("extra_float_digits", "-10"),
     ("default_transaction_isolation", "serializable"), ("default_transaction_read_only", "on"),
     ("array_nulls", "off")])
-def test_settings_of_the_database_do_not_matter(tool, database, file_store, cluster, make_database,
-                                                tmp_path, parameter, value):
+def test_formats_of_the_database_do_not_matter(tool, database, file_store, cluster, make_database,
+                                               tmp_path, whose, parameter, value):
     """Neither for the run nor for what is dumped."""
     before = without_ledger(database.dump())
-    database.execute(f"ALTER DATABASE {database.name} SET {parameter} = '{value}'")
+    put_down(database, whose, parameter, value)
     tool.ok("run", "--no-notify")
     (stored,) = file_store.list()
     script = decompress(file_store.read(stored.name), stored.name)
     restored = restore(cluster, make_database, script, tmp_path)
     assert without_ledger(restored.dump()) == before
+
+
+@OF_WHOM
+@pytest.mark.parametrize("parameter, value", [
+    ("statement_timeout", "50ms"), ("idle_in_transaction_session_timeout", "50ms"),
+    ("idle_session_timeout", "50ms"), ("lock_timeout", "1ms")])
+def test_time_limits_of_the_database_do_not_matter(tool, database, cluster, tmp_path, whose,
+                                                   parameter, value):
+    """While pg_dump has it wait, and while somebody else has the ledger, each would expire."""
+    gate = pg_dumps.gate_before(tmp_path)
+    put_down(database, whose, parameter, value)
+    process = tool.with_settings(**gate.settings).start("run", "--no-notify")
+    with contextlib.closing(cluster.connect(database.name, options=NO_LIMITS)) as other:
+        other.autocommit = False
+        cursor = other.cursor()
+        gate.reached()
+        time.sleep(WAIT_S)
+        # pg_dump can read it all the same.
+        cursor.execute("LOCK TABLE backup_history IN SHARE MODE")
+        gate.open()
+
+        def waits():
+            cursor.execute(WAITS)
+            return cursor.rowcount
+
+        processes.wait_until(lambda: waits() or process.poll() is not None, "it writes the ledger")
+        time.sleep(WAIT_S)
+        other.rollback()
+    result = tool.finish(process)
+    assert (result.code, statuses(database)) == (0, ["completed"]), result.err
 
 
 # Memory

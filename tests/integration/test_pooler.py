@@ -3,6 +3,7 @@
 PgBouncer stands for all of them: nothing in the program knows its name.
 """
 
+import concurrent.futures
 import contextlib
 import random
 import threading
@@ -57,7 +58,7 @@ def session_tool(make_tool, nightly, file_store, bouncer):
 
 @contextlib.contextmanager
 def other_clients(bouncer, database, count):
-    """They keep the pool busy with short transactions."""
+    """They keep the pool busy with short transactions, each of them until the end."""
     over = threading.Event()
 
     def work(seed):
@@ -68,15 +69,15 @@ def other_clients(bouncer, database, count):
                 connection.cursor().execute("SELECT pg_sleep(%s)", [pauses.uniform(0, 0.004)])
                 time.sleep(pauses.uniform(0, 0.004))
 
-    threads = [threading.Thread(target=work, args=[seed]) for seed in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
+    with concurrent.futures.ThreadPoolExecutor(count) as threads:
+        busy = [threads.submit(work, seed) for seed in range(count)]
+        try:
+            yield
+            assert not any(each.done() for each in busy), "a client has given up"
+        finally:
+            over.set()
+    for each in busy:
+        each.result()
 
 
 def assert_refused(result, database, store, why):

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import backups
 import pg_dumps
 import postgres_cluster
 import processes
@@ -409,8 +410,7 @@ def test_run_goes_to_its_own_store(two_stores, store, default_store):
     assert len(store.list()) == 1 and default_store.list() == []
 
 
-@pytest.mark.parametrize("prune", ["check", "prune"])
-def test_pruned_in_its_own_store(two_stores, home, store, default_store, prune):
+def test_a_check_prunes_in_its_own_store(two_stores, home, store, default_store):
     """By its own retention, and nowhere else."""
     configure(home, retention_days=1)
     add_schedule(home, "02:30", retention_days=1000)
@@ -419,16 +419,24 @@ def test_pruned_in_its_own_store(two_stores, home, store, default_store, prune):
     for day in days[:-1]:
         keep_one.with_settings(RYTHM_BACKUP_KEEP_MIN="100").ok("check", *at("02:45:00", day=day))
     assert (len(store.list()), len(default_store.list())) == (3, 3)
-    if prune == "check":
-        keep_one.ok("check", *at("02:35:00", day=days[-1]))
-        left = days[-2:]
-    else:
-        # The backups of a pretended future are not judged by a clock before it.
-        before = [stored.name for stored in store.list()]
-        keep_one.ok("prune", before[0])
-        left = days[1:-1]
-    assert [stored.name[13:23] for stored in store.list()] == left
-    assert len(default_store.list()) == (4 if prune == "check" else 3)
+    keep_one.ok("check", *at("02:35:00", day=days[-1]))
+    assert [stored.name[13:23] for stored in store.list()] == days[-2:]
+    assert len(default_store.list()) == 4
+
+
+def test_prune_goes_to_each_store_by_its_own_retention(two_stores, home, store, default_store):
+    mine = schedule(home)["schedule_id"]
+    configure(home, mine, retention_days=2)
+    usual = add_schedule(home, "02:30", retention_days=4)
+    left = {}
+    for place, key, days in ((store, str(mine), 2), (default_store, usual, 4)):
+        made = [backups.made_at(backups.now() - age * backups.DAY + backups.DAY / 4, key, home)
+                for age in range(1, 7)]
+        place.put_all(made)
+        left[key] = sorted(name for name, _, _ in made[:days])
+    two_stores.with_settings(RYTHM_BACKUP_KEEP_MIN="1").ok("prune")
+    assert {str(mine): [stored.name for stored in store.list()],
+            usual: [stored.name for stored in default_store.list()]} == left
 
 
 def test_recovery_asks_its_own_store(two_stores, home, store, default_store, tmp_path):

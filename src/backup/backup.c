@@ -4,34 +4,22 @@
 #include <string.h>
 
 #include "backup/progress.h"
+#include "backup/publication.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/stop.h"
 #include "base/text.h"
 #include "config.h"
 #include "dump/dump.h"
 #include "schedule/adoption.h"
 #include "schedule/claim.h"
-#include "stream/blocks.h"
 
-static bool take_block(void *upload, struct block *block, struct error *err)
+/* digest -> cut in blocks -> upload */
+static struct stage *build_stream(struct upload *upload, struct stream_digest *digest,
+                                  struct error *err)
 {
-    return store_upload_block(upload, block, err);
-}
+    struct stage *stage = store_upload_stage_new(upload, err);
 
-/* compress -> digest -> cut in blocks -> upload */
-static struct stage *build_stream(const struct backup_request *request, struct upload *upload,
-                                  struct stream_digest *digest, struct error *err)
-{
-    struct stage *stage = blocks_stage_new(&request->store->block_limits, take_block, upload, err);
-
-    if (stage != NULL) {
-        stage = digest_stage_new(digest, stage, err);
-    }
-    if (stage != NULL) {
-        stage = compress_stage_new(&request->compression, stage, err);
-    }
-    return stage;
+    return stage != NULL ? digest_stage_new(digest, stage, err) : NULL;
 }
 
 /* A run under way. */
@@ -41,7 +29,8 @@ struct run {
     struct session *source; /* in the database to dump: the claim's, or one of its own */
     struct ledger dumped;   /* that database and its server */
     struct backup_result *result;
-    bool tried; /* the store may have been asked to publish */
+    struct dump_result dump;
+    struct publication publication;
 };
 
 /* A schedule may name another database than the one it stands in. */
@@ -81,7 +70,7 @@ static void close_source(struct run *run)
 }
 
 /* Everything up to the commit: afterwards every byte is in the store, and nothing is visible. */
-static bool transfer(const struct run *run, struct upload *upload, struct error *err)
+static bool transfer(struct run *run, struct upload *upload, struct error *err)
 {
     const struct backup_request *request = run->request;
     struct backup_result *result = run->result;
@@ -89,7 +78,9 @@ static bool transfer(const struct run *run, struct upload *upload, struct error 
     struct dump_options dump = {
         .session = run->source,
         .settings = request->settings,
+        .compression = request->compression,
         .schemas = request->schedule->schemas,
+        .restrict_key = request->restrict_key,
         .progress = progress_update,
         .progress_context = &progress,
     };
@@ -99,19 +90,24 @@ static bool transfer(const struct run *run, struct upload *upload, struct error 
         !backup_history_estimate(run->claim->session, &estimated_bytes, err)) {
         return false;
     }
-    struct stage *stream = build_stream(request, upload, &result->object, err);
+    struct stage *stream = build_stream(upload, &result->object, err);
     if (stream == NULL) {
         return false;
     }
     progress_begin(&progress, "Dumping", estimated_bytes, request->show_progress);
-    bool ok = dump_run(&dump, stream, &result->raw_bytes, err) && stage_finish(stream, err) &&
+    bool ok = dump_run(&dump, stream, &run->dump, err) && stage_finish(stream, err) &&
               store_upload_flush(upload, err);
+    result->raw_bytes = run->dump.raw_bytes;
+    result->engine = run->dump.engine;
+    result->has_rows = run->dump.segments.count > 0;
+    result->tables = run->dump.segments.table_count;
+    result->rows = segments_rows(&run->dump.segments);
     progress_end(&progress);
     stage_free(stream);
     return ok;
 }
 
-static bool describe(const struct run *run, struct metadata *out, struct error *err)
+static bool describe(struct run *run, struct error *err)
 {
     const struct backup_request *request = run->request;
     const struct backup_result *result = run->result;
@@ -122,6 +118,9 @@ static bool describe(const struct run *run, struct metadata *out, struct error *
         .bytes = result->object.bytes,
         .raw_bytes = result->raw_bytes,
         .duration_ms = claim_elapsed_ms(claim),
+        .has_rows = result->has_rows,
+        .tables = result->tables,
+        .rows = result->rows,
     };
     struct server_facts server;
 
@@ -140,108 +139,24 @@ static bool describe(const struct run *run, struct metadata *out, struct error *
     snprintf(facts.tool_version, sizeof(facts.tool_version), "%s", PACKAGE_VERSION);
     snprintf(facts.compression, sizeof(facts.compression), "%s",
              compression_name(request->compression.method));
+    snprintf(facts.engine, sizeof(facts.engine), "%s", result->engine);
     snprintf(facts.sha256, sizeof(facts.sha256), "%s", result->object.sha256);
-    return backup_facts_format(&facts, out, err);
-}
-
-/* The stop comes last: one that came while the server was asked must still be heard. */
-static bool permit(void *context, struct error *err)
-{
-    struct run *run = context;
-
-    if (!claim_confirm(run->claim, err) || !stop_check(err)) {
-        return false;
-    }
-    run->tried = true;
+    run->publication.facts = facts;
     return true;
 }
 
-/* Invariant I3: every source ended well; then the commit, before each attempt of which the store
- * asks permit(): are lock and row ours, and was no stop asked for? */
-static bool publish(const struct run *run, struct upload **upload, struct error *err)
+static bool record_completed(struct run *run, struct error *err)
 {
-    struct metadata metadata = METADATA_INIT;
-    bool ok = describe(run, &metadata, err);
-
-    if (ok) {
-        struct upload *committed = *upload;
-        *upload = NULL;
-        ok = store_upload_commit(committed, &metadata, err);
-    }
-    metadata_clear(&metadata);
-    return ok;
-}
-
-/* The published object of this run, asked for also after a stop; *found false, without an error,
- * when there is none. */
-static bool find_own(const struct backup_request *request, const struct claim *claim,
-                     struct object *object, bool *found, struct error *err)
-{
-    store_ignore_stop(request->store, true);
-    bool ok = store_head(request->store, claim->name, object, found, err);
-    store_ignore_stop(request->store, false);
-    *found = ok && *found && backup_object_has_run(object, claim->run_id);
-    return ok;
-}
-
-/* After a commit that failed: true when the store says that no object of this run is there. */
-static bool nothing_published(const struct backup_request *request, const struct claim *claim)
-{
-    struct object object = OBJECT_INIT;
-    struct error problem = ERROR_INIT;
-    bool found = false;
-    bool asked = find_own(request, claim, &object, &found, &problem);
-
-    object_clear(&object);
-    return asked && !found;
-}
-
-static bool remove_own(const struct backup_request *request, const struct object *object,
-                       enum store_removal *removal, struct error *err)
-{
-    store_ignore_stop(request->store, true);
-    bool ok = store_remove(request->store, object, removal, err);
-    store_ignore_stop(request->store, false);
-    return ok;
-}
-
-/* While we stood still between the last look at the lock and the commit, another process took this
- * run for dead: the occurrence is its to make (I1). */
-static bool withdraw(const struct backup_request *request, const struct claim *claim,
-                     struct error *err)
-{
-    struct object object = OBJECT_INIT;
-    struct error problem = ERROR_INIT;
-    enum store_removal removal = STORE_WAS_GONE;
-    bool found = false;
-    bool gone = find_own(request, claim, &object, &found, &problem) &&
-                (!found || remove_own(request, &object, &removal, &problem));
-
-    object_clear(&object);
-    if (gone && (removal == STORE_REMOVED || removal == STORE_WAS_GONE)) {
-        return error_hint(err, "its object was removed again");
-    }
-    return error_hint(err, "its object could not be removed: remove %s by hand", claim->name);
-}
-
-static bool record_completed(const struct backup_request *request, struct claim *claim,
-                             struct backup_result *result, struct error *err)
-{
-    struct history_result done = {
-        .run_id = claim->run_id,
-        .bytes = result->object.bytes,
-        .raw_bytes = result->raw_bytes,
-        .duration_ms = result->duration_ms,
-        .sha256 = result->object.sha256,
-    };
+    struct claim *claim = run->claim;
+    struct history_result done = claim_result_of(&run->publication.facts);
     bool fenced = false;
 
     if (claim_complete(claim, &done, &fenced, err)) {
         return true;
     }
     if (fenced) {
-        result->status = BACKUP_FAILED;
-        return withdraw(request, claim, err);
+        run->result->status = BACKUP_FAILED;
+        return publication_withdraw(&run->publication, err);
     }
     err->kind = ERROR_DEGRADED;
     error_prefix(err, "backup %s is stored, but recording it failed", claim->name);
@@ -260,6 +175,21 @@ static bool record_failed(struct claim *claim, struct error *err)
     return false;
 }
 
+/* The upload is gone when it was tried. */
+static bool publish(struct run *run, struct upload **upload, struct error *err)
+{
+    struct upload *committed = *upload;
+    struct server_facts server;
+
+    session_facts(run->source, &server);
+    run->publication.encoding = server.encoding;
+    if (!describe(run, err)) {
+        return false;
+    }
+    *upload = NULL;
+    return publication_commit(&run->publication, committed, err);
+}
+
 static bool transfer_and_publish(struct run *run, struct error *err)
 {
     const struct backup_request *request = run->request;
@@ -270,10 +200,11 @@ static bool transfer_and_publish(struct run *run, struct error *err)
         .name = claim->name,
         .run_id = claim->run_id,
         .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
-        .permit = permit,
-        .permit_context = run,
+        .permit = publication_permit,
+        .permit_context = &run->publication,
     };
     char size[TEXT_BYTES_SIZE];
+    bool settled;
 
     bool ok =
         store_upload_begin(request->store, &options, &upload, err) && transfer(run, upload, err);
@@ -294,7 +225,8 @@ static bool transfer_and_publish(struct run *run, struct error *err)
                   claim->name);
         return true;
     }
-    if (run->tried && !nothing_published(request, claim)) {
+    publication_settle(&run->publication, &settled);
+    if (!settled) {
         result->status = BACKUP_UNSETTLED;
         error_hint(err, "the next check asks the store whether it was published");
     }
@@ -372,17 +304,22 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     }
     fill(result, &claim);
     tell_start(request, &claim);
-    struct run run = {.request = request, .claim = &claim, .result = result};
+    struct run run = {
+        .request = request, .claim = &claim, .result = result, .dump = DUMP_RESULT_INIT};
+    run.publication =
+        (struct publication){.store = request->store, .claim = &claim, .dump = &run.dump};
     bool covered = false;
     bool ok = prepare(&run, &covered, err) && (covered || transfer_and_publish(&run, err));
     close_source(&run);
+    dump_result_clear(&run.dump);
     result->duration_ms = claim_elapsed_ms(&claim);
     result->ended_ms = claim.begun_ms + result->duration_ms;
     if (ok && covered) {
         result->status = BACKUP_NOT_DUE;
     } else if (ok) {
         result->status = BACKUP_COMPLETED;
-        ok = record_completed(request, &claim, result, err);
+        run.publication.facts.duration_ms = result->duration_ms;
+        ok = record_completed(&run, err);
     } else if (result->status == BACKUP_FAILED) {
         record_failed(&claim, err);
     }

@@ -23,8 +23,9 @@ struct backup_request {
     struct store *store;
     const struct schedule *schedule;
     struct compression compression;
-    bool scheduled; /* else manual */
-    bool silent;    /* nobody is to be told of its outcome */
+    const char *restrict_key; /* NULL: a random one */
+    bool scheduled;           /* else manual */
+    bool silent;              /* nobody is to be told of its outcome */
     bool show_progress;
 };
 
@@ -45,6 +46,10 @@ struct backup_result {
     char database[64 * 4];       /* that was dumped; the ledger's until that is known */
     struct stream_digest object; /* length and SHA-256 of what is stored */
     uint64_t raw_bytes;
+    const char *engine;
+    bool has_rows; /* tables and rows are known */
+    uint64_t tables;
+    uint64_t rows;
     int64_t duration_ms;
     int64_t ended_ms; /* the server's clock */
 };

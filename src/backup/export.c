@@ -21,25 +21,25 @@ static bool write_stream(const struct export_request *request, int fd, const cha
     struct dump_options dump = {
         .session = request->session,
         .settings = request->settings,
+        .compression = request->compression,
+        .restrict_key = request->restrict_key,
         .progress = progress_update,
         .progress_context = &progress,
     };
-    uint64_t raw_bytes = 0;
+    struct dump_result result = DUMP_RESULT_INIT;
     struct stage *stream = fd_stage_new(
         fd, name, settings_get_number(request->settings, SETTING_STALL_TIMEOUT) * 1000, err);
 
     if (stream != NULL) {
         stream = digest_stage_new(written, stream, err);
     }
-    if (stream != NULL) {
-        stream = compress_stage_new(&request->compression, stream, err);
-    }
     if (stream == NULL) {
         return false;
     }
     progress_begin(&progress, "Dumping", 0, request->show_progress);
-    bool ok = dump_run(&dump, stream, &raw_bytes, err) && stage_finish(stream, err);
+    bool ok = dump_run(&dump, stream, &result, err) && stage_finish(stream, err);
     progress_end(&progress);
+    dump_result_clear(&result);
     stage_free(stream);
     return ok;
 }

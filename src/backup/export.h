@@ -17,7 +17,8 @@ struct export_request {
     const struct settings *settings;
     struct session *session;
     struct compression compression;
-    const char *path; /* "-" is standard output */
+    const char *restrict_key; /* NULL: a random one */
+    const char *path;         /* "-" is standard output */
     bool show_progress;
 };
 

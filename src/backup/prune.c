@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/orphan_manifests.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "store/manifest.h"
 
 const char *prune_fate_name(enum prune_fate fate)
 {
@@ -136,6 +138,8 @@ bool prune_decide(const struct prune_request *request, struct prune_plan *out, s
                             err);
         }
     }
+    ok = ok && orphan_manifests_find(&out->objects, request->ledger, request->schedules->now_ms,
+                                     &out->orphans, &out->orphan_count, err);
     free(backups);
     free(decisions);
     if (!ok) {
@@ -257,6 +261,19 @@ static void tell(const struct prune_item *item)
     }
 }
 
+/* They do no harm where they stay. */
+static void remove_orphans(struct store *store, const struct prune_plan *plan)
+{
+    for (size_t i = 0; i < plan->orphan_count && stop_signal() == 0; i++) {
+        enum store_removal removal;
+        struct error problem = ERROR_INIT;
+        if (!store_remove(store, plan->orphans[i], &removal, &problem)) {
+            log_warning("manifest_not_removed", "Manifest %s, which has no backup: %s",
+                        plan->orphans[i]->name, problem.text);
+        }
+    }
+}
+
 bool prune_apply(struct store *store, struct prune_plan *plan, struct error *err)
 {
     struct error first = ERROR_INIT;
@@ -271,7 +288,7 @@ bool prune_apply(struct store *store, struct prune_plan *plan, struct error *err
         if (!stop_check(err)) {
             return error_prefix(err, "deleting expired backups");
         }
-        if (store_remove(store, item->backup.object, &removal, &problem)) {
+        if (manifest_remove_backup(store, item->backup.object, &removal, &problem)) {
             item->fate = fate_of(removal);
             plan->deleted += item->fate == PRUNE_DELETED;
             tell(item);
@@ -284,6 +301,7 @@ bool prune_apply(struct store *store, struct prune_plan *plan, struct error *err
         log_warning("backup_not_deleted", "Backup %s could not be deleted: %s",
                     item->backup.object->name, problem.text);
     }
+    remove_orphans(store, plan);
     if (plan->failed == 0) {
         return true;
     }
@@ -294,6 +312,7 @@ bool prune_apply(struct store *store, struct prune_plan *plan, struct error *err
 void prune_clear(struct prune_plan *plan)
 {
     free(plan->items);
+    free(plan->orphans);
     objects_clear(&plan->objects);
     *plan = (struct prune_plan){.items = NULL};
 }

@@ -33,6 +33,8 @@ struct prune_plan {
     struct objects objects;
     struct prune_item *items; /* backups only, newest first; what is not ours is not here */
     size_t count;
+    const struct object **orphans; /* manifests without their backup, which go, too */
+    size_t orphan_count;
     bool listed; /* else it is empty because nothing is known */
     size_t deleted;
     size_t failed; /* PRUNE_NOT_DELETED */
@@ -41,7 +43,7 @@ struct prune_plan {
 struct prune_request {
     struct store *store;
     const struct schedules *schedules;
-    const char *schedule_id; /* only this one's backups; NULL: every schedule's */
+    const char *schedule_id;     /* only this one's backups; NULL: every schedule's */
     const struct ledger *ledger; /* of these schedules */
     int64_t keep_min;
     int64_t clock_shift_ms; /* of --now: a rehearsal deletes only what a rehearsal made */

@@ -61,8 +61,9 @@ static json_t *to_json(const struct backup_object *backup, const struct history_
     const struct backup_facts *facts = &backup->facts;
 
     return json_pack(
-        "{s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name",
-        output_json_text(backup->object->name), "store", location, "created",
+        "{s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:b}",
+        "name", output_json_text(backup->object->name), "store", location, "created",
         output_json_instant(true, backup->begun_ms), "bytes", (json_int_t)backup->object->bytes,
         "raw_bytes", backup->legacy ? json_null() : json_integer((json_int_t)facts->raw_bytes),
         "type", output_json_text(backup->legacy && row != NULL ? row->type : facts->type),
@@ -71,8 +72,10 @@ static json_t *to_json(const struct backup_object *backup, const struct history_
         output_json_text(facts->run_id), "database", output_json_text(facts->database),
         "server_version", output_json_text(facts->server_version), "duration_ms",
         backup->legacy ? json_null() : json_integer(facts->duration_ms), "sha256",
-        output_json_text(facts->sha256), "ledger", output_json_text(row != NULL ? row->status : ""),
-        "legacy", backup->legacy);
+        output_json_text(facts->sha256), "engine", output_json_text(facts->engine), "tables",
+        output_json_count(facts->has_rows, facts->tables), "rows",
+        output_json_count(facts->has_rows, facts->rows), "ledger",
+        output_json_text(row != NULL ? row->status : ""), "legacy", backup->legacy);
 }
 
 static void add_row(struct output_table *table, const struct backup_object *backup,

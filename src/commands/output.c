@@ -107,6 +107,11 @@ json_t *output_json_instant(bool known, int64_t instant_ms)
     return json_string(text);
 }
 
+json_t *output_json_count(bool known, uint64_t count)
+{
+    return known ? json_integer((json_int_t)count) : json_null();
+}
+
 json_t *output_json_text(const char *text)
 {
     if (text == NULL || *text == '\0') {

@@ -13,9 +13,10 @@
 #include "commands/command.h"
 #include "commands/context.h"
 #include "commands/output.h"
+#include "dump/dump.h"
 #include "notify/outbox.h"
 
-enum { OPTION_OUTPUT, OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_JSON };
+enum { OPTION_OUTPUT, OPTION_RESTRICT_KEY, OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_JSON };
 
 /* The schedule whose backup this is: the one named, or the only one. */
 static bool choose(const struct schedules *schedules, const char *name,
@@ -73,11 +74,14 @@ static bool print_result(const struct backup_result *result, bool json, struct e
         printf("%s\n", result->name);
         return true;
     }
-    return output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "name", result->name,
-                                 "run_id", result->run_id, "database", result->database, "bytes",
-                                 (json_int_t)result->object.bytes, "raw_bytes",
-                                 (json_int_t)result->raw_bytes, "duration_ms",
-                                 (json_int_t)result->duration_ms, "sha256", result->object.sha256),
+    return output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:o, s:o}", "name",
+                                 result->name, "run_id", result->run_id, "database",
+                                 result->database, "bytes", (json_int_t)result->object.bytes,
+                                 "raw_bytes", (json_int_t)result->raw_bytes, "duration_ms",
+                                 (json_int_t)result->duration_ms, "sha256", result->object.sha256,
+                                 "engine", result->engine, "tables",
+                                 output_json_count(result->has_rows, result->tables), "rows",
+                                 output_json_count(result->has_rows, result->rows)),
                        err);
 }
 
@@ -124,6 +128,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
         .store = context->store,
         .schedule = schedule,
         .compression = context->compression,
+        .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
         .show_progress = wants_progress(context, invocation),
         .silent = invocation->options[OPTION_NO_NOTIFY] != NULL,
     };
@@ -202,6 +207,7 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
         .settings = &context->settings,
         .session = session,
         .compression = context->compression,
+        .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
         .path = path,
         .show_progress = wants_progress(context, invocation),
     };
@@ -219,6 +225,11 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
 
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
+    const char *key = invocation->options[OPTION_RESTRICT_KEY];
+
+    if (key != NULL && !dump_check_restrict_key(key, err)) {
+        return false;
+    }
     return invocation->options[OPTION_OUTPUT] != NULL ? run_to_file(context, invocation, err)
                                                       : run_to_store(context, invocation, err);
 }
@@ -236,6 +247,8 @@ const struct command command_run = {
     .options = {{"output", "FILE",
                  "write to FILE ('-': standard output) instead of the store; no "
                  "schedule and no ledger is needed"},
+                {"restrict-key", "KEY",
+                 "the script's \\restrict key, to make equal objects of equal databases"},
                 {"no-prune", NULL, "do not apply retention afterwards"},
                 {"no-notify", NULL, "do not notify"},
                 {"json", NULL, "print the outcome as JSON"}},

@@ -25,18 +25,39 @@ static const struct {
 };
 #define FOLDER_COUNT (sizeof(versioned_folders) / sizeof(versioned_folders[0]))
 
-int pg_dump_parse_version(const char *line)
+int pg_dump_parse_version(const char *line, int *minor)
 {
     int major = 0;
+    int after = 0;
 
-    if (sscanf(line, "pg_dump (PostgreSQL) %d", &major) != 1 || major < 1 || major > 999) {
+    if (sscanf(line, "pg_dump (PostgreSQL) %d.%d", &major, &after) < 1 || major < 1 ||
+        major > 999) {
         return 0;
+    }
+    if (minor != NULL) {
+        *minor = after;
     }
     return major;
 }
 
+bool pg_dump_version_has_restrict(int major, int minor)
+{
+    /* The releases of 14 August 2025 (release notes, CVE-2025-8714). */
+    static const struct {
+        int major;
+        int since_minor;
+    } releases[] = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
+
+    for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+        if (releases[i].major == major) {
+            return minor >= releases[i].since_minor;
+        }
+    }
+    return major > releases[sizeof(releases) / sizeof(releases[0]) - 1].major;
+}
+
 /* Asks the program itself. */
-static bool ask_version(const char *path, int *major, struct error *err)
+static bool ask_version(const char *path, int *major, int *minor, struct error *err)
 {
     char program[PATH_MAX];
     char option[] = "--version";
@@ -68,7 +89,7 @@ static bool ask_version(const char *path, int *major, struct error *err)
         process_kill(&process);
         return error_prefix(err, "asking %s for its version", path);
     }
-    *major = pg_dump_parse_version(line);
+    *major = pg_dump_parse_version(line, minor);
     if (*major == 0) {
         return error_set(err, ERROR_CONFIG,
                          "asking %s for its version: it does not answer as pg_dump does", path);
@@ -134,7 +155,7 @@ static bool find_configured(const char *path, int server_major, struct pg_dump *
         return error_set(err, ERROR_CONFIG,
                          "RYTHM_BACKUP_PG_DUMP = '%s' is not a program that can be run", path);
     }
-    if (!ask_version(path, &major, err)) {
+    if (!ask_version(path, &major, NULL, err)) {
         return false;
     }
     return major < server_major ? too_old(path, major, server_major, err) : take(path, major, out);
@@ -154,7 +175,7 @@ bool pg_dump_find(const char *configured, int server_version, struct pg_dump *ou
         return true;
     }
     bool in_path = find_in_path(path);
-    if (in_path && !ask_version(path, &major, err)) {
+    if (in_path && !ask_version(path, &major, NULL, err)) {
         return false;
     }
     if (in_path && major >= server_major) {
@@ -171,4 +192,16 @@ bool pg_dump_find(const char *configured, int server_version, struct pg_dump *ou
     error_set(err, ERROR_CONFIG, "there is no pg_dump in PATH or in the usual folders");
     return error_hint(err, "install the package postgresql-client-%d, or set RYTHM_BACKUP_PG_DUMP",
                       server_major);
+}
+
+bool pg_dump_has_restrict(const struct pg_dump *tool, bool *has, struct error *err)
+{
+    int major = 0;
+    int minor = 0;
+
+    if (!ask_version(tool->path, &major, &minor, err)) {
+        return false;
+    }
+    *has = pg_dump_version_has_restrict(major, minor);
+    return true;
 }

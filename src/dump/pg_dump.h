@@ -22,7 +22,14 @@ struct pg_dump {
 bool pg_dump_find(const char *configured, int server_version, struct pg_dump *out,
                   struct error *err);
 
-/* "pg_dump (PostgreSQL) 15.20 (Debian ...)" -> 15; 0 for anything else. */
-int pg_dump_parse_version(const char *line);
+/* True when it knows --restrict-key, and so writes \restrict and \unrestrict lines. It is asked for
+ * its version. */
+bool pg_dump_has_restrict(const struct pg_dump *tool, bool *has, struct error *err);
+
+/* "pg_dump (PostgreSQL) 15.20 (Debian ...)" -> 15, *minor 20; 0 for anything else. `minor` may be
+ * NULL. */
+int pg_dump_parse_version(const char *line, int *minor);
+/* Whether that release has the option. */
+bool pg_dump_version_has_restrict(int major, int minor);
 
 #endif

@@ -174,6 +174,8 @@ bool backup_history_complete(struct session *session, const struct history_resul
     char bytes[NUMBER_SIZE];
     char raw_bytes[NUMBER_SIZE];
     char seconds[NUMBER_SIZE];
+    char tables[NUMBER_SIZE];
+    char rows[NUMBER_SIZE];
     const char *values[] = {
         session->shift,
         done->run_id,
@@ -181,15 +183,19 @@ bool backup_history_complete(struct session *session, const struct history_resul
         format_number(raw_bytes, (int64_t)done->raw_bytes),
         format_number(seconds, (done->duration_ms + 500) / 1000),
         done->sha256,
+        *done->engine != '\0' ? done->engine : NULL,
+        done->has_rows ? format_number(tables, (int64_t)done->tables) : NULL,
+        done->has_rows ? format_number(rows, (int64_t)done->rows) : NULL,
     };
 
     return record(session,
                   RECORD("status = 'completed', completed_at = " QUERY_NOW(
                              1) ","
                                 " file_size_bytes = $3, raw_size_bytes = $4, duration_seconds = $5,"
-                                " sha256 = $6, error_message = NULL",
+                                " sha256 = $6, engine = $7, table_count = $8, row_count = $9,"
+                                " error_message = NULL",
                          "done.completed_at"),
-                  6, values, "completed", fenced, err);
+                  9, values, "completed", fenced, err);
 }
 
 bool backup_history_fail(struct session *session, const char *run_id, int64_t duration_ms,
@@ -262,10 +268,10 @@ bool backup_history_compare(struct session *session, const char *const runs[], s
     return true;
 }
 
-#define FOUND_VALUES 16
+#define FOUND_VALUES 19
 struct found_values {
     const char *values[FOUND_VALUES];
-    char numbers[7][NUMBER_SIZE];
+    char numbers[9][NUMBER_SIZE];
 };
 
 static void fill_found(struct found_values *out, const struct session *session,
@@ -290,6 +296,9 @@ static void fill_found(struct found_values *out, const struct session *session,
         result->sha256,
         session->shift,
         found->database[0] != '\0' ? found->database : NULL,
+        *result->engine != '\0' ? result->engine : NULL,
+        result->has_rows ? format_number(out->numbers[7], (int64_t)result->tables) : NULL,
+        result->has_rows ? format_number(out->numbers[8], (int64_t)result->rows) : NULL,
     };
 
     memcpy(out->values, values, sizeof(values));
@@ -307,12 +316,13 @@ bool backup_history_record_found(struct session *session, const struct history_f
         "schedule_id,"
         " occurrence_at, attempt, store, ledger, database_name, started_at, created_at, "
         "completed_at,"
-        " told_at, file_size_bytes, raw_size_bytes, duration_seconds, sha256)"
+        " told_at, file_size_bytes, raw_size_bytes, duration_seconds, sha256, engine,"
+        " table_count, row_count)"
         " SELECT $1, $2, $3, 'completed', $4::uuid, timestamptz 'epoch' + $5::float8 * u.ms, $6, "
         "$7,"
         " $8, $16, timestamptz 'epoch' + $9::float8 * u.ms, timestamptz 'epoch' + $9::float8 * "
         "u.ms,"
-        " timestamptz 'epoch' + $10::float8 * u.ms, now(), $11, $12, $13, $14"
+        " timestamptz 'epoch' + $10::float8 * u.ms, now(), $11, $12, $13, $14, $17, $18, $19"
         " FROM (SELECT interval '1 millisecond' AS ms) u ON CONFLICT DO NOTHING" RETURN_FOUND,
         FOUND_VALUES, with.values, err);
 
@@ -342,9 +352,10 @@ bool backup_history_become_found(struct session *session, const char *run_id,
         " ledger = $8, database_name = $16, started_at = timestamptz 'epoch' + $9::float8 * u.ms,"
         " completed_at = timestamptz 'epoch' + $10::float8 * u.ms, told_at = now(),"
         " file_size_bytes = $11,"
-        " raw_size_bytes = $12, duration_seconds = $13, sha256 = $14"
+        " raw_size_bytes = $12, duration_seconds = $13, sha256 = $14, engine = $17,"
+        " table_count = $18, row_count = $19"
         " FROM (SELECT interval '1 millisecond' AS ms) u"
-        " WHERE backup_history.run_id = $17 AND status = 'started'" RETURN_FOUND,
+        " WHERE backup_history.run_id = $20 AND status = 'started'" RETURN_FOUND,
         FOUND_VALUES + 1, values, err);
 
     if (result == NULL) {

@@ -51,6 +51,10 @@ struct history_result {
     uint64_t raw_bytes; /* before compression */
     int64_t duration_ms;
     const char *sha256;
+    const char *engine; /* "" where it was not recorded */
+    bool has_rows;      /* tables and rows are known */
+    uint64_t tables;
+    uint64_t rows;
 };
 /* Both also set the schedule's next_run_at (the next scheduled instant), completion its last_run_at
  * (now). They fail when the row is not 'started' any more because somebody else resolved this run

@@ -45,7 +45,7 @@ static bool may_pass(const char *sqlstate)
     return false;
 }
 
-static bool report_result(struct session *session, const PGresult *result, struct error *err)
+bool query_report_result(struct session *session, const PGresult *result, struct error *err)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -57,6 +57,13 @@ static bool report_result(struct session *session, const PGresult *result, struc
     }
     error_set(err, ERROR_FAILED, "Postgres says: %s%s%s", primary, detail != NULL ? "; " : "",
               detail != NULL ? detail : "");
+    err->retryable = may_pass(session->sqlstate);
+    return false;
+}
+
+/* Of a statement about tables of ours. */
+static void hint(const struct session *session, struct error *err)
+{
     /* undefined_table, undefined_column, undefined_function (manual, appendix A) */
     if (strcmp(session->sqlstate, "42P01") == 0 || strcmp(session->sqlstate, "42703") == 0 ||
         strcmp(session->sqlstate, "42883") == 0) {
@@ -67,8 +74,6 @@ static bool report_result(struct session *session, const PGresult *result, struc
         error_hint(err, "see PRIVILEGES in the manual page: migrate runs as the tables' owner, and "
                         "the role that backs up has grants");
     }
-    err->retryable = may_pass(session->sqlstate);
-    return false;
 }
 
 /* Collects the results of what was sent; keeps the last one, or the first that failed. */
@@ -109,7 +114,8 @@ static PGresult *collect(struct session *session, struct error *err)
     }
     ExecStatusType status = PQresultStatus(kept);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        report_result(session, kept, err);
+        query_report_result(session, kept, err);
+        hint(session, err);
         PQclear(kept);
         return NULL;
     }
@@ -229,4 +235,51 @@ bool query_copy_array(const PGresult *result, int row, int column, char ***out, 
     }
     *out = list;
     return true;
+}
+
+void query_append_element(struct text *array, const char *element)
+{
+    text_append(array, "\"");
+    for (const char *c = element; *c != '\0'; c++) {
+        if (*c == '"' || *c == '\\') {
+            text_append(array, "\\");
+        }
+        text_append_bytes(array, c, 1);
+    }
+    text_append(array, "\"");
+}
+
+bool query_format_array(char *const *list, char **out, struct error *err)
+{
+    struct text array = TEXT_INIT((size_t)1024 * 1024);
+
+    text_append(&array, "{");
+    for (size_t i = 0; list[i] != NULL; i++) {
+        text_append(&array, i > 0 ? "," : "");
+        query_append_element(&array, list[i]);
+    }
+    text_append(&array, "}");
+    if (array.failed) {
+        text_clear(&array);
+        return error_set_memory(err);
+    }
+    *out = array.data;
+    return true;
+}
+
+static bool has_encoding(const struct session *session, const char *name)
+{
+    const char *encoding = PQparameterStatus(session->connection, "server_encoding");
+
+    return encoding != NULL && strcmp(encoding, name) == 0;
+}
+
+bool query_is_utf8(const struct session *session)
+{
+    return has_encoding(session, "UTF8");
+}
+
+bool query_is_sql_ascii(const struct session *session)
+{
+    return has_encoding(session, "SQL_ASCII");
 }

@@ -11,16 +11,18 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/wait.h"
 #include "postgres/session.h"
 
 struct session {
     PGconn *connection;
     bool ignore_stop;
-    int64_t limit_ms; /* for one statement */
-    char shift[24];   /* of the clock, in milliseconds, as a parameter */
-    char sqlstate[6]; /* of the last error, or "" */
-    bool is_pooled;   /* a pooler stands between us and the server process */
+    int64_t connect_ms; /* the limit for connecting */
+    int64_t limit_ms;   /* for one statement */
+    char shift[24];     /* of the clock, in milliseconds, as a parameter */
+    char sqlstate[6];   /* of the last error, or "" */
+    bool is_pooled;     /* a pooler stands between us and the server process */
 };
 
 /* No query of a run takes longer by itself; what waits behind a lock gives up. */
@@ -31,6 +33,9 @@ bool query_wait(struct session *session, short events, const struct deadline *de
                 struct error *err);
 /* "doing: " and libpq's last message about the connection; returns false. */
 bool query_report(struct session *session, const char *doing, struct error *err);
+
+/* What the server says in a result that is an error; its SQLSTATE goes to the session. False. */
+bool query_report_result(struct session *session, const PGresult *result, struct error *err);
 
 /* Runs one statement with text parameters (NULL = SQL null) whose types the server infers. Returns
  * its result, for PQclear(), or NULL with the error: a missing table, column or function says to
@@ -61,5 +66,14 @@ void query_copy(const PGresult *result, int row, int column, char *out, size_t s
  * null. The caller frees the one, and the other with text_list_free(). */
 bool query_copy_text(const PGresult *result, int row, int column, char **out, struct error *err);
 bool query_copy_array(const PGresult *result, int row, int column, char ***out, struct error *err);
+
+/* Appends a string as an element of an array literal, quoted. */
+void query_append_element(struct text *array, const char *element);
+/* The list, which ends with NULL, as an array literal that the caller frees. */
+bool query_format_array(char *const *list, char **out, struct error *err);
+
+/* The encoding of the database, as the session was told. */
+bool query_is_utf8(const struct session *session);
+bool query_is_sql_ascii(const struct session *session);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/redact.h"
@@ -13,6 +14,7 @@
 #include "postgres/conninfo.h"
 #include "postgres/pooler.h"
 #include "postgres/query.h"
+#include "postgres/server_version.h"
 
 #define CONNECTING "connecting to Postgres"
 #define SETTING_UP "setting up the session"
@@ -43,37 +45,39 @@ static bool connect_until(struct session *session, const struct deadline *deadli
 static bool append_parameters(struct text *sql, int version)
 {
     static const struct {
-        int since; /* the first server version that has it: to others it would be an error */
         const char *name;
         const char *value;
+        enum server_feature feature; /* to servers without it it would be an error */
     } parameters[] = {
-        {0, "statement_timeout", "0"},
-        {0, "lock_timeout", "30s"},
-        {0, "idle_in_transaction_session_timeout", "0"},
-        {140000, "idle_session_timeout", "0"},
-        {170000, "transaction_timeout", "0"},
-        {0, "tcp_keepalives_idle", "15"}, /* a vanished client's lock is free within a minute */
-        {0, "tcp_keepalives_interval", "10"},
-        {0, "tcp_keepalives_count", "3"},
-        {0, "tcp_user_timeout", "45s"}, /* also while the server waits to be acknowledged */
-        {0, "default_transaction_isolation", "read committed"},
-        {0, "default_transaction_read_only", "off"},
-        {0, "DateStyle", "ISO"},
-        {0, "TimeZone", "UTC"},
-        {0, "client_min_messages", "warning"},
-        {0, "row_security", "off"},
-        {0, "standard_conforming_strings", "on"},
-        {0, "array_nulls", "on"},
+        {"statement_timeout", "0", SERVER_ANY},
+        {"lock_timeout", "30s", SERVER_ANY},
+        {"idle_in_transaction_session_timeout", "0", SERVER_ANY},
+        {"idle_session_timeout", "0", SERVER_IDLE_SESSION_TIMEOUT},
+        {"transaction_timeout", "0", SERVER_TRANSACTION_TIMEOUT},
+        /* A vanished client's lock is free within a minute, */
+        {"tcp_keepalives_idle", "15", SERVER_ANY},
+        {"tcp_keepalives_interval", "10", SERVER_ANY},
+        {"tcp_keepalives_count", "3", SERVER_ANY},
+        /* also while the server waits to be acknowledged. */
+        {"tcp_user_timeout", "45s", SERVER_ANY},
+        {"default_transaction_isolation", "read committed", SERVER_ANY},
+        {"default_transaction_read_only", "off", SERVER_ANY},
+        {"DateStyle", "ISO", SERVER_ANY},
+        {"TimeZone", "UTC", SERVER_ANY},
+        {"client_min_messages", "warning", SERVER_ANY},
+        {"row_security", "off", SERVER_ANY},
+        {"standard_conforming_strings", "on", SERVER_ANY},
+        {"array_nulls", "on", SERVER_ANY},
     };
 
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
-        if (version >= parameters[i].since) {
+        if (server_version_has(version, parameters[i].feature)) {
             text_appendf(sql, "%sset_config('%s', '%s', false)", i > 0 ? ", " : "SELECT ",
                          parameters[i].name, parameters[i].value);
         }
     }
     /* Not every system can watch a connection, and a server on one that cannot refuses this. */
-    if (version >= 140000) {
+    if (server_version_has(version, SERVER_CONNECTION_CHECK)) {
         text_append(sql, ", CASE WHEN version() ~ 'linux' THEN"
                          " set_config('client_connection_check_interval', '10s', false) END");
     }
@@ -188,6 +192,7 @@ bool session_open(const struct session_options *options, struct session **out, s
     if (session == NULL) {
         return error_set_memory(err);
     }
+    session->connect_ms = options->connect_s * 1000;
     snprintf(session->shift, sizeof(session->shift), "%" PRId64, options->clock_shift_ms);
     bool ok = conninfo_parse(options->conninfo, &conninfo, err) &&
               (options->service == NULL || conninfo_place_hide(&place, err));
@@ -246,6 +251,30 @@ bool session_open_again(struct session *session, const struct deadline *deadline
     return true;
 }
 
+bool session_open_beside(struct session *session, struct session **out, struct error *err)
+{
+    struct session *beside = NULL;
+    struct deadline deadline = deadline_in_ms(session->connect_ms);
+
+    if (!session_open_again(session, &deadline, &beside, err)) {
+        return false;
+    }
+    beside->connect_ms = session->connect_ms;
+    memcpy(beside->shift, session->shift, sizeof(beside->shift));
+    PQsetNoticeReceiver(beside->connection, ignore_notice, NULL);
+    if (!set_up(beside, beside->connect_ms, err)) {
+        session_close(beside);
+        return false;
+    }
+    *out = beside;
+    return true;
+}
+
+void session_interrupt(struct session *session)
+{
+    shutdown(PQsocket(session->connection), SHUT_RDWR);
+}
+
 void session_close(struct session *session)
 {
     if (session == NULL) {
@@ -276,6 +305,8 @@ void session_facts(const struct session *session, struct server_facts *out)
     snprintf(out->version, sizeof(out->version), "%.*s",
              version != NULL ? (int)strcspn(version, " ") : 0, version != NULL ? version : "");
     snprintf(out->database, sizeof(out->database), "%s", PQdb(session->connection));
+    const char *encoding = PQparameterStatus(session->connection, "server_encoding");
+    snprintf(out->encoding, sizeof(out->encoding), "%s", encoding != NULL ? encoding : "");
 }
 
 bool session_now(struct session *session, int64_t *now_ms, struct error *err)

@@ -36,6 +36,11 @@ bool session_open(const struct session_options *options, struct session **out, s
  * been set or asked in it. */
 bool session_open_again(struct session *session, const struct deadline *deadline,
                         struct session **out, struct error *err);
+/* One more session like this one: the same server, database and role, the same settings. */
+bool session_open_beside(struct session *session, struct session **out, struct error *err);
+/* From another thread: whatever its owner is waiting for ends with an error. The session is only
+ * good for closing then. */
+void session_interrupt(struct session *session);
 /* NULL is fine. Any lock the session held is released by the server. */
 void session_close(struct session *session);
 
@@ -49,6 +54,7 @@ struct server_facts {
     int version_number;    /* 150020 */
     char version[64];      /* "15.20" */
     char database[64 * 4]; /* its name */
+    char encoding[32];     /* "UTF8" */
 };
 void session_facts(const struct session *session, struct server_facts *out);
 

@@ -24,10 +24,12 @@ static void append_pair(struct text *out, const char *keyword, const char *value
 }
 
 /* A host that vanishes must not keep the child's locks either: the same as session.c sets for a
- * session of ours. A pooler would refuse options. */
-#define KEEPALIVES                                                                                 \
+ * session of ours. And what pg_dump leaves to the role, so that it changes no byte of the schema. A
+ * pooler would refuse options. */
+#define OPTIONS                                                                                    \
     "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"            \
-    " -c tcp_user_timeout=45000"
+    " -c tcp_user_timeout=45000 -c standard_conforming_strings=on -c quote_all_identifiers=off"    \
+    " -c bytea_output=hex -c xmlbinary=base64"
 
 static void append_options(struct text *out, const struct session *session, const char *options)
 {
@@ -35,7 +37,7 @@ static void append_options(struct text *out, const struct session *session, cons
 
     text_append(&all, options);
     if (!session->is_pooled) {
-        text_append(&all, all.length > 0 ? " " KEEPALIVES : KEEPALIVES);
+        text_append(&all, all.length > 0 ? " " OPTIONS : OPTIONS);
     }
     if (all.length > 0) {
         append_pair(out, "options", text_string(&all));

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "postgres/backup_history.h"
+#include "store/manifest.h"
 
 #define DAY_MS INT64_C(86400000)
 /* A run that begins later than this after its occurrence is no run of ours. */
@@ -77,11 +78,7 @@ static bool write_row(struct book *book, const struct backup_object *backup, boo
                   .attempt = 1,
                   .store = book->store->location,
                   .ledger = ledger},
-        .result = {.run_id = facts->run_id,
-                   .bytes = facts->bytes,
-                   .raw_bytes = facts->raw_bytes,
-                   .duration_ms = facts->duration_ms,
-                   .sha256 = facts->sha256},
+        .result = claim_result_of(facts),
         .database = facts->database,
         .begun_ms = backup->begun_ms,
     };
@@ -132,7 +129,7 @@ static void withdraw(struct book *book, const struct backup_object *backup)
     enum store_removal removal = STORE_CHANGED;
     const char *name = backup->object->name;
 
-    if (!store_remove(book->store, backup->object, &removal, &problem)) {
+    if (!manifest_remove_backup(book->store, backup->object, &removal, &problem)) {
         log_warning("backup_not_withdrawn",
                     "Backup %s, a second one of its time, was not removed: %s", name, problem.text);
     } else if (removal == STORE_REMOVED) {

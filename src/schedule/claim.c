@@ -192,6 +192,21 @@ static bool record(struct claim *claim, const struct history_result *done, const
     }
 }
 
+struct history_result claim_result_of(const struct backup_facts *facts)
+{
+    return (struct history_result){
+        .run_id = facts->run_id,
+        .bytes = facts->bytes,
+        .raw_bytes = facts->raw_bytes,
+        .duration_ms = facts->duration_ms,
+        .sha256 = facts->sha256,
+        .engine = facts->engine,
+        .has_rows = facts->has_rows,
+        .tables = facts->tables,
+        .rows = facts->rows,
+    };
+}
+
 bool claim_complete(struct claim *claim, const struct history_result *done, bool *fenced,
                     struct error *err)
 {

@@ -58,6 +58,9 @@ bool claim_take(const struct claim_request *request, struct claim *out, enum cla
 /* Immediately before the commit (invariant I3): the lock is held and the row is still ours. */
 bool claim_confirm(struct claim *claim, struct error *err);
 
+/* What the ledger records of a backup with these facts, which it borrows. */
+struct history_result claim_result_of(const struct backup_facts *facts);
+
 /* Record the outcome; the lock's session is replaced by a new one when it has died meanwhile.
  * *fenced: another process has taken this run for dead and recorded it as failed. */
 bool claim_complete(struct claim *claim, const struct history_result *done, bool *fenced,

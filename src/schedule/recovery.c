@@ -6,7 +6,9 @@
 #include "base/wait.h"
 #include "postgres/advisory_lock.h"
 #include "postgres/ledger.h"
+#include "schedule/claim.h"
 #include "store/backup_object.h"
+#include "store/manifest.h"
 
 /* Backups that are due wait for this: after so long no other run is begun with. */
 #define RECOVERY_MS (5 * 60 * 1000)
@@ -17,13 +19,7 @@
 
 static bool adopt(struct session *session, const struct backup_object *found, struct error *err)
 {
-    struct history_result done = {
-        .run_id = found->facts.run_id,
-        .bytes = found->object->bytes,
-        .raw_bytes = found->facts.raw_bytes,
-        .duration_ms = found->facts.duration_ms,
-        .sha256 = found->facts.sha256,
-    };
+    struct history_result done = claim_result_of(&found->facts);
     bool fenced;
 
     if (!backup_history_complete(session, &done, &fenced, err)) {
@@ -54,7 +50,7 @@ static bool withdraw(struct store *store, const struct object *object, struct er
 {
     enum store_removal removal = STORE_CHANGED;
 
-    if (!store_remove(store, object, &removal, err)) {
+    if (!manifest_remove_backup(store, object, &removal, err)) {
         return error_prefix(err, "removing it, for it is not what was sent");
     }
     if (removal != STORE_REMOVED && removal != STORE_WAS_GONE) {
@@ -107,8 +103,10 @@ static bool settle(struct session *session, struct store *store, const struct hi
         ok = examine(store, &object, run_id, &backup, &whole, err) &&
              (whole || withdraw(store, &object, err));
     }
-    if (ok) {
-        ok = whole ? adopt(session, &backup, err) : mark_interrupted(session, row, err);
+    if (ok && !whole) {
+        ok = manifest_remove(store, name, run_id, err) && mark_interrupted(session, row, err);
+    } else if (ok) {
+        ok = adopt(session, &backup, err);
     }
     object_clear(&object);
     return ok;

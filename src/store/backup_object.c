@@ -160,6 +160,9 @@ bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
            set_unless_empty(out, "server", facts->server_version, err) &&
            set_unless_empty(out, "tool", facts->tool_version, err) &&
            set_unless_empty(out, "compression", facts->compression, err) &&
+           set_unless_empty(out, "engine", facts->engine, err) &&
+           (!facts->has_rows || (set_number(out, "tables", facts->tables, err) &&
+                                 set_number(out, "rows", facts->rows, err))) &&
            set_number(out, "bytes", facts->bytes, err) &&
            set_number(out, "rawbytes", facts->raw_bytes, err) &&
            set_number(out, "durationms", (uint64_t)facts->duration_ms, err) &&
@@ -181,7 +184,23 @@ static bool get_number(const struct metadata *metadata, const char *name, int64_
     return value != NULL && text_parse_integer(value, 0, most, out);
 }
 
-static bool parse_facts(const struct metadata *metadata, struct backup_facts *facts)
+/* Both are there, or neither is. */
+static bool parse_rows(const struct metadata *metadata, struct backup_facts *facts)
+{
+    int64_t tables = 0;
+    int64_t rows = 0;
+
+    facts->has_rows = metadata_get(metadata, "tables") != NULL;
+    if (facts->has_rows && (!get_number(metadata, "tables", INT64_MAX, &tables) ||
+                            !get_number(metadata, "rows", INT64_MAX, &rows))) {
+        return false;
+    }
+    facts->tables = (uint64_t)tables;
+    facts->rows = (uint64_t)rows;
+    return true;
+}
+
+bool backup_facts_parse(const struct metadata *metadata, struct backup_facts *facts)
 {
     const char *occurrence = metadata_get(metadata, "occurrence");
     int64_t bytes;
@@ -198,6 +217,8 @@ static bool parse_facts(const struct metadata *metadata, struct backup_facts *fa
         !get_text(metadata, "server", facts->server_version, sizeof(facts->server_version)) ||
         !get_text(metadata, "tool", facts->tool_version, sizeof(facts->tool_version)) ||
         !get_text(metadata, "compression", facts->compression, sizeof(facts->compression)) ||
+        !get_text(metadata, "engine", facts->engine, sizeof(facts->engine)) ||
+        !parse_rows(metadata, facts) ||
         !get_text(metadata, "sha256", facts->sha256, sizeof(facts->sha256)) ||
         !get_number(metadata, "bytes", INT64_MAX, &bytes) ||
         !get_number(metadata, "rawbytes", INT64_MAX, &raw_bytes) ||
@@ -236,7 +257,7 @@ bool backup_object_parse(const struct object *object, struct backup_object *out)
         if (!parsed.legacy || object->bytes == 0) {
             return false;
         }
-    } else if (!parse_facts(&object->metadata, &parsed.facts) ||
+    } else if (!backup_facts_parse(&object->metadata, &parsed.facts) ||
                parsed.facts.bytes != object->bytes) {
         return false;
     }

@@ -46,6 +46,10 @@ struct backup_facts {
     char server_version[32];
     char tool_version[32];
     char compression[16];
+    char engine[16]; /* "parallel" or "pg_dump"; "" where it was not recorded */
+    bool has_rows;   /* tables and rows are known */
+    uint64_t tables;
+    uint64_t rows;
     uint64_t bytes; /* of the object: one whose length differs is not a backup of ours */
     uint64_t raw_bytes;
     int64_t duration_ms;
@@ -54,6 +58,10 @@ struct backup_facts {
 
 /* Text that is not printable ASCII (a database's name) is percent-encoded in the metadata. */
 bool backup_facts_format(const struct backup_facts *facts, struct metadata *out, struct error *err);
+
+/* False when they do not say what a backup's must (a run id, a sha256, sane numbers). *facts starts
+ * empty. */
+bool backup_facts_parse(const struct metadata *metadata, struct backup_facts *facts);
 
 struct backup_object {
     const struct object *object; /* borrowed */

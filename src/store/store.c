@@ -180,6 +180,16 @@ bool store_upload_block(struct upload *upload, struct block *block, struct error
     return upload->store->ops->upload_block(upload, block, err);
 }
 
+static bool take_block(void *upload, struct block *block, struct error *err)
+{
+    return store_upload_block(upload, block, err);
+}
+
+struct stage *store_upload_stage_new(struct upload *upload, struct error *err)
+{
+    return blocks_stage_new(&upload->store->block_limits, take_block, upload, err);
+}
+
 bool store_upload_flush(struct upload *upload, struct error *err)
 {
     return upload->store->ops->upload_flush(upload, err);

@@ -130,6 +130,8 @@ bool store_confirm(struct store *store, const struct object *object, const char 
 bool store_upload_begin(struct store *store, const struct upload_options *options,
                         struct upload **out, struct error *err);
 bool store_upload_block(struct upload *upload, struct block *block, struct error *err);
+/* The stage that cuts what is written to it into this upload's blocks. */
+struct stage *store_upload_stage_new(struct upload *upload, struct error *err);
 bool store_upload_flush(struct upload *upload, struct error *err);
 bool store_upload_commit(struct upload *upload, const struct metadata *metadata, struct error *err);
 void store_upload_abandon(struct upload *upload);

@@ -25,7 +25,10 @@ const char *compression_suffix(enum compression_method method);
 const char *compression_name(enum compression_method method);
 
 /* Takes over `next`, also on failure; a NULL `next` is passed on as the failure of whoever made it.
- * For COMPRESSION_NONE this returns `next` itself. */
+ * For COMPRESSION_NONE this returns `next` itself.
+ *
+ * When it is finished it can be written to again: what follows is a frame (zstd) or member (gzip)
+ * of its own, which decompressors read as one stream with those before. */
 struct stage *compress_stage_new(const struct compression *compression, struct stage *next,
                                  struct error *err);
 

@@ -67,7 +67,8 @@ static bool gzip_finish(struct stage *stage, struct error *err)
             return fail(self, result, err);
         }
     } while (result != Z_STREAM_END);
-    return pass_on(self, err);
+    return pass_on(self, err) &&
+           (deflateReset(&self->deflate) == Z_OK || fail(self, Z_STREAM_ERROR, err));
 }
 
 static void gzip_free(struct stage *stage)

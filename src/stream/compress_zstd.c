@@ -42,6 +42,7 @@ static bool zstd_write(struct stage *stage, const void *data, size_t size, struc
     return true;
 }
 
+/* What is written after the end of a frame begins another one (zstd.h, ZSTD_compressStream2()). */
 static bool zstd_finish(struct stage *stage, struct error *err)
 {
     struct zstd_stage *self = (struct zstd_stage *)stage;

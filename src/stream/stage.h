@@ -36,6 +36,10 @@ bool stage_write(struct stage *stage, const void *data, size_t size, struct erro
 /* Ends the stream: finishes this stage and then, in order, all behind it. */
 bool stage_finish(struct stage *first, struct error *err);
 
+/* A last stage that writes to `next` and neither finishes nor frees it: for a chain that is only a
+ * part of what goes there. */
+struct stage *stage_borrow_new(struct stage *next, struct error *err);
+
 /* Frees this stage and all behind it, finished or not. NULL is fine. */
 void stage_free(struct stage *first);
 

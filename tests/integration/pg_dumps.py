@@ -7,11 +7,12 @@ import processes
 
 REAL = postgres_cluster.program("pg_dump")
 # How every whole script ends, or nearly.
-END = "\n-- PostgreSQL database dump complete\n"
+END = "\n--\n-- PostgreSQL database dump complete\n--\n"
 
 
 def script(folder, body, version="15.0"):
-    """The settings for a pg_dump whose dump is this bash script; $REAL is the true one."""
+    """The settings for a pg_dump whose dump is this bash script; $REAL is the true one. It is the
+    only one of a dump: the parallel engine has two."""
     path = folder / "pg_dump"
     path.write_text(f"""#!/bin/bash
 REAL={shlex.quote(REAL)}
@@ -22,7 +23,7 @@ fi
 {body}
 """)
     path.chmod(0o755)
-    return {"RYTHM_BACKUP_PG_DUMP": str(path)}
+    return {"RYTHM_BACKUP_PG_DUMP": str(path), "RYTHM_BACKUP_ENGINE": "pg_dump"}
 
 
 class Gate:

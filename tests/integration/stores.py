@@ -38,7 +38,8 @@ class FileStore:
         """Whatever lies there that is no object, nor belongs to one, nor is the folder's lock."""
         names = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
         visible = {stored.name for stored in self.list()}
-        sidecars = {name + suffix for name in visible for suffix in (".meta", ".json")}
+        sidecars = {name + suffix for name in visible
+                    for suffix in (".meta", ".json", ".json.meta")}
         return sorted(names - visible - sidecars - {".rythm-backup.lock"})
 
     def read(self, name):
@@ -78,11 +79,17 @@ class AzureStore:
 
     def list(self):
         return [Stored(blob["name"], blob["bytes"], blob["metadata"])
-                for blob in self.client.list(self.container) if blob["committed"]]
+                for blob in self.client.list(self.container)
+                if blob["committed"] and not blob["name"].endswith(".json")]
 
     def leftovers(self):
-        """Blobs with blocks and no commit. The service drops them after a week."""
-        return [blob["name"] for blob in self.client.list(self.container) if not blob["committed"]]
+        """Blobs with blocks and no commit, which the service drops after a week, and manifests
+        without their backup."""
+        blobs = self.client.list(self.container)
+        visible = {blob["name"] for blob in blobs if blob["committed"]}
+        return [blob["name"] for blob in blobs
+                if not blob["committed"]
+                or blob["name"].endswith(".json") and blob["name"][:-5] not in visible]
 
     def read(self, name):
         self._scratch.unlink(missing_ok=True)

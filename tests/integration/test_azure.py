@@ -63,6 +63,7 @@ def test_bytes_and_metadata_are_what_was_announced(azure_tool, azure_store, smal
         "ledger": small_database.name, "system": small_database.value(
             "SELECT system_identifier::text FROM pg_control_system()"),
         "source": stored.metadata["system"],
+        "engine": "parallel", "tables": str(made["tables"]), "rows": str(made["rows"]),
         "rawbytes": str(made["raw_bytes"]), "durationms": stored.metadata["durationms"],
         "sha256": made["sha256"]}
     assert int(stored.metadata["durationms"]) <= made["duration_ms"]
@@ -88,8 +89,9 @@ def test_database_name_of_any_characters_survives(cluster, azure_store, make_too
 def test_name_and_content_type_tell_the_compression(azure_tool, azure_store, method, suffix,
                                                     media_type):
     run(azure_tool, "--compression", method)
-    (blob,) = azure_store.client.list(azure_store.container)
+    blob, manifest = azure_store.client.list(azure_store.container)
     assert blob["name"].endswith(suffix)
+    assert (manifest["name"], manifest["type"]) == (blob["name"] + ".json", "application/json")
     assert (blob["type"], blob["metadata"]["compression"]) == (media_type, method.split(":")[0])
 
 
@@ -124,7 +126,7 @@ def test_block_of_another_writer_is_not_taken(make_tool, small_database, azure_s
         azure_store.client.stage(azure_store.container, name, alien, tmp_path / "alien")
         return body
 
-    azure_proxy.add("comp=blocklist", edit=stage)
+    azure_proxy.add("^PUT [^?]*zst[?].*comp=blocklist", edit=stage)
     tool = make_tool(small_database, azure_store,
                      **azure_store.settings_through(azure_proxy.port))
     made = run(tool)
@@ -143,7 +145,7 @@ def test_object_that_exists_is_not_overwritten(make_tool, small_database, azure_
         azure_store.put(taken[0], b"foreign", {"k": "v"})
         return body
 
-    azure_proxy.add("^PUT .*comp=blocklist", edit=take_the_name)
+    azure_proxy.add("^PUT [^?]*zst[?].*comp=blocklist", edit=take_the_name)
     tool = make_tool(small_database, azure_store,
                      **azure_store.settings_through(azure_proxy.port))
     result = tool.run("run", "--no-notify")

@@ -11,14 +11,16 @@ import pytest
 import backups
 from fault_proxy import ALWAYS
 
-# Requests, as the proxy sees them.
+# Requests, as the proxy sees them: those for a backup, not for its manifest.
 MAKE = "^PUT .*restype=container"
-BLOCK = "^PUT .*comp=block&"
-COMMIT = "^PUT .*comp=blocklist"
-EXAMINE = "^GET .*comp=blocklist"
+BLOCK = "^PUT [^?]*(?<![.]json)[?].*comp=block&"
+COMMIT = "^PUT [^?]*(?<![.]json)[?].*comp=blocklist"
+EXAMINE = "^GET [^?]*(?<![.]json)[?].*comp=blocklist"
 LIST = "^GET .*comp=list"
-HEAD = "^HEAD "
-DELETE = "^DELETE "
+HEAD = "^HEAD [^ ?]*(?<![.]json)(?:[ ?]|$)"
+DELETE = "^DELETE [^ ?]*(?<![.]json)(?:[ ?]|$)"
+MANIFEST_BLOCK = "^PUT [^?]*[.]json[?].*comp=block&"
+MANIFEST_COMMIT = "^PUT [^?]*[.]json[?].*comp=blocklist"
 
 SERVER_ERROR = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>As the test wishes.\n" \
                b"RequestId:x</Message></Error>"
@@ -485,3 +487,36 @@ def test_error_from_elsewhere_cannot_write_lines_of_its_own(proxied, azure_proxy
     err = fails(proxied, "run", "--no-notify")
     assert "\x1b" not in err
     assert len(err.splitlines()) == 2
+
+
+# The manifest
+
+@pytest.mark.parametrize("request_line", [MANIFEST_BLOCK, MANIFEST_COMMIT])
+def test_a_manifest_that_cannot_be_stored(proxied, small_database, azure_store, azure_proxy,
+                                          request_line):
+    """It comes first: then there is no backup either."""
+    azure_proxy.add(request_line, times=ALWAYS, **answer(403, "AuthorizationFailure"))
+    result = proxied.run("run", "--no-notify")
+    assert result.code == 1 and "storing the manifest" in result.err
+    assert azure_store.list() == []
+    assert [name for name in azure_store.leftovers() if not uncommitted(azure_store, name)] == []
+    assert small_database.value("SELECT status FROM backup_history") == "failed"
+
+
+@pytest.mark.parametrize("cut", ["cut_before", "cut_after"])
+def test_the_answer_about_a_manifest_is_lost(proxied, azure_store, azure_proxy, cut):
+    azure_proxy.add(MANIFEST_COMMIT, **{cut: True})
+    name = proxied.ok("run", "--no-notify").out.strip()
+    assert azure_store.read(name + ".json").startswith(b'{"format": "rythm-backup manifest"')
+
+
+def test_a_backup_that_fails_takes_its_manifest_back(proxied, azure_store, azure_proxy):
+    azure_proxy.add(COMMIT, times=ALWAYS, **answer(400, "InvalidBlockList"))
+    assert proxied.run("run", "--no-notify").code == 1
+    assert azure_store.list() == []
+    assert [name for name in azure_store.leftovers() if name.endswith(".json")] == []
+
+
+def uncommitted(store, name):
+    return name in [blob["name"] for blob in store.client.list(store.container)
+                    if not blob["committed"]]

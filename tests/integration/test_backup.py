@@ -18,6 +18,7 @@ import pytest
 from tables import PRIVILEGES, at, enable, history, schedule, statuses
 
 MIB = 1 << 20
+LAST_LINE = "-- rythm-backup dump complete"
 # In an error text this would be somebody's password.
 CANARY = "canary-Zq9-s3cret"
 
@@ -133,7 +134,7 @@ def test_large_backup_of_several_blocks(make_tool, database, store, tmp_path):
     make_tool(database, store, **fake).ok("run", "--no-notify", "--compression", "none")
     (stored,) = store.list()
     assert store.read(stored.name) == ((tmp_path / "pg_dump.noise").read_bytes()
-                                       + pg_dumps.END.encode())
+                                       + f"{pg_dumps.END}\n{LAST_LINE}\n".encode())
     assert store.leftovers() == []
 
 
@@ -412,10 +413,17 @@ def test_a_locked_table_is_named(make_tool, database, file_store):
     connection.autocommit = False
     connection.cursor().execute("LOCK TABLE invoices IN ACCESS EXCLUSIVE MODE")
     line = fails(make_tool(database, file_store, RYTHM_BACKUP_LOCK_TIMEOUT="1s"))
+    assert "lock timeout" in line and "RYTHM_BACKUP_LOCK_TIMEOUT says how long to wait" in line
+    assert f"invoices is locked by the session with pid {connection.info.backend_pid}" in line
+    connection.rollback()
+    connection.cursor().execute("LOCK TABLE invoices IN ACCESS EXCLUSIVE MODE")
+    line = fails(make_tool(database, file_store, RYTHM_BACKUP_LOCK_TIMEOUT="1s",
+                           RYTHM_BACKUP_ENGINE="pg_dump"))
     connection.close()
     assert "LOCK TABLE public.invoices" in line and "timeout" in line
     assert "longer than RYTHM_BACKUP_LOCK_TIMEOUT; pg_locks shows whose" in line
-    assert_nothing_stored(database, file_store)
+    assert file_store.list() == []
+    assert statuses(database) == ["failed", "failed"]
 
 
 OF_WHOM = pytest.mark.parametrize("whose", ["DATABASE {}", "ROLE postgres IN DATABASE {}"])

@@ -10,9 +10,9 @@ import azurite
 import postgres_cluster
 
 SECRETS = (postgres_cluster.PASSWORD, azurite.KEY, acs_stub.KEY)
-SANITIZER_REPORTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:")
+SANITIZER_REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 # What a sanitized or faked run needs of our own environment.
-KEPT = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")
+KEPT = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
 
 @dataclass

@@ -30,7 +30,8 @@ const char *azure_commit_media_type(const char *name)
     static const struct {
         const char *suffix;
         const char *type;
-    } types[] = {{".zst", "application/zstd"}, {".gz", "application/gzip"}};
+    } types[] = {
+        {".zst", "application/zstd"}, {".gz", "application/gzip"}, {".json", "application/json"}};
     size_t length = strlen(name);
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {

@@ -1,15 +1,14 @@
 #include "store/azure/azure_upload.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "base/thread.h"
 #include "crypto/base64.h"
 #include "crypto/digest.h"
 #include "store/azure/azure_commit.h"
@@ -145,29 +144,22 @@ static bool start_worker(struct azure_upload *upload, const struct http_limits *
         return false;
     }
     http_client_cancel_with(worker->session.client, &upload->cancelled);
-    int errnum = pthread_create(&worker->thread, NULL, work, worker);
-    if (errnum != 0) {
+    if (!thread_start(&worker->thread, work, worker, err)) {
         http_client_free(worker->session.client);
-        return error_set_system(err, errnum, "starting a thread that uploads");
+        return error_prefix(err, "preparing the upload");
     }
     upload->worker_count++;
     return true;
 }
 
-/* Signals are the main thread's: it sleeps where a stop can wake it. */
 static bool start_workers(struct azure_upload *upload, const struct http_limits *limits,
                           struct error *err)
 {
-    sigset_t all;
-    sigset_t before;
     bool ok = true;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
     while (ok && upload->worker_count < upload->parallel) {
         ok = start_worker(upload, limits, err);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return ok;
 }
 

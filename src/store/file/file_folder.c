@@ -141,7 +141,7 @@ static bool ends_in(const char *name, const char *suffix)
 bool file_folder_check_name(const char *name, struct error *err)
 {
     if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL ||
-        strlen(name) > FILE_FOLDER_NAME_MOST || ends_in(name, ".meta") || ends_in(name, ".json")) {
+        strlen(name) > FILE_FOLDER_NAME_MOST || ends_in(name, ".meta")) {
         return error_set(err, ERROR_FAILED, "'%s' cannot be the name of an object in a folder",
                          name);
     }

@@ -24,7 +24,7 @@ bool file_folder_create(struct file_folder *folder, struct error *err);
 void file_folder_clear(struct file_folder *folder);
 
 /* False with an error for a name that no object may have: one with a '/', a hidden one, one that is
- * a sidecar's (*.meta, *.json), or one too long to have a sidecar and a hidden partial file. */
+ * a sidecar's (*.meta), or one too long to have a sidecar and a hidden partial file. */
 #define FILE_FOLDER_NAME_MOST 200
 bool file_folder_check_name(const char *name, struct error *err);
 

@@ -112,7 +112,7 @@ static bool take_entry(const struct file_folder *folder, const char *name, const
     bool found;
 
     /* A sidecar without its object stays: the object may have been moved away for a while. */
-    if (name[0] == '.' || strncmp(name, prefix, strlen(prefix)) != 0 || has_suffix(name, ".json") ||
+    if (name[0] == '.' || strncmp(name, prefix, strlen(prefix)) != 0 ||
         has_suffix(name, FILE_SIDECAR_SUFFIX)) {
         return true;
     }

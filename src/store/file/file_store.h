@@ -2,7 +2,7 @@
  * A folder of a local (or mounted) file system as a store: file:///DIR.
  *
  * An object NAME is the regular file NAME, its metadata are the sidecar NAME.meta. Hidden files,
- * *.meta, *.json and whatever is not a regular file are not objects. An object whose sidecar is
+ * *.meta and whatever is not a regular file are not objects. An object whose sidecar is
  * damaged is listed with the one value sidecar=damaged, which makes it nobody's backup: retention
  * never touches it. Processes that share the folder exclude each other while they publish or
  * remove, with a lock on .rythm-backup.lock.

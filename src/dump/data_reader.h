@@ -1,0 +1,35 @@
+/*
+ * Reads one part of a plan from a session and writes it as SQL: rows of tables as COPY blocks,
+ * sequences as setval(), large objects as lowrite().
+ */
+#ifndef DUMP_DATA_READER_H
+#define DUMP_DATA_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "dump/plan.h"
+#include "dump/segment_stream.h"
+#include "postgres/session.h"
+
+struct data_reader {
+    struct session *session;
+    struct segment_stream *stream;
+    struct fingerprint_row *long_row; /* for one at a time */
+    struct plan *plan;
+    char *const *schemas;
+    /* The snapshot to join for each part; NULL: the session's transaction has it, and the locks. */
+    const char *snapshot;
+    int64_t stall_ms;
+    uint64_t longest_row; /* and how much all readers may take for theirs: struct copy_out */
+    uint64_t most_mapped;
+};
+
+/* *locked: somebody waits to change one of these tables, and so would this session. False is
+ * returned without an error and nothing was written; the session that has the locks can read them.
+ */
+bool data_reader_run(const struct data_reader *reader, size_t part, bool *locked,
+                     struct error *err);
+
+#endif

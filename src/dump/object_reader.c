@@ -1,0 +1,105 @@
+#include "dump/object_reader.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "postgres/large_objects.h"
+#include "postgres/sequences.h"
+
+/* Where sequences and large objects are written to. */
+struct output {
+    struct segment_stream *stream;
+    struct segment *segment;
+};
+
+/* 'text' as a literal of standard SQL (standard_conforming_strings is on). */
+static bool print_literal(struct segment_stream *stream, const char *text, struct error *err)
+{
+    struct text literal = TEXT_INIT(4096);
+
+    text_append(&literal, "'");
+    for (const char *c = text; *c != '\0'; c++) {
+        text_append_bytes(&literal, *c == '\'' ? "''" : c, *c == '\'' ? 2 : 1);
+    }
+    text_append(&literal, "'");
+    bool ok = literal.failed ? error_set_memory(err)
+                             : segment_stream_write(stream, literal.data, literal.length, err);
+    text_clear(&literal);
+    return ok;
+}
+
+static bool write_sequence(void *context, const char *ident, const char *last_value, bool is_called,
+                           struct error *err)
+{
+    struct output *output = context;
+    struct segment_stream *stream = output->stream;
+
+    output->segment->rows++;
+    return segment_stream_print(stream, "SELECT pg_catalog.setval(", err) &&
+           print_literal(stream, ident, err) && segment_stream_print(stream, ", ", err) &&
+           segment_stream_print(stream, last_value, err) &&
+           segment_stream_print(stream, is_called ? ", true);\n" : ", false);\n", err);
+}
+
+bool object_reader_sequences(const struct data_reader *reader, struct segment *segment,
+                             struct error *err)
+{
+    struct output output = {.stream = reader->stream, .segment = segment};
+
+    return segment_stream_print(reader->stream, "--\n-- Sequences\n--\n\n", err) &&
+           sequences_read(reader->session, reader->schemas, write_sequence, &output, err) &&
+           segment_stream_print(reader->stream, "\n\n", err);
+}
+
+static bool begin_large_object(void *context, const char *oid, struct error *err)
+{
+    struct output *output = context;
+
+    output->segment->rows++;
+    fingerprint_add(&output->segment->fingerprint, oid, strlen(oid));
+    /* 131072: INV_WRITE (libpq/libpq-fs.h) */
+    return segment_stream_print(output->stream, "SELECT pg_catalog.lo_open('", err) &&
+           segment_stream_print(output->stream, oid, err) &&
+           segment_stream_print(output->stream, "', 131072);\n", err);
+}
+
+/* The fingerprint is of "OID<tab>OFFSET<tab>HEX", a row per piece. */
+static bool write_piece(void *context, const char *oid, uint64_t offset, const char *hex,
+                        size_t digits, struct error *err)
+{
+    struct output *output = context;
+    struct text row = TEXT_INIT((size_t)LARGE_OBJECT_PIECE * 2 + 64);
+
+    text_appendf(&row, "%s\t%" PRIu64 "\t", oid, offset);
+    text_append_bytes(&row, hex, digits);
+    if (row.failed) {
+        text_clear(&row);
+        return error_set_memory(err);
+    }
+    fingerprint_add(&output->segment->fingerprint, row.data, row.length);
+    text_clear(&row);
+    return segment_stream_print(output->stream, "SELECT pg_catalog.lowrite(0, '\\x", err) &&
+           segment_stream_write(output->stream, hex, digits, err) &&
+           segment_stream_print(output->stream, "');\n", err);
+}
+
+static bool end_large_object(void *context, const char *oid, struct error *err)
+{
+    struct output *output = context;
+
+    (void)oid;
+    return segment_stream_print(output->stream, "SELECT pg_catalog.lo_close(0);\n\n", err);
+}
+
+bool object_reader_large_objects(const struct data_reader *reader, const struct plan_part *part,
+                                 struct segment *segment, struct error *err)
+{
+    struct output output = {.stream = reader->stream, .segment = segment};
+    const struct large_object_sink sink = {begin_large_object, write_piece, end_large_object,
+                                           &output};
+
+    return segment_stream_print(reader->stream, "--\n-- Large objects\n--\n\nBEGIN;\n\n", err) &&
+           large_objects_read(reader->session, part->from_oid, part->until_oid, &sink, err) &&
+           segment_stream_print(reader->stream, "COMMIT;\n\n\n", err);
+}

@@ -1,0 +1,33 @@
+/*
+ * A pg_dump under way: its arguments, and how it reaches the same database as a session of ours.
+ */
+#ifndef DUMP_PG_DUMP_PROCESS_H
+#define DUMP_PG_DUMP_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "dump/pg_dump.h"
+#include "postgres/session.h"
+
+struct pg_dump_options {
+    const struct pg_dump *tool;
+    struct session *session;  /* of the database: tells where and who */
+    char *const *schemas;     /* exact names, NULL-terminated; NULL: the whole database */
+    const char *section;      /* "pre-data", "post-data"; NULL: all of them */
+    const char *snapshot;     /* an exported one, or NULL */
+    const char *restrict_key; /* of the script's \restrict line; NULL: pg_dump's own */
+    int64_t lock_wait_ms;
+};
+
+/* The script comes from its standard output, in the database's own encoding. `options` may go once
+ * it runs. */
+bool pg_dump_process_start(const struct pg_dump_options *options, struct process *process,
+                           struct error *err);
+
+/* After a failure: did it wait in vain for a lock on a table? */
+bool pg_dump_process_was_locked_out(const struct process *process);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * The manifest: beside a backup NAME stands NAME.json, which says what the backup holds: each
+ * segment with where it is, its digest, and the rows that it has, and per table the totals.
+ *
+ * It is stored before the backup is published and removed after it. It is no backup: nothing that
+ * lists backups takes it for one. contrib/manifest.schema.json is its schema; a change of what a
+ * field means, or of which there are, raises MANIFEST_VERSION.
+ */
+#ifndef STORE_MANIFEST_H
+#define STORE_MANIFEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "store/backup_object.h"
+#include "store/store.h"
+#include "stream/segment.h"
+#include "stream/stage.h"
+
+#define MANIFEST_VERSION   1
+#define MANIFEST_SUFFIX    ".json"
+#define MANIFEST_NAME_SIZE (BACKUP_NAME_SIZE + sizeof(MANIFEST_SUFFIX))
+
+/* NAME.json */
+void manifest_name(char out[MANIFEST_NAME_SIZE], const char *backup_name);
+/* The backup's name in the name of a manifest; false for another kind of name. */
+bool manifest_name_parse(const char *name, char backup_name[BACKUP_NAME_SIZE]);
+
+struct manifest {
+    const char *name; /* of the backup */
+    const struct backup_facts *facts;
+    int64_t snapshot_ms;
+    const char *encoding; /* of the database, and so of the script */
+    const struct segments *segments;
+};
+
+/* Writes it piece by piece, so that it need not fit in memory. */
+bool manifest_write(const struct manifest *manifest, struct stage *stage, struct error *err);
+
+/* Stores it, unless there is one of this name; `metadata` are the backup's. */
+bool manifest_store(const struct manifest *manifest, struct store *store,
+                    const struct metadata *metadata, struct error *err);
+/* Removes a backup, as store_remove() does, and then its manifest. *result is the backup's; of a
+ * manifest that stays behind only the log tells, for it does no harm. */
+bool manifest_remove_backup(struct store *store, const struct object *backup,
+                            enum store_removal *result, struct error *err);
+/* Removes the manifest of this backup of this run, if there is one. */
+bool manifest_remove(struct store *store, const char *backup_name, const char *run_id,
+                     struct error *err);
+
+#endif

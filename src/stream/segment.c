@@ -1,0 +1,55 @@
+#include "stream/segment.h"
+
+#include <stdlib.h>
+
+const char *segment_kind_name(enum segment_kind kind)
+{
+    static const char *const names[] = {
+        [SEGMENT_PRE_DATA] = "pre-data",   [SEGMENT_TABLE] = "table",
+        [SEGMENT_SEQUENCES] = "sequences", [SEGMENT_LARGE_OBJECTS] = "large-objects",
+        [SEGMENT_POST_DATA] = "post-data",
+    };
+
+    return names[kind];
+}
+
+void segments_place(struct segments *segments)
+{
+    uint64_t offset = 0;
+
+    for (size_t i = 0; i < segments->count; i++) {
+        segments->items[i].offset = offset;
+        offset += segments->items[i].length;
+    }
+}
+
+uint64_t segments_rows(const struct segments *segments)
+{
+    uint64_t rows = 0;
+
+    for (size_t i = 0; i < segments->count; i++) {
+        rows += segments->items[i].kind == SEGMENT_TABLE ? segments->items[i].rows : 0;
+    }
+    return rows;
+}
+
+uint64_t segments_raw_length(const struct segments *segments)
+{
+    uint64_t length = 0;
+
+    for (size_t i = 0; i < segments->count; i++) {
+        length += segments->items[i].raw_length;
+    }
+    return length;
+}
+
+void segments_clear(struct segments *segments)
+{
+    for (size_t i = 0; i < segments->table_count; i++) {
+        free(segments->tables[i].schema);
+        free(segments->tables[i].name);
+    }
+    free(segments->tables);
+    free(segments->items);
+    *segments = (struct segments){.items = NULL};
+}

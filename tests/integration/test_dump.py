@@ -1,0 +1,632 @@
+"""The parallel dump: its object restores to the same database, whatever is in it and whoever writes
+to it meanwhile, and its manifest says the truth about every segment."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+
+import jsonschema
+import postgres_cluster
+import processes
+import psycopg2
+import pytest
+import xxhash
+from backups import DAY, enable, facts, name_at, now
+from pg_dumps import REAL
+from tables import rows
+
+HERE = pathlib.Path(__file__).resolve().parent
+SCHEMA = HERE.parents[1] / "contrib/manifest.schema.json"
+MIB = 1 << 20
+KEY = ("--restrict-key", "k" * 40)
+PSQL = postgres_cluster.program("psql")
+
+# What the generator makes: too long to write down.
+WIDE = "CREATE TABLE wide (" + ", ".join(f"c{i} integer" for i in range(1600)) + """);
+INSERT INTO wide (c0, c1599) VALUES (1, 2);"""
+MANY = """
+DO $$ BEGIN FOR i IN 1..5000 LOOP
+    EXECUTE format('CREATE TABLE many_%s (a integer, b text)', i);
+    IF mod(i, 3) = 0 THEN EXECUTE format('INSERT INTO many_%s VALUES (%s, ''x'')', i, i); END IF;
+    IF mod(i, 1000) = 0 THEN COMMIT; END IF;
+END LOOP; END $$
+"""
+
+
+@pytest.fixture(scope="session")
+def torture(cluster):
+    cluster.create_database("torture")
+    cluster.load("torture", HERE / "torture.sql")
+    cluster.execute("torture", WIDE)
+    return "torture"
+
+
+@pytest.fixture(scope="session")
+def bench(cluster):
+    """pgbench's tables."""
+    cluster.create_database("bench")
+    subprocess.run([postgres_cluster.program("pgbench"), "-i", "-q", "-s", "1",
+                    cluster.url("bench")], check=True, capture_output=True)
+    return "bench"
+
+
+@pytest.fixture
+def make_encoded(cluster):
+    """A function: an empty database of this encoding."""
+    made = []
+
+    def make(encoding):
+        name = f"encoded_{encoding.lower()}_{os.getpid()}_{len(made)}"
+        cluster.execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0 ENCODING"
+                                    f" '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        cluster.drop_database(name)
+
+
+@pytest.fixture
+def dumper(make_tool, cluster):
+    """A function: the program for a database, in segments of 1 MiB."""
+    def make(name, **settings):
+        return make_tool(**{"DATABASE_URL": cluster.url(name), "RYTHM_BACKUP_SEGMENT_SIZE": "1"}
+                         | settings)
+    return make
+
+
+def write(tool, path, *options):
+    """run --output; the object's SHA-256."""
+    tool.ok("run", "--output", path, *KEY, *options)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def compared(cluster, name):
+    """A dump to compare by."""
+    return subprocess.run([REAL, "--restrict-key=k", cluster.url(name)], check=True,
+                          capture_output=True).stdout
+
+
+def replay(cluster, path, name):
+    """As README says: zstd -dc | psql, which must not fail."""
+    decompress = {".zst": "zstd", ".gz": "gzip"}.get(path.suffix, "cat")
+    command = f"{decompress} {'' if decompress == 'cat' else '-dc'} '{path}' |" \
+              f" '{PSQL}' -X -q -v ON_ERROR_STOP=1 -d '{cluster.url(name)}' >/dev/null"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def assert_restores(cluster, make_database, path, name):
+    restored = make_database()
+    replay(cluster, path, restored.name)
+    assert compared(cluster, restored.name) == compared(cluster, name)
+    return restored
+
+
+def last_line(path):
+    return subprocess.run(f"zstd -dc '{path}' | tail -n 1", shell=True, check=True,
+                          capture_output=True).stdout
+
+
+# What is in it
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_torture_restores_equal(dumper, torture, cluster, make_database, tmp_path, jobs):
+    path = tmp_path / "torture.sql.zst"
+    write(dumper(torture), path, "--jobs", jobs)
+    assert_restores(cluster, make_database, path, torture)
+    assert last_line(path) == b"-- rythm-backup dump complete\n"
+    assert not os.path.exists("/tmp/never")
+
+
+def test_sample_restores_equal(dumper, sample, cluster, make_database, tmp_path):
+    path = tmp_path / "sample.sql.zst"
+    write(dumper(sample), path)
+    assert_restores(cluster, make_database, path, sample)
+
+
+@pytest.mark.parametrize("compression, suffix", [("gzip", ".sql.gz"), ("none", ".sql")])
+def test_pgbench_restores_equal(dumper, bench, cluster, make_database, tmp_path, compression,
+                                suffix):
+    path = tmp_path / f"bench{suffix}"
+    write(dumper(bench), path, "--compression", compression)
+    assert_restores(cluster, make_database, path, bench)
+
+
+def test_five_thousand_tables_restore_equal(dumper, cluster, make_database, tmp_path):
+    database = make_database()
+    database.execute(MANY)
+    path = tmp_path / "many.sql.zst"
+    write(dumper(database.name), path)
+    assert_restores(cluster, make_database, path, database.name)
+
+
+def test_an_empty_database(dumper, cluster, make_database, tmp_path):
+    database = make_database()
+    path = tmp_path / "empty.sql.zst"
+    write(dumper(database.name), path)
+    assert_restores(cluster, make_database, path, database.name)
+
+
+@pytest.mark.parametrize("encoding, text", [("LATIN1", "åäö ÿ".encode("latin-1")),
+                                            ("SQL_ASCII", b"\xe5\xff\x80 ascii")])
+def test_encodings(dumper, make_encoded, cluster, make_database, tmp_path, file_store, encoding,
+                   text):
+    """Bytes as they are, in rows and in names."""
+    name = make_encoded(encoding)
+    script = tmp_path / "encoded.sql"
+    script.write_bytes(b"SET client_encoding = '" + encoding.encode() + b"';\n"
+                       b'CREATE SCHEMA "s ' + text + b'";\n'
+                       b'CREATE TABLE "s ' + text + b'"."t ' + text + b'" ("c ' + text
+                       + b'" text);\nINSERT INTO "s ' + text + b'"."t ' + text
+                       + b"\" VALUES ('" + text + b"');\n")
+    cluster.load(name, script)
+    tool = dumper(name, **file_store.settings)
+    path = tmp_path / "encoded.sql.zst"
+    write(tool, path)
+    restored = make_encoded(encoding)
+    replay(cluster, path, restored)
+    assert compared(cluster, restored) == compared(cluster, name)
+    tool.ok("migrate")
+    made = tool.ok("run", "--no-notify", "--json").json
+    (table,) = [table for table in read_manifest(file_store, made["name"])["tables"]
+                if table.get("schema") != "public"]
+    if encoding == "SQL_ASCII":
+        assert bytes.fromhex(table["name_hex"]) == b"t " + text
+    else:
+        assert (table["schema"], table["name"]) == ("s " + text.decode("latin-1"),
+                                                    "t " + text.decode("latin-1"))
+
+
+def test_an_extension_gives_its_configuration_alone(dumper, make_database, tmp_path):
+    """Such an extension cannot be installed for a test: what CREATE EXTENSION leaves in the
+    catalogue is written there."""
+    database = make_database()
+    database.execute("""
+        CREATE TABLE config (id integer, t text);
+        CREATE TABLE plain (id integer);
+        INSERT INTO config VALUES (1, 'its own'), (2, 'ours');
+        INSERT INTO plain VALUES (1);
+        INSERT INTO pg_extension VALUES (990001, 'pretended', 10, 2200, true, '1',
+            ARRAY['config'::regclass::oid], ARRAY['WHERE id > 1']);
+        INSERT INTO pg_depend SELECT 'pg_class'::regclass, c, 0, 'pg_extension'::regclass, 990001,
+            0, 'e' FROM unnest(ARRAY['config'::regclass, 'plain'::regclass]) c""")
+    path = tmp_path / "extension.sql"
+    write(dumper(database.name), path, "--compression", "none")
+    script = path.read_text()
+    assert "COPY public.config (id, t) FROM stdin;\n2\tours\n\\.\n" in script
+    assert "COPY public.plain" not in script
+    database.execute("DELETE FROM pg_depend WHERE refobjid = 990001")
+    database.execute("DELETE FROM pg_extension WHERE oid = 990001")
+
+
+def test_only_some_schemas(make_tool, database, file_store):
+    database.execute('CREATE SCHEMA "one ""of"" many"; CREATE TABLE "one ""of"" many".t AS'
+                     " SELECT 1 AS a; SELECT lo_create(0)")
+    tool = make_tool(database, file_store)
+    tool.ok("schedule", "add", "part", "--schemas", '"one ""of"" many"')
+    made = tool.ok("run", "part", "--no-notify", "--json").json
+    assert (made["tables"], made["rows"]) == (1, 1)
+    script = subprocess.run(["zstd", "-dc"], input=file_store.read(made["name"]), check=True,
+                            capture_output=True).stdout.decode()
+    assert 'COPY "one ""of"" many".t (a) FROM stdin;\n1\n\\.\n' in script
+    assert "lo_open" not in script and "COPY public" not in script
+
+
+# The same bytes
+
+def test_jobs_do_not_change_a_byte(dumper, torture, tmp_path):
+    tool = dumper(torture)
+    sums = {write(tool, tmp_path / f"{jobs}.sql.zst", "--jobs", jobs) for jobs in (1, 2, 7)}
+    assert len(sums) == 1
+
+
+def test_the_key_is_random(dumper, empty_database, tmp_path):
+    tool = dumper(empty_database.name)
+    keys = set()
+    for number in range(2):
+        path = tmp_path / f"{number}.sql"
+        tool.ok("run", "--output", path, "--compression", "none")
+        begin, end = re.findall(r"^\\(?:un)?restrict (\w{40,})$", path.read_text(), re.MULTILINE)
+        assert begin == end
+        keys.add(begin)
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("engine", ["parallel", "pg_dump"])
+def test_settings_of_the_role_do_not_change_a_byte(dumper, torture, cluster, tmp_path, engine):
+    plain = write(dumper(torture, RYTHM_BACKUP_ENGINE=engine), tmp_path / "plain.sql.zst")
+    cluster.execute("postgres", f"CREATE ROLE peculiar SUPERUSER LOGIN PASSWORD"
+                                f" '{postgres_cluster.PASSWORD}'")
+    try:
+        for setting in ("DateStyle = 'German, DMY'", "IntervalStyle = 'sql_standard'",
+                        "extra_float_digits = '-10'", "bytea_output = 'escape'",
+                        "standard_conforming_strings = off", "client_encoding = 'LATIN1'",
+                        "TimeZone = 'Asia/Kathmandu'", "quote_all_identifiers = on",
+                        "search_path = 'pg_temp, public'", "default_transaction_isolation ="
+                        " 'serializable'", "xmlbinary = 'hex'", "row_security = on",
+                        "synchronize_seqscans = on", "max_parallel_workers_per_gather = 4",
+                        "statement_timeout = 50", "array_nulls = off"):
+            cluster.execute("postgres", f"ALTER ROLE peculiar SET {setting}")
+        tool = dumper(torture, DATABASE_URL=cluster.url(torture, user="peculiar"),
+                      RYTHM_BACKUP_ENGINE=engine)
+        assert write(tool, tmp_path / "peculiar.sql.zst") == plain
+    finally:
+        cluster.execute("postgres", "DROP ROLE peculiar")
+
+
+# The manifest
+
+def read_manifest(store, name):
+    return json.loads(store.read(name + ".json"))
+
+
+def check_segments(manifest, content):
+    """Each segment by itself, against what the manifest says of it; with other tools than ours."""
+    position = 0
+    for segment in manifest["segments"]:
+        assert segment["offset"] == position
+        position += segment["length"]
+        piece = content[segment["offset"]:position]
+        assert hashlib.sha256(piece).hexdigest() == segment["sha256"]
+        raw = subprocess.run(["zstd", "-dc"], input=piece, check=True, capture_output=True).stdout
+        assert len(raw) == segment["raw_length"]
+        if segment["kind"] == "table":
+            check_rows(segment, raw)
+    assert position == len(content)
+
+
+def check_rows(segment, raw):
+    body = re.search(rb"^COPY [^\n]*(?:\n[^\n]*)*? FROM stdin;\n(.*?)^\\\.\n", raw,
+                     re.DOTALL | re.MULTILINE).group(1)
+    lines = body.split(b"\n")[:-1]
+    total = sum(xxhash.xxh3_128_intdigest(line) for line in lines) % (1 << 128)
+    assert (len(lines), f"{total:032x}") == (segment["rows"], segment["fingerprint"])
+
+
+def check_totals(manifest):
+    segments = manifest["segments"]
+    for number, table in enumerate(manifest["tables"]):
+        own = segments[table["first_segment"]:table["first_segment"] + table["segments"]]
+        assert [segment["table"] for segment in own] == [number] * len(own) and own
+        for total, part in (("rows", "rows"), ("bytes", "length"), ("raw_bytes", "raw_length")):
+            assert table[total] == sum(segment[part] for segment in own)
+        fingerprint = sum(int(segment["fingerprint"], 16) for segment in own) % (1 << 128)
+        assert table["fingerprint"] == f"{fingerprint:032x}"
+    assert manifest["rows"] == sum(table["rows"] for table in manifest["tables"])
+    assert manifest["raw_bytes"] == sum(segment["raw_length"] for segment in segments)
+
+
+def assert_of_schema(manifest_text):
+    jsonschema.validate(json.loads(manifest_text), json.loads(SCHEMA.read_text()))
+
+
+def test_manifest_tells_the_truth(make_tool, cluster, make_database, torture, store, tmp_path):
+    database = make_database(torture)
+    tool = make_tool(database, store, RYTHM_BACKUP_SEGMENT_SIZE="1")
+    tool.ok("migrate")
+    made = tool.ok("run", "--no-notify", "--json").json
+    manifest = read_manifest(store, made["name"])
+    content = store.read(made["name"])
+    assert_of_schema(store.read(made["name"] + ".json"))
+    check_segments(manifest, content)
+    check_totals(manifest)
+    for key in ("name", "database", "bytes", "raw_bytes", "sha256", "rows"):
+        assert manifest[key] == made[key], key
+    assert (manifest["run"], len(manifest["tables"])) == (made["run_id"], made["tables"])
+    for table in manifest["tables"]:
+        name = f'"{table["schema"]}"."{table["name"]}"' if '"' not in table["schema"] else None
+        if name is not None and not table["name"].startswith("backup_"):
+            assert database.value(f"SELECT count(*) FROM ONLY {name}") == table["rows"]
+    kinds = [segment["kind"] for segment in manifest["segments"]]
+    assert list(dict.fromkeys(kinds)) == ["pre-data", "table", "sequences", "large-objects",
+                                          "post-data"]
+    large = [table for table in manifest["tables"] if table["name"] == "large"]
+    assert large[0]["segments"] > 3
+    (listed,) = tool.ok("list", "--json").json["backups"]
+    (row,) = rows(database, "SELECT engine, table_count, row_count FROM backup_history")
+    assert (listed["engine"], listed["tables"], listed["rows"]) == (
+        "parallel", made["tables"], made["rows"]) == (
+        row["engine"], row["table_count"], row["row_count"])
+
+
+def test_manifest_goes_with_its_backup(make_tool, small_database, store):
+    tool = make_tool(small_database, store)
+    names = [tool.ok("run", "--no-notify").out.strip() for _ in range(2)]
+    assert all(read_manifest(store, name)["name"] == name for name in names)
+    tool.ok("prune", names[0])
+    assert [stored.name for stored in store.list()] == names[1:] and store.leftovers() == []
+
+
+def test_manifest_without_its_backup_goes(make_tool, small_database, store):
+    """After a day, when it is provably of this ledger."""
+    tool = make_tool(small_database, store)
+    schedule = enable(small_database)
+    tool.ok("run", "--no-notify")  # makes the folder or container
+    old, young = now() - 2 * DAY, now()
+    mine = facts(b"{}", schedule, small_database)
+    other = facts(b"{}", schedule, small_database, ledger="elsewhere")
+    store.put(name_at(old) + ".json", b"{}", mine)
+    store.put(name_at(old - DAY) + ".json", b"{}", other)
+    store.put(name_at(old - 2 * DAY) + ".json", b"{}")
+    store.put(name_at(young) + ".json", b"{}", mine)
+    assert len(store.leftovers()) >= 4
+    tool.ok("prune", "--dry-run")
+    assert name_at(old) + ".json" in store.leftovers()
+    tool.ok("prune")
+    left = [name for name in store.leftovers() if name.endswith(".json")]
+    assert sorted(left) == sorted(name_at(when) + ".json"
+                                  for when in (old - DAY, old - 2 * DAY, young))
+
+
+def test_pg_dump_has_no_manifest(make_tool, database, store):
+    tool = make_tool(database, store)
+    made = tool.ok("run", "--no-notify", "--engine", "pg_dump", "--json").json
+    assert (made["engine"], made["tables"], made["rows"]) == ("pg_dump", None, None)
+    with pytest.raises(Exception):
+        store.read(made["name"] + ".json")
+    (listed,) = tool.ok("list", "--json").json["backups"]
+    (row,) = rows(database, "SELECT engine, table_count, row_count FROM backup_history")
+    assert (listed["engine"], listed["rows"], row["engine"], row["row_count"]) == (
+        "pg_dump", None, "pg_dump", None)
+
+
+# While others write
+
+def balances(restored):
+    return restored.execute("""
+        SELECT (SELECT sum(abalance) FROM pgbench_accounts),
+               (SELECT sum(tbalance) FROM pgbench_tellers),
+               (SELECT sum(bbalance) FROM pgbench_branches),
+               coalesce((SELECT sum(delta) FROM pgbench_history), 0)""")[0]
+
+
+def test_sums_are_equal_while_others_write(dumper, bench, cluster, make_database, tmp_path):
+    """Twenty times out of twenty."""
+    source = make_database(bench)
+    tool = dumper(source.name)
+    writers = subprocess.Popen(
+        [postgres_cluster.program("pgbench"), "-n", "-c", "4", "-T", "600", source.url],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    seen = set()
+    try:
+        for number in range(20):
+            path = tmp_path / f"{number}.sql.zst"
+            write(tool, path, "--jobs", 1 + number % 4)
+            restored = make_database()
+            replay(cluster, path, restored.name)
+            sums = balances(restored)
+            assert len(set(sums)) == 1, sums
+            seen.add(sums)
+            cluster.drop_database(restored.name)
+    finally:
+        writers.terminate()
+        writers.wait()
+    assert len(seen) > 10  # they did write
+
+
+DDL = {
+    # In one transaction: whoever sees the table sees a hundred rows.
+    "truncated": "BEGIN; TRUNCATE truncated; INSERT INTO truncated SELECT generate_series(1, 100);"
+                 "COMMIT",
+    "altered": "ALTER TABLE altered ADD COLUMN extra integer DEFAULT 7;"
+               "ALTER TABLE altered DROP COLUMN extra",
+    "rewritten": "ALTER TABLE rewritten ALTER COLUMN a TYPE bigint;"
+                 "ALTER TABLE rewritten ALTER COLUMN a TYPE integer",
+    "dropped": "BEGIN; DROP TABLE dropped; CREATE TABLE dropped AS"
+               " SELECT generate_series(1, 100) AS a; COMMIT",
+    "renamed": "ALTER TABLE renamed RENAME TO renamed_away;"
+               "ALTER TABLE renamed_away RENAME TO renamed",
+    "created": "CREATE TABLE created_now AS SELECT 1 AS a; DROP TABLE created_now",
+}
+
+
+@pytest.mark.parametrize("table, pause_s", [*((table, 1) for table in sorted(DDL)),
+                                            ("truncated", 0), ("renamed", 0), ("created", 0)])
+def test_tables_that_change_meanwhile(dumper, bench, cluster, make_database, tmp_path, table,
+                                      pause_s):
+    """A consistent object, or a clean failure; never a table without its rows."""
+    source = make_database(bench)
+    for name in DDL:
+        source.execute(f"CREATE TABLE {name} AS SELECT generate_series(1, 100) AS a")
+    stopping = threading.Event()
+
+    def change():
+        with contextlib.closing(source.connect()) as connection:
+            while not stopping.wait(pause_s):
+                # A deadlock's victim is the change: it is made again.
+                with contextlib.suppress(psycopg2.Error):
+                    connection.cursor().execute(DDL[table])
+                with contextlib.suppress(psycopg2.Error):
+                    connection.cursor().execute("ROLLBACK")
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        results = []
+        for number in range(2):
+            path = tmp_path / f"{number}.sql.zst"
+            result = dumper(source.name, RYTHM_BACKUP_LOCK_TIMEOUT="30s" if pause_s else "2s").run(
+                "run", "--output", path, *KEY)
+            results.append(result)
+            assert result.code in (0, 1), result.err
+            assert (result.code == 0) == path.exists()
+    finally:
+        stopping.set()
+        changer.join()
+    for number, result in enumerate(results):
+        if result.code != 0:
+            assert "❌ dumping the database: " in result.err
+            continue
+        restored = make_database()
+        replay(cluster, tmp_path / f"{number}.sql.zst", restored.name)
+        for name in DDL:
+            if restored.value("SELECT to_regclass(%s)", name) is not None:
+                assert restored.value(f"SELECT count(*) FROM {name}") in (
+                    (100, 1) if name == "created" else (100,)), name
+        missing = [name for name in DDL
+                   if restored.value("SELECT to_regclass(%s)", name) is None]
+        assert missing in ([], ["renamed"]) and (
+            missing == [] or restored.value("SELECT count(*) FROM renamed_away") == 100)
+        cluster.drop_database(restored.name)
+    if pause_s > 0:
+        assert any(result.code == 0 for result in results), results[0].err
+
+
+def test_a_lock_that_somebody_waits_for(dumper, bench, make_database, cluster, tmp_path):
+    """The queue is fair: a worker would wait for the TRUNCATE, which waits for the exporter."""
+    source = make_database(bench)
+    tool = dumper(source.name)
+    path = tmp_path / "locked.sql.zst"
+    process = tool.start("run", "--output", path, *KEY, "--jobs", "2")
+    # Readers begin when the snapshot has been taken and pg_dump has its locks.
+    stopped = stop_when(process, source, "state LIKE '%' AND query LIKE '%SNAPSHOT%'")
+    assert stopped
+    waiter = source.connect()
+    truncating = threading.Thread(
+        target=lambda: waiter.cursor().execute("TRUNCATE pgbench_accounts, pgbench_history"))
+    truncating.start()
+    processes.wait_until(
+        lambda: source.value("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0,
+        "the TRUNCATE waits")
+    process.send_signal(signal.SIGCONT)
+    result = tool.finish(process)
+    truncating.join()
+    waiter.close()
+    assert result.code == 0, result.err
+    restored = make_database()
+    replay(cluster, path, restored.name)
+    assert restored.value("SELECT count(*) FROM pgbench_accounts") == 100000
+    assert source.value("SELECT count(*) FROM pgbench_accounts") == 0
+
+
+# What cannot be read whole
+
+def test_a_row_that_is_too_long(dumper, make_database, tmp_path):
+    """Refused before the memory is filled: 500 MB of text, with 64 MiB allowed."""
+    database = make_database()
+    database.execute("CREATE TABLE long (id integer, t text);"
+                     "INSERT INTO long SELECT 1, repeat('0123456789', 50000000)")
+    tool = dumper(database.name, RYTHM_BACKUP_ROW_LIMIT="64",
+                  RYTHM_BACKUP_JOBS="1")
+    process = tool.start("run", "--output", tmp_path / "long.sql.zst")
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert "reading table public.long: a row is longer than 64.0 MB" in err
+    assert "raise RYTHM_BACKUP_ROW_LIMIT, or set RYTHM_BACKUP_ENGINE=pg_dump" in err
+    if "asan" not in tool.program and "tsan" not in tool.program:
+        assert usage.ru_maxrss < 200 * 1024
+    assert list(tmp_path.glob("long*")) == []
+
+
+# Sessions that end
+
+def sessions(database, condition="true"):
+    return rows(database, f"""
+        SELECT pid, application_name, state, query FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+          AND application_name IN ('rythm-backup', 'pg_dump') AND {condition} ORDER BY pid""")
+
+
+def stop_when(process, database, condition):
+    """SIGSTOP as soon as a session of the program fulfils it; False when it ended before."""
+    with contextlib.closing(database.connect()) as connection:
+        cursor = connection.cursor()
+        for _ in range(20000):
+            cursor.execute(f"""SELECT EXISTS (SELECT FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+                  AND application_name = 'rythm-backup' AND {condition})""")
+            if cursor.fetchone()[0]:
+                process.send_signal(signal.SIGSTOP)
+                return True
+            if process.poll() is not None:
+                return False
+    return False
+
+
+PHASES = {"locking": "wait_event_type = 'Lock'",
+          "planning": "query LIKE '%large%'", "reading": "query LIKE '%COPY%'",
+          "sequences": "query LIKE '%last_value%'"}
+
+
+@pytest.mark.parametrize("phase", sorted(PHASES))
+def test_a_session_that_ends(make_tool, make_database, torture, file_store, phase):
+    """Whichever of them and whenever: nothing is published, and the ledger says failed."""
+    database = make_database(torture)
+    tool = make_tool(database, file_store, RYTHM_BACKUP_SEGMENT_SIZE="1", RYTHM_BACKUP_JOBS="3")
+    tool.ok("migrate")
+    tried = 0
+    for which in itertools.count():
+        locker = database.connect()
+        locker.autocommit = False
+        if phase == "locking":
+            locker.cursor().execute("LOCK TABLE large IN ACCESS EXCLUSIVE MODE")
+        process = tool.start("run", "--no-notify")
+        stopped = stop_when(process, database, PHASES[phase])
+        victims = sessions(database) if stopped else []
+        locker.close()
+        if which >= len(victims):
+            process.send_signal(signal.SIGCONT)
+            tool.finish(process)
+            break
+        victim = victims[which]
+        before = len(file_store.list())
+        database.execute("SELECT pg_terminate_backend(%s)", victim["pid"])
+        process.send_signal(signal.SIGCONT)
+        result = tool.finish(process)
+        # pg_dump has no further use for its session once it has read everything.
+        if victim["application_name"] == "pg_dump" and result.code == 0:
+            continue
+        # The claim's session may be replaced when only the outcome is left to be written.
+        assert result.code == 1, (victim, result.err)
+        assert len(file_store.list()) == before and file_store.leftovers() == []
+        tried += 1
+    assert tried > 0
+    assert database.value("SELECT count(*) FROM backup_history WHERE status = 'started'") == 0
+
+
+def test_connections_that_are_not_to_be_had(make_tool, cluster, small_database, file_store, role):
+    """CONNECTION LIMIT: a clear failure, and everything is closed again."""
+    name, url = role(small_database, attributes="SUPERUSER CONNECTION LIMIT 3")
+    tool = make_tool(file_store, DATABASE_URL=url, RYTHM_BACKUP_JOBS="4")
+    result = tool.run("run", "--no-notify")
+    # Superusers have no limit: the role is made an ordinary one that may read all.
+    assert result.code == 0
+    small_database.execute(f"ALTER ROLE {name} NOSUPERUSER BYPASSRLS")
+    small_database.execute(f"GRANT pg_read_all_data, pg_write_all_data TO {name}")
+    result = tool.run("run", "--no-notify")
+    assert result.code == 1
+    assert "too many connections for role" in result.err
+    assert len(file_store.list()) == 1 and file_store.leftovers() == []
+    small_database.execute(f"REVOKE pg_read_all_data, pg_write_all_data FROM {name}")
+
+
+# Bad input
+
+@pytest.mark.parametrize("options, message", [
+    (("--jobs", "0"), "--jobs"), (("--jobs", "65"), "--jobs"), (("--jobs", "two"), "--jobs"),
+    (("--engine", "fast"), "--engine"), (("--restrict-key", "a b"), "letters and digits"),
+    (("--restrict-key", ""), "letters and digits"), (("--restrict-key", "é"), "letters")])
+def test_wrong_options(dumper, empty_database, tmp_path, options, message):
+    result = dumper(empty_database.name).run("run", "--output", tmp_path / "x", *options)
+    assert result.code == 2 and message in result.err
+
+
+@pytest.mark.parametrize("name, value", [
+    ("RYTHM_BACKUP_SEGMENT_SIZE", "0"), ("RYTHM_BACKUP_SEGMENT_SIZE", "1025"),
+    ("RYTHM_BACKUP_ROW_LIMIT", "0"), ("RYTHM_BACKUP_ROW_LIMIT", "many"),
+    ("RYTHM_BACKUP_ENGINE", "PG_DUMP"), ("RYTHM_BACKUP_JOBS", "-1")])
+def test_wrong_settings(dumper, empty_database, tmp_path, name, value):
+    result = dumper(empty_database.name, **{name: value}).run("run", "--output", tmp_path / "x")
+    assert result.code == 2 and name in result.err

@@ -56,10 +56,15 @@ ROWS = 50
 RUN_LIMIT_S = 60    # a run that takes longer hangs
 GONE_LIMIT_S = 15   # so soon the children and the server's sessions of a dead run must be gone
 
+# The points of most cases are calls of the main thread, in an order that does not depend on time:
+# one pg_dump dumps. PARALLEL is for those who do not mind.
 SETTINGS = {"RYTHM_BACKUP_COMPRESSION": "zstd:1", "RYTHM_BACKUP_UPLOADS": "2",
+            "RYTHM_BACKUP_ENGINE": "pg_dump",
             "RYTHM_BACKUP_KEEP_MIN": "1", "RYTHM_BACKUP_CONNECT_TIMEOUT": "5s",
             "RYTHM_BACKUP_STALL_TIMEOUT": "5s", "RYTHM_BACKUP_RETRY_TIMEOUT": "5s",
             "RYTHM_BACKUP_LOCK_TIMEOUT": "3s"}
+
+PARALLEL = {"RYTHM_BACKUP_ENGINE": "parallel", "RYTHM_BACKUP_JOBS": "3"}
 
 
 def known_rows():

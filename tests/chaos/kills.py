@@ -192,3 +192,27 @@ def kill_dump(run):
     every = [point for point, _ in points_of(calls_of_dump(run.lanes[0]))]
     run.each(every[::1 if run.full else DUMP_STEP], kill_dump_at, exist=len(every),
              may_miss=MAY_MISS)
+
+
+# The parallel dump: strace counts for each thread and each child by itself, so a point is the k-th
+# call of whichever comes there first: ours, and everything dies, or a pg_dump's.
+THREAD_CALLS = {"file": ("futex", "poll", "read", "recvfrom", "sendto", "write"),
+                "azure": ("futex", "recvfrom", "sendto")}
+THREAD_MOST = 60
+THREAD_STEP = {"file": 5, "azure": 15}
+# Which calls there are, and how many, depends on which thread was faster.
+THREADS_MAY_MISS = 0.6
+
+
+def kill_threads_at(lane, point):
+    seen = lane.check(arena.FIRST_CHECK, settings=arena.PARALLEL, what=f"under {point}",
+                      prefix=["strace", "-f", "-qq", "-o", "/dev/null", *point.injection])
+    assert seen.code in (-9, 0, 1, 3), f"exit code {seen.code}: {seen.err}"
+    return Tried(reached=seen.code in (-9, 1))
+
+
+@case("kill-threads", kinds=("file", "azure"), about="kill -9 in any thread of a parallel dump")
+def kill_threads(run):
+    every = [Point(call, k) for call in THREAD_CALLS[run.kind] for k in range(1, THREAD_MOST)]
+    run.each(every[::1 if run.full else THREAD_STEP[run.kind]], kill_threads_at, exist=len(every),
+             may_miss=THREADS_MAY_MISS)

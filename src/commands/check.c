@@ -107,8 +107,11 @@ static bool recover(struct context *context, struct schedules *schedules, struct
             *err = problem;
             return false;
         }
-        /* What is due must not wait for it. */
-        degrade(tick, "recovery_failed", &problem);
+        /* What is due must not wait for it. But what became of a run is not known: no backup is
+         * said to be good. */
+        tick->failed++;
+        log_write(&LOG_LINE(LOG_ERROR, LOG_MARK_FAILED, "recovery_failed"),
+                  "Which runs were interrupted could not be found out: %s", problem.text);
         return true;
     }
     tick->degraded += report.unresolved;

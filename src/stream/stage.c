@@ -58,5 +58,5 @@ struct stage *stage_borrow_new(struct stage *next, struct error *err)
         return NULL;
     }
     *self = (struct borrow_stage){.stage = {.ops = &ops}, .borrowed = next};
-    return &self->stage;
+    return (struct stage *)self;
 }

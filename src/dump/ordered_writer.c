@@ -28,7 +28,9 @@ struct ordered_writer {
     struct part *parts;
     size_t claimed;
     size_t head;
-    size_t buffered; /* bytes of all chunks */
+    size_t buffered; /* bytes of all chunks in use */
+    struct chunk
+        *spare; /* chunks of the usual size to be used again: new memory has to be cleared */
     bool failed;
     struct error failure;
 };
@@ -71,6 +73,7 @@ void ordered_writer_free(struct ordered_writer *writer)
     for (size_t i = 0; i < writer->options.parts; i++) {
         free_chunks(writer->parts[i].first);
     }
+    free_chunks(writer->spare);
     free(writer->parts);
     pthread_cond_destroy(&writer->moved);
     pthread_mutex_destroy(&writer->lock);
@@ -109,6 +112,28 @@ static bool pass_on(struct ordered_writer *writer, const void *data, size_t size
     return ok;
 }
 
+static void put_back(struct ordered_writer *writer, struct chunk *chunk)
+{
+    writer->buffered -= chunk->capacity;
+    if (chunk->capacity > CHUNK_SIZE) {
+        free(chunk);
+        return;
+    }
+    chunk->next = writer->spare;
+    writer->spare = chunk;
+}
+
+static struct chunk *get_chunk(struct ordered_writer *writer, size_t capacity)
+{
+    struct chunk *chunk = writer->spare;
+
+    if (chunk == NULL || capacity > CHUNK_SIZE) {
+        return malloc(sizeof(*chunk) + capacity);
+    }
+    writer->spare = chunk->next;
+    return chunk;
+}
+
 /* What the head has kept while it was not yet the head. */
 static bool drain(struct ordered_writer *writer, struct error *err)
 {
@@ -120,8 +145,7 @@ static bool drain(struct ordered_writer *writer, struct error *err)
             return false;
         }
         part->first = chunk->next;
-        writer->buffered -= chunk->capacity;
-        free(chunk);
+        put_back(writer, chunk);
         pthread_cond_broadcast(&writer->moved);
     }
     part->last = NULL;
@@ -132,7 +156,7 @@ static bool add_chunk(struct ordered_writer *writer, struct part *part, size_t s
                       struct error *err)
 {
     size_t capacity = size > CHUNK_SIZE ? size : CHUNK_SIZE;
-    struct chunk *chunk = malloc(sizeof(*chunk) + capacity);
+    struct chunk *chunk = get_chunk(writer, capacity);
 
     if (chunk == NULL) {
         return error_set_memory(err);

@@ -53,7 +53,7 @@ RETENTION_DAYS = 30
 EXPIRED_DAYS = 40
 ADMINS = ("ada@rythm.example", "omar@rythm.example")
 ROWS = 50
-RUN_LIMIT_S = 60    # a run that takes longer hangs
+RUN_LIMIT_S = 90    # a run that takes longer hangs; what became of a mail is asked for a minute
 GONE_LIMIT_S = 15   # so soon the children and the server's sessions of a dead run must be gone
 
 # The points of most cases are calls of the main thread, in an order that does not depend on time:

@@ -182,7 +182,7 @@ static bool publish(struct run *run, struct upload **upload, struct error *err)
     struct server_facts server;
 
     session_facts(run->source, &server);
-    run->publication.encoding = server.encoding;
+    snprintf(run->publication.encoding, sizeof(run->publication.encoding), "%s", server.encoding);
     if (!describe(run, err)) {
         return false;
     }

@@ -5,7 +5,7 @@
 
 #include "store/manifest.h"
 
-#define AGE_MS INT64_C(86400000)
+#define AGE_MS (7 * INT64_C(86400000))
 
 static int by_name(const void *left, const void *right)
 {
@@ -28,8 +28,7 @@ static bool is_own(const struct object *manifest, const struct ledger *ledger)
     struct backup_facts facts = {.run_id = ""};
 
     return backup_facts_parse(&manifest->metadata, &facts) &&
-           strcmp(facts.ledger, ledger->database) == 0 &&
-           strcmp(facts.system, ledger->system) == 0;
+           strcmp(facts.ledger, ledger->database) == 0 && strcmp(facts.system, ledger->system) == 0;
 }
 
 static bool is_old(const char *backup_name, int64_t now_ms)

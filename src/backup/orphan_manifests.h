@@ -12,9 +12,9 @@
 #include "postgres/ledger.h"
 #include "store/objects.h"
 
-/* Those of a whole listing that are provably of this ledger (I6) and more than a day old by their
- * name, so that no run can be about to publish. The caller frees the array, which borrows from the
- * listing. */
+/* Those of a whole listing that are provably of this ledger (I6) and whose runs began more than a
+ * week ago, so that none can be about to publish. `now_ms` is the real time. The caller frees the
+ * array, which borrows from the listing. */
 bool orphan_manifests_find(const struct objects *objects, const struct ledger *ledger,
                            int64_t now_ms, const struct object ***out, size_t *count,
                            struct error *err);

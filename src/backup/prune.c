@@ -138,7 +138,8 @@ bool prune_decide(const struct prune_request *request, struct prune_plan *out, s
                             err);
         }
     }
-    ok = ok && orphan_manifests_find(&out->objects, request->ledger, request->schedules->now_ms,
+    ok = ok && orphan_manifests_find(&out->objects, request->ledger,
+                                     request->schedules->now_ms - request->clock_shift_ms,
                                      &out->orphans, &out->orphan_count, err);
     free(backups);
     free(decisions);

@@ -17,7 +17,7 @@ struct publication {
     struct store *store;
     struct claim *claim;
     const struct dump_result *dump;
-    const char *encoding;      /* of the dumped database */
+    char encoding[32];         /* of the dumped database */
     struct backup_facts facts; /* set before publication_commit() */
     bool tried;                /* the store may have been asked to publish */
 };

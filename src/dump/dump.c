@@ -97,11 +97,15 @@ bool dump_run(const struct dump_options *options, struct stage *stream, struct d
     char key[RESTRICT_KEY_MOST + 1];
     bool has_key = false;
 
-    bool ok = find_tool(options, &tool, err) && choose_key(options, &tool, key, &has_key, err);
-    if (ok && is_parallel(options)) {
+    if (!dump_check(options, err) || !find_tool(options, &tool, err) ||
+        !choose_key(options, &tool, key, &has_key, err)) {
+        return error_prefix(err, "dumping the database");
+    }
+    bool ok;
+    if (is_parallel(options)) {
         result.engine = "parallel";
         ok = parallel_dump_run(options, &tool, has_key ? key : NULL, stream, &result, err);
-    } else if (ok) {
+    } else {
         result.engine = "pg_dump";
         ok = run_whole(options, &tool, has_key ? key : NULL, stream, &result, err);
     }

@@ -279,9 +279,10 @@ bool ordered_writer_take_deferred(struct ordered_writer *writer, size_t *part, b
     return ok;
 }
 
-void ordered_writer_fail(struct ordered_writer *writer, const struct error *err)
+void ordered_writer_fail(struct ordered_writer *writer, struct error *err)
 {
     pthread_mutex_lock(&writer->lock);
     fail(writer, err);
+    *err = writer->failure;
     pthread_mutex_unlock(&writer->lock);
 }

@@ -42,14 +42,14 @@ bool ordered_writer_write(struct ordered_writer *writer, size_t part, const void
 /* The part is complete. */
 bool ordered_writer_end(struct ordered_writer *writer, size_t part, struct error *err);
 
-/* Instead of anything else: somebody else has to make this part, of which nothing was written. */
+/* Somebody else has to make this part, of which nothing may have been written. */
 void ordered_writer_defer(struct ordered_writer *writer, size_t part);
 /* Waits until the head is a deferred part, which is then the caller's to make. *any is false when
  * every part has ended. False with the first failure. */
 bool ordered_writer_take_deferred(struct ordered_writer *writer, size_t *part, bool *any,
                                   struct error *err);
 
-/* From here on everybody is told this failure, unless there was one before. */
-void ordered_writer_fail(struct ordered_writer *writer, const struct error *err);
+/* From here on everybody is told this failure, or the one before it, which *err becomes. */
+void ordered_writer_fail(struct ordered_writer *writer, struct error *err);
 
 #endif

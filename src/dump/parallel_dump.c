@@ -14,6 +14,8 @@
 /* What waits for its turn, per job: half a segment of well compressible rows. */
 #define BUFFER_PER_JOB ((size_t)8 * 1024 * 1024)
 #define MEBIBYTE       ((uint64_t)1024 * 1024)
+/* The major version of pg_dump since which the pre-data section does not make large objects. */
+#define LARGE_OBJECTS_IN_DATA 17
 /* What is taken for other things than rows while they are read: buffers and blocks. */
 #define OTHER_BYTES (64 * MEBIBYTE)
 
@@ -114,6 +116,8 @@ static void *work(void *context)
             ordered_writer_defer(writer, part);
         } else if (!ok || !ordered_writer_end(writer, part, &err)) {
             ordered_writer_fail(writer, &err);
+            /* It may be reading a deferred part. */
+            session_interrupt(worker->crew->source->exporter);
             break;
         }
     }
@@ -184,7 +188,7 @@ static bool read_deferred(struct crew *crew, struct error *err)
 }
 
 /* Whatever the others wait for ends. */
-static void stop_workers(struct crew *crew, const struct error *err)
+static void stop_workers(struct crew *crew, struct error *err)
 {
     ordered_writer_fail(crew->writer, err);
     for (size_t i = 0; i < crew->worker_count; i++) {
@@ -199,7 +203,7 @@ static void explain(struct section_script *script, struct error *err)
 {
     struct error reason = ERROR_INIT;
 
-    if (err->kind != ERROR_STOPPED && atomic_load(&script->at_end) &&
+    if (err->kind != ERROR_STOPPED && atomic_load(&script->at_end) && !script->interrupted &&
         !section_script_close(script, &reason)) {
         *err = reason;
     }
@@ -243,8 +247,20 @@ static void clear_crew(struct crew *crew)
     ordered_writer_free(crew->writer);
 }
 
-static bool make_plan(const struct dump_options *options, struct source *source, struct plan *plan,
-                      struct error *err)
+/* From 17 on pg_dump makes them, their owners and privileges in the data section, which is ours. */
+static bool check_large_objects(const struct pg_dump *tool, size_t parts, struct error *err)
+{
+    if (parts == 0 || tool->major < LARGE_OBJECTS_IN_DATA) {
+        return true;
+    }
+    error_set(err, ERROR_CONFIG,
+              "the database has large objects, which the parallel dump cannot read with pg_dump %d",
+              tool->major);
+    return error_hint(err, "set RYTHM_BACKUP_ENGINE=pg_dump");
+}
+
+static bool make_plan(const struct dump_options *options, const struct pg_dump *tool,
+                      struct source *source, struct plan *plan, struct error *err)
 {
     struct plan_options how = {
         .tables = &source->tables,
@@ -259,7 +275,7 @@ static bool make_plan(const struct dump_options *options, struct source *source,
         return false;
     }
     how.large_object_starts = starts;
-    bool ok = plan_make(&how, plan, err);
+    bool ok = check_large_objects(tool, how.large_object_parts, err) && plan_make(&how, plan, err);
     free(starts);
     return ok;
 }
@@ -291,7 +307,7 @@ bool parallel_dump_run(const struct dump_options *options, const struct pg_dump 
     struct source source = SOURCE_INIT;
     struct plan plan = {.parts = NULL};
     bool ok = source_open(&source, options, tool, restrict_key, err) &&
-              make_plan(options, &source, &plan, err) &&
+              make_plan(options, tool, &source, &plan, err) &&
               read_all(options, &source, &plan, stream, err);
 
     if (ok) {

@@ -115,9 +115,7 @@ bool pg_dump_process_start(const struct pg_dump_options *options, struct process
     return ok;
 }
 
-bool pg_dump_process_was_locked_out(const struct process *process)
+bool pg_dump_process_was_locking(const struct process *process)
 {
-    /* pg_dump says it in terms of a statement timeout, which it sets for this alone. */
-    return strstr(process->stderr_text, "LOCK TABLE") != NULL &&
-           strstr(process->stderr_text, "timeout") != NULL;
+    return strstr(process->stderr_text, "LOCK TABLE") != NULL;
 }

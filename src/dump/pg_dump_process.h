@@ -27,7 +27,11 @@ struct pg_dump_options {
 bool pg_dump_process_start(const struct pg_dump_options *options, struct process *process,
                            struct error *err);
 
-/* After a failure: did it wait in vain for a lock on a table? */
-bool pg_dump_process_was_locked_out(const struct process *process);
+/* Once its output has ended, it has so long to end itself. */
+#define PG_DUMP_EXIT_LIMIT_MS ((int64_t)60 * 1000)
+
+/* After a failure: was it the locking of a table that failed? The reason is in the server's
+ * language. */
+bool pg_dump_process_was_locking(const struct process *process);
 
 #endif

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "base/wait.h"
+#include "dump/pg_dump_process.h"
 #include "dump/script_end.h"
 
 #define BEGINNING      "--\n-- PostgreSQL database dump\n--\n\n"
 #define BEGINNING_MOST 256
 #define CHUNK_SIZE     ((size_t)128 * 1024)
-#define EXIT_LIMIT_MS  (60 * 1000)
 
 /* What was read and not yet written: always enough to tell the end from the rest. */
 struct window {
@@ -139,13 +139,14 @@ bool section_script_copy(struct section_script *script, struct segment_stream *s
 void section_script_interrupt(struct section_script *script)
 {
     if (script->process.pid > 0 && !atomic_load(&script->at_end)) {
+        script->interrupted = true;
         kill(script->process.pid, SIGTERM);
     }
 }
 
 bool section_script_close(struct section_script *script, struct error *err)
 {
-    struct deadline deadline = deadline_in_ms(EXIT_LIMIT_MS);
+    struct deadline deadline = deadline_in_ms(PG_DUMP_EXIT_LIMIT_MS);
 
     return process_finish(&script->process, &deadline, err);
 }

@@ -21,7 +21,8 @@ struct section_script {
     const char *restrict_key; /* NULL: pg_dump writes no such lines */
     struct process process;   /* runs */
     int64_t stall_ms;
-    atomic_bool at_end; /* all that it wrote was read: it is ending by itself */
+    atomic_bool at_end; /* all that it wrote was read: it is ending */
+    bool interrupted;   /* because we ended it */
 };
 
 /* Waits until it begins to write: by then it has its locks and has read the catalogue. *ended: it

@@ -7,7 +7,7 @@
 #define MOST_TRIES 100
 #define PAUSE_MS   200
 /* Nothing but somebody who waits for the exporter's locks can keep pg_dump waiting for so long. */
-#define LOCK_WAIT_MS 1000
+#define LOCK_WAIT_MS 2000
 
 static int64_t seconds(const struct dump_options *options, enum setting_id id)
 {
@@ -69,7 +69,8 @@ static bool await_section(struct section_script *script, bool *again, struct err
         return true;
     }
     bool ok = section_script_close(script, err);
-    *again = !ok && pg_dump_process_was_locked_out(&script->process);
+    /* The exporter has all of these locks: what fails is waiting behind somebody else. */
+    *again = !ok && pg_dump_process_was_locking(&script->process);
     return ok && error_set(err, ERROR_FAILED, "pg_dump wrote nothing");
 }
 

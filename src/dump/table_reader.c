@@ -140,7 +140,7 @@ static bool write_table(struct copy_out *copy, const struct data_reader *reader,
 
     return print_comment(stream, "--\n-- Data for ", entry->ident,
                          "; Type: TABLE DATA\n--\n\nCOPY ", err) &&
-           segment_stream_print(stream, entry->ident, err) &&
+           segment_stream_print(stream, entry->target, err) &&
            segment_stream_print(stream, " ", err) &&
            segment_stream_print(stream, entry->columns, err) &&
            segment_stream_print(stream, " FROM stdin;\n", err) &&
@@ -159,6 +159,7 @@ bool table_reader_run(const struct data_reader *reader, size_t number, bool *loc
                             .most_mapped = reader->most_mapped};
     struct text sql = TEXT_INIT(SQL_CAP);
     const struct table_entry *entry = NULL;
+    bool late = false;
 
     format_part(&sql, reader, part);
     bool ok = sql.failed ? error_set_memory(err) : copy_out_send(&copy, text_string(&sql), err);
@@ -166,14 +167,15 @@ bool table_reader_run(const struct data_reader *reader, size_t number, bool *loc
     for (size_t i = 0; ok && i < part->count; i++) {
         struct segment *segment = &plan->segments.items[part->first + i];
         entry = plan->entries[segment->table];
-        ok = copy_out_begin(&copy, locked, err);
+        /* Later ones have been written already: nobody else can make this part any more. */
+        ok = copy_out_begin(&copy, i == 0 ? locked : &late, err);
         if (ok) {
             segment_stream_begin(reader->stream, number, segment);
             ok = write_table(&copy, reader, entry, segment, err);
         }
     }
     ok = ok && copy_out_finish(&copy, err);
-    if (!ok && *locked) {
+    if (!ok && *locked && reader->snapshot != NULL) {
         snapshot_end(reader->session);
         return false;
     }

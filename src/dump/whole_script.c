@@ -6,17 +6,16 @@
 #include "dump/pg_dump_process.h"
 #include "dump/script_end.h"
 
-#define CHUNK_SIZE    ((size_t)256 * 1024)
-#define EXIT_LIMIT_MS (60 * 1000)
+#define CHUNK_SIZE ((size_t)256 * 1024)
 
 static bool end_child(struct process *process, struct error *err)
 {
-    struct deadline deadline = deadline_in_ms(EXIT_LIMIT_MS);
+    struct deadline deadline = deadline_in_ms(PG_DUMP_EXIT_LIMIT_MS);
 
     if (process_finish(process, &deadline, err)) {
         return true;
     }
-    if (pg_dump_process_was_locked_out(process)) {
+    if (pg_dump_process_was_locking(process) && strstr(process->stderr_text, "timeout") != NULL) {
         error_hint(err, "another session has held a lock on it for longer than "
                         "RYTHM_BACKUP_LOCK_TIMEOUT; pg_locks shows whose");
     }

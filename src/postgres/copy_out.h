@@ -19,7 +19,7 @@
 
 struct copy_out {
     struct session *session;
-    int64_t stall_ms;     /* no byte for so long: failed */
+    int64_t stall_ms; /* no byte for so long: failed */
     /* Bytes. libpq holds a row whole: a longer one is refused, and as soon as more than most_mapped
      * bytes are taken for the rows of all sessions, before it has filled them (I5). */
     uint64_t longest_row;

@@ -65,8 +65,9 @@ bool query_report_result(struct session *session, const PGresult *result, struct
 static void hint(const struct session *session, struct error *err)
 {
     /* undefined_table, undefined_column, undefined_function (manual, appendix A) */
-    if (strcmp(session->sqlstate, "42P01") == 0 || strcmp(session->sqlstate, "42703") == 0 ||
-        strcmp(session->sqlstate, "42883") == 0) {
+    if (!session->is_reader &&
+        (strcmp(session->sqlstate, "42P01") == 0 || strcmp(session->sqlstate, "42703") == 0 ||
+         strcmp(session->sqlstate, "42883") == 0)) {
         err->kind = ERROR_CONFIG;
         error_hint(err, "run 'rythm-backup migrate' on this database");
     } else if (strcmp(session->sqlstate, "42501") == 0) {

@@ -22,6 +22,8 @@ struct session {
     int64_t limit_ms;   /* for one statement */
     char shift[24];     /* of the clock, in milliseconds, as a parameter */
     char sqlstate[6];   /* of the last error, or "" */
+    bool is_reader;     /* of what a dump reads, which are not tables of ours */
+    int interrupt_fd;   /* the connection's socket once more, for session_interrupt(); or -1 */
     bool is_pooled;     /* a pooler stands between us and the server process */
 };
 

@@ -28,7 +28,6 @@
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
 
-
 struct schedule_status {
     char id[SCHEDULE_ID_SIZE];
     bool has_completed; /* a run of it ever has; also one of the old service, by last_run_at */

@@ -18,8 +18,8 @@ static const char names_query[] =
     " LEFT JOIN pg_extension x ON x.oid = d.refobjid AND c.oid = ANY (x.extconfig)"
     " WHERE c.relkind = 'S' AND c.relpersistence <> 't'"
     " AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())"
-    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-    " AND (d.objid IS NULL OR x.oid IS NOT NULL)"
+    " AND (x.oid IS NOT NULL OR d.objid IS NULL"
+    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"
     " AND ($1::text[] IS NULL OR n.nspname = ANY ($1::text[]))"
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 

@@ -1,11 +1,13 @@
 #include "postgres/session.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/redact.h"
@@ -138,6 +140,7 @@ static struct session *create(bool ignore_stop)
 
     if (session != NULL) {
         session->ignore_stop = ignore_stop;
+        session->interrupt_fd = -1;
         session->limit_ms = QUERY_LIMIT_MS;
     }
     return session;
@@ -266,13 +269,15 @@ bool session_open_beside(struct session *session, struct session **out, struct e
         session_close(beside);
         return false;
     }
+    /* Another thread must not look into libpq's connection. */
+    beside->interrupt_fd = fcntl(PQsocket(beside->connection), F_DUPFD_CLOEXEC, 0);
     *out = beside;
     return true;
 }
 
 void session_interrupt(struct session *session)
 {
-    shutdown(PQsocket(session->connection), SHUT_RDWR);
+    shutdown(session->interrupt_fd, SHUT_RDWR);
 }
 
 void session_close(struct session *session)
@@ -281,6 +286,9 @@ void session_close(struct session *session)
         return;
     }
     PQfinish(session->connection);
+    if (session->interrupt_fd >= 0) {
+        close(session->interrupt_fd);
+    }
     free(session);
 }
 

@@ -38,8 +38,8 @@ bool session_open_again(struct session *session, const struct deadline *deadline
                         struct session **out, struct error *err);
 /* One more session like this one: the same server, database and role, the same settings. */
 bool session_open_beside(struct session *session, struct session **out, struct error *err);
-/* From another thread: whatever its owner is waiting for ends with an error. The session is only
- * good for closing then. */
+/* From another thread, of a session that session_open_beside() opened: whatever its owner is
+ * waiting for ends with an error. It is only good for closing then. */
 void session_interrupt(struct session *session);
 /* NULL is fine. Any lock the session held is released by the server. */
 void session_close(struct session *session);

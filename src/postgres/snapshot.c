@@ -139,7 +139,7 @@ static const char reader_parameters[] =
     "SELECT set_config('search_path', '', false), set_config('IntervalStyle', 'postgres', false),"
     " set_config('extra_float_digits', '3', false), set_config('bytea_output', 'hex', false),"
     " set_config('xmlbinary', 'base64', false), set_config('synchronize_seqscans', 'off', false),"
-    " set_config('quote_all_identifiers', 'off', false), set_config('jit', 'off', false),"
+    " set_config('quote_all_identifiers', 'on', false), set_config('jit', 'off', false),"
     " set_config('max_parallel_workers_per_gather', '0', false),"
     " set_config('enable_tidscan', 'on', false),"
     " set_config('client_encoding', current_setting('server_encoding'), false);"
@@ -153,6 +153,7 @@ static const char long_message[] = "SELECT repeat(' ', 250000)";
 
 bool snapshot_prepare_reader(struct session *session, struct error *err)
 {
+    session->is_reader = true;
     return (query_script(session, reader_parameters, err) &&
             query_script(session, long_message, err)) ||
            error_prefix(err, "preparing a session to read the tables");

@@ -12,7 +12,8 @@
 
 /* $1: the schemas or NULL, $2: whether the sizes are asked for: that waits for a table that is
  * locked. The system's schemas are those that pg_dump leaves out. A table method other than heap
- * need not have pages. */
+ * need not have pages. Partitions by a hash of an enum are restored through their root, for the
+ * hash is of the value's oid, which a restore changes (pg_dump, forcePartitionRootLoad()). */
 #define SELECTION(names)                                                                           \
     "DECLARE rythm_tables NO SCROLL CURSOR FOR SELECT c.oid,"                                      \
     " c.relkind = 'r' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery()),"                   \
@@ -25,7 +26,13 @@
     " (SELECT '(' || string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ')'"            \
     " FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"        \
     " AND a.attgenerated = ''),"                                                                   \
-    " e.condition, c.relrowsecurity AND row_security_active(c.oid)"                                \
+    " e.condition, c.relrowsecurity AND row_security_active(c.oid),"                               \
+    " CASE WHEN c.relispartition AND EXISTS (SELECT FROM pg_partition_ancestors(c.oid) a"          \
+    " JOIN pg_partitioned_table p ON p.partrelid = a.relid WHERE p.partstrat = 'h'"                \
+    " AND EXISTS (SELECT FROM pg_opclass o WHERE o.opcname = 'enum_ops'"                           \
+    " AND o.oid = ANY (p.partclass))) THEN (SELECT quote_ident(rn.nspname) || '.'"                 \
+    " || quote_ident(r.relname) FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace"   \
+    " WHERE r.oid = pg_partition_root(c.oid)) END"                                                 \
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                               \
     " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid"               \
     " AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass"          \
@@ -33,8 +40,8 @@
     " unnest(x.extconfig, x.extcondition) AS f (table_oid, condition)) e"                          \
     " ON e.extension = d.refobjid AND e.table_oid = c.oid"                                         \
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                   \
-    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"                               \
-    " AND (d.objid IS NULL OR e.table_oid IS NOT NULL)"                                            \
+    " AND (e.table_oid IS NOT NULL OR d.objid IS NULL"                                             \
+    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"                              \
     " AND ($1::text[] IS NULL OR n.nspname = ANY ($1::text[]))"                                    \
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\""
 
@@ -65,6 +72,7 @@ static void clear_entry(struct table_entry *entry)
     free(entry->schema);
     free(entry->name);
     free(entry->ident);
+    free(entry->target);
     free(entry->columns);
     free(entry->condition);
 }
@@ -90,9 +98,10 @@ static bool fill_entry(struct table_entry *entry, const PGresult *result, int ro
         .ident = copy_field(result, row, 7),
         .columns = copy_field(result, row, 8),
         .condition = copy_field(result, row, 9),
+        .target = copy_field(result, row, query_text(result, row, 11) != NULL ? 11 : 7),
     };
     if (entry->schema == NULL || entry->name == NULL || entry->ident == NULL ||
-        entry->columns == NULL || entry->condition == NULL) {
+        entry->columns == NULL || entry->condition == NULL || entry->target == NULL) {
         clear_entry(entry);
         return error_set_memory(err);
     }
@@ -154,18 +163,6 @@ static bool fetch(struct session *session, bool in_hex, struct table_catalogue *
     return ok;
 }
 
-static bool read_page_size(struct session *session, uint64_t *bytes, struct error *err)
-{
-    PGresult *result = query_run(session, "SHOW block_size", 0, NULL, err);
-
-    if (result == NULL) {
-        return false;
-    }
-    *bytes = (uint64_t)query_number(result, 0, 0);
-    PQclear(result);
-    return *bytes > 0 || error_set(err, ERROR_FAILED, "the server does not tell its block size");
-}
-
 bool table_catalogue_read(struct session *session, char *const *schemas, bool with_sizes,
                           struct table_catalogue *out, struct error *err)
 {
@@ -179,8 +176,7 @@ bool table_catalogue_read(struct session *session, char *const *schemas, bool wi
         return false;
     }
     const char *values[] = {list, with_sizes ? "true" : "false"};
-    bool ok = read_page_size(session, &tables.page_bytes, err) &&
-              query_execute(session, in_hex ? hex_query : plain_query, 2, values, err);
+    bool ok = query_execute(session, in_hex ? hex_query : plain_query, 2, values, err);
     while (ok && more) {
         ok = fetch(session, in_hex, &tables, &more, err);
     }

@@ -3,8 +3,8 @@
  *
  * The selection is pg_dump's (manual, pg_dump; "Extension Configuration Tables"): ordinary and
  * partitioned tables of all schemas that are not the system's; of an extension's tables only those
- * that it has marked as configuration, by its condition. Foreign tables, views, materialized views
- * and temporary tables have no data in a dump.
+ * that it has marked as configuration, by its condition, in whatever schema. Foreign tables, views,
+ * materialized views and temporary tables have no data in a dump.
  */
 #ifndef POSTGRES_TABLE_CATALOGUE_H
 #define POSTGRES_TABLE_CATALOGUE_H
@@ -27,7 +27,8 @@ struct table_entry {
     uint64_t bytes;  /* of heap and TOAST */
     char *schema;    /* in UTF-8, unless the database has no encoding (SQL_ASCII) */
     char *name;      /* likewise */
-    char *ident;     /* SCHEMA.NAME, quoted where needed, in the session's encoding */
+    char *ident;     /* SCHEMA.NAME, quoted, in the session's encoding */
+    char *target;    /* where its rows are restored to: itself, or the partitioned table above it */
     char *columns;   /* "(a, b)", quoted likewise; "" when there is no column to read */
     char *condition; /* "WHERE ..." of an extension's configuration table, or "" */
 };
@@ -36,7 +37,6 @@ struct table_catalogue {
     struct table_entry *items; /* by schema and name, in byte order */
     size_t count;
     size_t capacity;
-    uint64_t page_bytes; /* of one page of this server */
 };
 
 /* Reads it as the session's snapshot has it, or the moment when there is none. `schemas`: only

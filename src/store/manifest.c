@@ -42,13 +42,14 @@ static bool append_string(struct text *out, const char *key, const char *value, 
     char *quoted = string != NULL ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
 
     json_decref(string);
+    if (json_memory_refusals() != refusals) {
+        free(quoted);
+        return error_set_memory(err);
+    }
     if (quoted != NULL) {
         text_appendf(out, "\"%s\": %s", key, quoted);
         free(quoted);
         return true;
-    }
-    if (json_memory_refusals() != refusals) {
-        return error_set_memory(err);
     }
     text_appendf(out, "\"%s_hex\": \"", key);
     for (const char *c = value; *c != '\0'; c++) {

@@ -209,11 +209,18 @@ def postgres_proxy(cluster):
     proxy.stop()
 
 
+# What is tested there does not depend on who reads the tables: one pg_dump takes half the time.
+OF_NO_ENGINE = ("test_adoption", "test_check", "test_concurrency", "test_notify", "test_prune",
+                "test_quiet", "test_schedule", "test_status", "test_targets")
+
+
 @pytest.fixture
-def make_tool(tmp_path):
+def make_tool(tmp_path, request):
     """A function: the program with the settings of these parts (database, store, acs)."""
     def make(*parts, **settings):
         merged = {}
+        if request.module.__name__ in OF_NO_ENGINE:
+            merged["RYTHM_BACKUP_ENGINE"] = "pg_dump"
         for part in parts:
             merged |= part.settings
         return Tool(tmp_path, merged | settings)

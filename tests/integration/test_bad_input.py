@@ -412,7 +412,7 @@ def full_pipe(tool):
 
 def test_reader_that_stands_still(tool, full_pipe):
     result = tool.finish(full_pipe(RYTHM_BACKUP_STALL_TIMEOUT="2s"), timeout=20)
-    assert refused(result, code=1) == "standard output: no answer within 2 s"
+    assert refused(result, code=1) == "dumping the database: standard output: no answer within 2 s"
 
 
 @pytest.mark.parametrize("sig, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

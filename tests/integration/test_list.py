@@ -95,6 +95,7 @@ def test_everything_about_a_backup(here, small_database, store):
     assert listed == {
         "name": made["name"], "store": location(store), "bytes": made["bytes"],
         "created": listed["created"], "raw_bytes": made["raw_bytes"], "type": "manual",
+        "engine": made["engine"], "tables": made["tables"], "rows": made["rows"],
         "schedule": small_database.value(backups.SCHEDULE), "occurrence": None,
         "run_id": made["run_id"], "database": small_database.name,
         "server_version": stored.metadata["server"],

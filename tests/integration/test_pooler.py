@@ -24,8 +24,8 @@ DIRECTLY = "connect to Postgres directly (often port 5432 instead of 6432)"
 SHARED = "the connection pooler there gives each transaction any server connection that is free"
 UNCLEAN = "the connection pooler there does not reset a server connection when its client has gone"
 TOO_SMALL = "the connection pooler there does not give this program a second server connection"
-# As README says: two servers for a backup, and two for a check meanwhile.
-ENOUGH = 4
+# As README says: seven servers for a backup with two jobs, and two for a check meanwhile.
+ENOUGH = 10
 HIDDEN = "track_activities is off, or the pooler leads to several servers"
 
 

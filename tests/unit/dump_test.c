@@ -293,6 +293,7 @@ static struct table_entry entry(const char *name, uint64_t pages, uint64_t bytes
                                 .schema = schema,
                                 .name = text_copy(name),
                                 .ident = text_copy(name),
+                                .target = empty,
                                 .columns = columns,
                                 .condition = empty};
 }
@@ -309,7 +310,7 @@ static void make_plan(struct table_entry *entries, size_t count, uint64_t segmen
                       struct plan *plan)
 {
     static const int64_t starts[] = {5, 900};
-    const struct table_catalogue tables = {.items = entries, .count = count, .page_bytes = 8192};
+    const struct table_catalogue tables = {.items = entries, .count = count};
     const struct plan_options options = {.tables = &tables,
                                          .large_object_starts = starts,
                                          .large_object_parts = 2,

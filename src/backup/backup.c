@@ -1,5 +1,6 @@
 #include "backup/backup.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -209,11 +210,16 @@ static bool transfer_and_publish(struct run *run, struct error *err)
     bool ok =
         store_upload_begin(request->store, &options, &upload, err) && transfer(run, upload, err);
     if (ok) {
+        log_debug("dumped", "Dumped with engine %s: %" PRIu64 " tables, %" PRIu64 " rows",
+                  result->engine, result->tables, result->rows);
         text_format_bytes(size, result->object.bytes);
         log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_created",
                             LOG_TEXT("name", claim->name),
                             LOG_NUMBER("bytes", (int64_t)result->object.bytes),
-                            LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes)),
+                            LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes),
+                            LOG_TEXT("engine", result->engine),
+                            LOG_NUMBER("tables", (int64_t)result->tables),
+                            LOG_NUMBER("rows", (int64_t)result->rows)),
                   "Backup created: %s (%s)", claim->name, size);
         ok = publish(run, &upload, err);
     }

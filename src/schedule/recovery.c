@@ -71,7 +71,8 @@ static bool examine(struct store *store, const struct object *object, const char
                          "it bears this run's id, but its length or metadata are not what this "
                          "version writes; look at it, and remove it if it is no good");
     }
-    return store_confirm(store, object, run_id, whole, err);
+    return store_confirm(store, object, run_id, whole, err) &&
+           (!*whole || store_check_digest(store, object, whole, err));
 }
 
 /* A run may die before the container or folder is made. One that has held backups and is not there

@@ -164,6 +164,16 @@ bool store_confirm(struct store *store, const struct object *object, const char 
     return store->ops->confirm(store, object, run_id, whole, err);
 }
 
+bool store_check_digest(struct store *store, const struct object *object, bool *same,
+                        struct error *err)
+{
+    if (store->ops->check_digest == NULL) {
+        *same = true;
+        return true;
+    }
+    return store->ops->check_digest(store, object, same, err);
+}
+
 bool store_upload_begin(struct store *store, const struct upload_options *options,
                         struct upload **out, struct error *err)
 {

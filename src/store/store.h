@@ -62,6 +62,10 @@ struct store_ops {
      * doubled or out of order, as far as the store can tell without reading it. */
     bool (*confirm)(struct store *store, const struct object *object, const char *run_id,
                     bool *whole, struct error *err);
+    /* *same: its bytes have the SHA-256 that its metadata tell. NULL where reading it would be a
+     * download: there the service has checked each block when it came. */
+    bool (*check_digest)(struct store *store, const struct object *object, bool *same,
+                         struct error *err);
 
     bool (*upload_begin)(struct store *store, const struct upload_options *options,
                          struct upload **out, struct error *err);
@@ -127,6 +131,9 @@ void store_ignore_stop(struct store *store, bool ignore);
 bool store_discard(struct store *store, const char *name, const char *run_id, struct error *err);
 bool store_confirm(struct store *store, const struct object *object, const char *run_id,
                    bool *whole, struct error *err);
+/* *same is true where the store cannot tell. */
+bool store_check_digest(struct store *store, const struct object *object, bool *same,
+                        struct error *err);
 bool store_upload_begin(struct store *store, const struct upload_options *options,
                         struct upload **out, struct error *err);
 bool store_upload_block(struct upload *upload, struct block *block, struct error *err);

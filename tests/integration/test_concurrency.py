@@ -357,10 +357,8 @@ def test_killed_manual_run(tool, nightly, tmp_path, start, file_store):
     assert file_store.leftovers() == []
 
 
-@pytest.mark.parametrize("store", ["file", "azure"], indirect=True)
-def test_killed_after_it_published(make_tool, nightly, start, store):
-    """The object is there, the ledger does not know: it is adopted, and not made again."""
-    tool = make_tool(nightly, store)
+def kill_after_publication(tool, nightly, start, store):
+    """The object is there, and the ledger does not know; the object."""
     nightly.execute("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
                     " 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END'")
     nightly.execute("CREATE TRIGGER wait BEFORE UPDATE ON backup_history FOR EACH ROW"
@@ -374,7 +372,14 @@ def test_killed_after_it_published(make_tool, nightly, start, store):
     nightly.execute("DROP TRIGGER wait ON backup_history")
     (stored,) = store.list()
     assert statuses(nightly) == ["started"]
+    return stored
 
+
+@pytest.mark.parametrize("store", ["file", "azure"], indirect=True)
+def test_killed_after_it_published(make_tool, nightly, start, store):
+    """It is adopted, and not made again."""
+    tool = make_tool(nightly, store)
+    stored = kill_after_publication(tool, nightly, start, store)
     result = tool.ok("check", *at("02:00:40"))
     assert f"Backup {stored.name} had been published by a run that died" in result.err
     (row,) = history(nightly)
@@ -383,6 +388,19 @@ def test_killed_after_it_published(make_tool, nightly, start, store):
     assert schedule(nightly)["last_run_at"] is not None
     tool.ok("check", *at("02:30:00"))
     assert [again.name for again in store.list()] == [stored.name]
+
+
+def test_published_and_damaged(tool, nightly, start, file_store):
+    """Of the right length, but of other bytes: it is not what was sent, and is made again."""
+    stored = kill_after_publication(tool, nightly, start, file_store)
+    path = file_store.folder / stored.name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    tool.ok("check", *at("02:00:40"))
+    assert statuses(nightly) == ["failed"] and file_store.list() == []
+    tool.ok("check", *at("02:02:00"))
+    assert statuses(nightly) == ["failed", "completed"]
 
 
 def test_a_dead_run_of_somebody_elses_row_is_left(tool, nightly):

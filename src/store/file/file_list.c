@@ -9,11 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/stop.h"
 #include "base/text.h"
+#include "crypto/digest.h"
 #include "store/file/file_sidecar.h"
 
 #define ETAG_SIZE     112
 #define EXAMINE_TRIES 5
+#define READ_SIZE     ((size_t)256 * 1024)
 
 static void format_etag(char out[ETAG_SIZE], const struct stat *status)
 {
@@ -174,4 +177,48 @@ bool file_list_all(const struct file_folder *folder, const char *prefix, struct 
     }
     *out = objects;
     return true;
+}
+
+static bool digest_file(const struct file_folder *folder, const char *name, int fd,
+                        char hex[DIGEST_HEX_SIZE(DIGEST_SHA256_SIZE)], struct error *err)
+{
+    unsigned char sha256[DIGEST_SHA256_SIZE];
+    struct digest *digest = digest_new(DIGEST_SHA256, err);
+    char *buffer = malloc(READ_SIZE);
+    ssize_t got = 1;
+    bool ok = digest != NULL && (buffer != NULL || error_set_memory(err));
+
+    while (ok && got != 0) {
+        got = read(fd, buffer, READ_SIZE);
+        if (got < 0) {
+            ok = errno == EINTR || file_folder_fail(folder, errno, "reading", name, err);
+        } else {
+            ok = stop_check(err) && digest_update(digest, buffer, (size_t)got, err);
+        }
+    }
+    ok = ok && digest_final(digest, sha256, err);
+    if (ok) {
+        digest_format_hex(hex, sha256, sizeof(sha256));
+    }
+    digest_free(digest);
+    free(buffer);
+    return ok;
+}
+
+bool file_list_check_digest(const struct file_folder *folder, const struct object *object,
+                            bool *same, struct error *err)
+{
+    char hex[DIGEST_HEX_SIZE(DIGEST_SHA256_SIZE)];
+    const char *announced = metadata_get(&object->metadata, "sha256");
+    int fd = openat(folder->fd, object->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0) {
+        return file_folder_fail(folder, errno, "opening", object->name, err);
+    }
+    bool ok = digest_file(folder, object->name, fd, hex, err);
+    close(fd);
+    if (ok) {
+        *same = announced != NULL && strcmp(announced, hex) == 0;
+    }
+    return ok;
 }

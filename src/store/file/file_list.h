@@ -23,4 +23,8 @@ bool file_list_head(const struct file_folder *folder, const char *name, struct o
 bool file_list_is_still(const struct file_folder *folder, const struct object *object, bool *same,
                         struct error *err);
 
+/* Reads the object. *same: its SHA-256 is the one in its metadata. */
+bool file_list_check_digest(const struct file_folder *folder, const struct object *object,
+                            bool *same, struct error *err);
+
 #endif

@@ -125,6 +125,14 @@ static bool file_store_confirm(struct store *store, const struct object *object,
     return true;
 }
 
+static bool file_store_check_digest(struct store *store, const struct object *object, bool *same,
+                                    struct error *err)
+{
+    struct file_folder *folder = folder_of(store);
+
+    return open_existing(folder, err) && file_list_check_digest(folder, object, same, err);
+}
+
 static bool file_store_prepare(struct store *store, struct error *err)
 {
     return file_folder_create(folder_of(store), err);
@@ -152,6 +160,7 @@ static const struct store_ops file_store_ops = {
     .remove = file_store_remove,
     .discard = file_store_discard,
     .confirm = file_store_confirm,
+    .check_digest = file_store_check_digest,
     .upload_begin = file_store_upload_begin,
     .upload_block = file_upload_block,
     .upload_flush = file_upload_flush,

@@ -30,10 +30,11 @@ static bool refuse_row(const struct copy_out *copy, struct error *err)
 }
 
 /* What malloc has taken from the system in large pieces. libpq enlarges its buffer as soon as it
- * has read the length of a row, and fills it afterwards. */
+ * has read the length of a row, and fills it afterwards. Sanitizers have a malloc of their own, of
+ * which mallinfo2() knows nothing. */
 static uint64_t mapped_bytes(void)
 {
-#ifdef HAVE_MALLINFO2
+#if defined(HAVE_MALLINFO2) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     return mallinfo2().hblkhd;
 #else
     return 0;

@@ -34,7 +34,7 @@ AFTER_PUBLICATION = "asks store GET NAME"
 TELLING = {
     "file": ("has the answer to SELECT EXISTS (SELECT FROM backup_history",
              "connects to Postgres, 3", "asks SELECT pg_try", "has the answer to SELECT pg_try",
-             "has the answer to SELECT (extract(epoch FROM c.now) * 1000)::bigint, d",
+             "has the answer to SELECT (extract(epoch FROM c.now)::numeric",
              "asks INSERT INTO backup_history", "has the answer to INSERT INTO backup_history",
              "starts pg_dump", "reads the dump", "has waited", "fsync partial", "fsync meta",
              "flock lock", "asks SELECT EXISTS (SELECT FROM pg_locks", CONFIRMED, "renameat meta",

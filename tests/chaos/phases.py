@@ -154,8 +154,11 @@ def phases(lane):
 
 def named(every, *beginnings):
     """The first Phase with each of these beginnings of a name."""
-    return [next(phase for phase in every if phase.name.startswith(beginning))
-            for beginning in beginnings]
+    found = [next((phase for phase in every if phase.name.startswith(beginning)), None)
+             for beginning in beginnings]
+    missing = [name for name, phase in zip(beginnings, found) if phase is None]
+    assert not missing, f"no such phase: {missing}; there are {[phase.name for phase in every]}"
+    return found
 
 
 class Halted:

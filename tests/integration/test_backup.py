@@ -414,7 +414,7 @@ def test_a_locked_table_is_named(make_tool, database, file_store):
     connection.cursor().execute("LOCK TABLE invoices IN ACCESS EXCLUSIVE MODE")
     line = fails(make_tool(database, file_store, RYTHM_BACKUP_LOCK_TIMEOUT="1s"))
     assert "lock timeout" in line and "RYTHM_BACKUP_LOCK_TIMEOUT says how long to wait" in line
-    assert f"invoices is locked by the session with pid {connection.info.backend_pid}" in line
+    assert f'"invoices" is locked by the session with pid {connection.info.backend_pid}' in line
     connection.rollback()
     connection.cursor().execute("LOCK TABLE invoices IN ACCESS EXCLUSIVE MODE")
     line = fails(make_tool(database, file_store, RYTHM_BACKUP_LOCK_TIMEOUT="1s",

@@ -576,8 +576,7 @@ def stop_when(process, database, condition):
 
 
 PHASES = {"locking": "wait_event_type = 'Lock'",
-          "planning": "query LIKE '%large%'", "reading": "query LIKE '%COPY%'",
-          "sequences": "query LIKE '%last_value%'"}
+          "planning": "query LIKE '%large%'", "reading": "query LIKE '%COPY%'"}
 
 
 @pytest.mark.parametrize("phase", sorted(PHASES))

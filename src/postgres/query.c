@@ -284,3 +284,14 @@ bool query_is_sql_ascii(const struct session *session)
 {
     return has_encoding(session, "SQL_ASCII");
 }
+
+const char *query_option_value(const struct session *session, const PQconninfoOption *option)
+{
+    if (strcmp(option->keyword, "host") == 0) {
+        return PQhost(session->connection);
+    }
+    if (strcmp(option->keyword, "hostaddr") == 0) {
+        return PQhostaddr(session->connection);
+    }
+    return strcmp(option->keyword, "port") == 0 ? PQport(session->connection) : option->val;
+}

@@ -74,6 +74,10 @@ void query_append_element(struct text *array, const char *element);
 /* The list, which ends with NULL, as an array literal that the caller frees. */
 bool query_format_array(char *const *list, char **out, struct error *err);
 
+/* The value of one of PQconninfo()'s options; of several hosts, or several addresses of one, that
+ * of the one that answered: a second connection must get there, too. */
+const char *query_option_value(const struct session *session, const PQconninfoOption *option);
+
 /* The encoding of the database, as the session was told. */
 bool query_is_utf8(const struct session *session);
 bool query_is_sql_ascii(const struct session *session);

@@ -213,18 +213,6 @@ bool session_open(const struct session_options *options, struct session **out, s
     return true;
 }
 
-/* Of several hosts, or several addresses of one, the one that answered. */
-static const char *value_of(const PGconn *connection, const PQconninfoOption *option)
-{
-    if (strcmp(option->keyword, "host") == 0) {
-        return PQhost(connection);
-    }
-    if (strcmp(option->keyword, "hostaddr") == 0) {
-        return PQhostaddr(connection);
-    }
-    return strcmp(option->keyword, "port") == 0 ? PQport(connection) : option->val;
-}
-
 bool session_open_again(struct session *session, const struct deadline *deadline,
                         struct session **out, struct error *err)
 {
@@ -236,7 +224,7 @@ bool session_open_again(struct session *session, const struct deadline *deadline
 
     for (PQconninfoOption *option = options;
          option != NULL && option->keyword != NULL && count + 1 < CONNINFO_MOST; option++) {
-        const char *value = value_of(session->connection, option);
+        const char *value = query_option_value(session, option);
         if (value != NULL && *value != '\0') {
             keywords[count] = option->keyword;
             values[count++] = value;

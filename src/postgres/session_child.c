@@ -46,21 +46,6 @@ static void append_options(struct text *out, const struct session *session, cons
     text_clear(&all);
 }
 
-/* Of several hosts, or several addresses of one, the child must get the one that answered us. */
-static const char *pinned(const PGconn *connection, const PQconninfoOption *option)
-{
-    if (strcmp(option->keyword, "host") == 0) {
-        return PQhost(connection);
-    }
-    if (strcmp(option->keyword, "hostaddr") == 0) {
-        return PQhostaddr(connection);
-    }
-    if (strcmp(option->keyword, "port") == 0) {
-        return PQport(connection);
-    }
-    return option->val;
-}
-
 bool session_child_init(struct session_child *out, struct session *session, struct error *err)
 {
     struct text conninfo = TEXT_INIT(CONNINFO_CAP);
@@ -69,7 +54,7 @@ bool session_child_init(struct session_child *out, struct session *session, stru
     PQconninfoOption *options = PQconninfo(session->connection);
 
     for (PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++) {
-        const char *value = pinned(session->connection, option);
+        const char *value = query_option_value(session, option);
         if (strcmp(option->keyword, "options") == 0) {
             append_options(&conninfo, session, value != NULL ? value : "");
             continue;

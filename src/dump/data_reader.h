@@ -1,6 +1,6 @@
 /*
  * Reads one part of a plan from a session and writes it as SQL: rows of tables as COPY blocks,
- * sequences as setval(), large objects as lowrite().
+ * sequences as setval(), large objects as lowrite(), if need be with what makes them.
  */
 #ifndef DUMP_DATA_READER_H
 #define DUMP_DATA_READER_H
@@ -21,6 +21,7 @@ struct data_reader {
     char *const *schemas;
     /* The snapshot to join for each part; NULL: the session's transaction has it, and the locks. */
     const char *snapshot;
+    bool makes_large_objects; /* the schema's script does not */
     int64_t stall_ms;
     uint64_t longest_row; /* and how much all readers may take for theirs: struct copy_out */
     uint64_t most_mapped;

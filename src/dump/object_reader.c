@@ -7,6 +7,9 @@
 #include "postgres/large_objects.h"
 #include "postgres/sequences.h"
 
+/* Who restores holds a lock on each large object that was made in the same transaction. */
+#define MADE_AT_ONCE 100
+
 /* Where sequences and large objects are written to. */
 struct output {
     struct segment_stream *stream;
@@ -52,10 +55,22 @@ bool object_reader_sequences(const struct data_reader *reader, struct segment *s
            segment_stream_print(reader->stream, "\n\n", err);
 }
 
-static bool begin_large_object(void *context, const char *oid, struct error *err)
+static bool make_large_object(struct output *output, const char *definition, struct error *err)
+{
+    bool is_full = output->segment->rows > 0 && output->segment->rows % MADE_AT_ONCE == 0;
+
+    return (!is_full || segment_stream_print(output->stream, "COMMIT;\n\nBEGIN;\n\n", err)) &&
+           segment_stream_print(output->stream, definition, err);
+}
+
+static bool begin_large_object(void *context, const char *oid, const char *definition,
+                               struct error *err)
 {
     struct output *output = context;
 
+    if (definition != NULL && !make_large_object(output, definition, err)) {
+        return false;
+    }
     output->segment->rows++;
     fingerprint_add(&output->segment->fingerprint, oid, strlen(oid));
     /* 131072: INV_WRITE (libpq/libpq-fs.h) */
@@ -100,6 +115,7 @@ bool object_reader_large_objects(const struct data_reader *reader, const struct 
                                            &output};
 
     return segment_stream_print(reader->stream, "--\n-- Large objects\n--\n\nBEGIN;\n\n", err) &&
-           large_objects_read(reader->session, part->from_oid, part->until_oid, &sink, err) &&
+           large_objects_read(reader->session, part->from_oid, part->until_oid,
+                              reader->makes_large_objects, &sink, err) &&
            segment_stream_print(reader->stream, "COMMIT;\n\n\n", err);
 }

@@ -14,8 +14,6 @@
 /* What waits for its turn, per job: half a segment of well compressible rows. */
 #define BUFFER_PER_JOB ((size_t)8 * 1024 * 1024)
 #define MEBIBYTE       ((uint64_t)1024 * 1024)
-/* The major version of pg_dump since which the pre-data section does not make large objects. */
-#define LARGE_OBJECTS_IN_DATA 17
 /* What is taken for other things than rows while they are read: buffers and blocks. */
 #define OTHER_BYTES (64 * MEBIBYTE)
 
@@ -30,6 +28,7 @@ struct worker {
 /* All who take part. */
 struct crew {
     const struct dump_options *options;
+    const struct pg_dump *tool;
     struct source *source;
     struct plan *plan;
     struct ordered_writer *writer;
@@ -83,6 +82,7 @@ static bool make_part(struct worker *worker, size_t part, bool *locked, struct e
         .plan = crew->plan,
         .schemas = crew->options->schemas,
         .snapshot = worker == &crew->exporter ? NULL : crew->source->snapshot,
+        .makes_large_objects = pg_dump_version_has_large_objects_in_data(crew->tool->major),
         .stall_ms = settings_get_number(settings, SETTING_STALL_TIMEOUT) * 1000,
         .longest_row = longest_row,
         .most_mapped = longest_row * 2 * (crew->worker_count + 1) + OTHER_BYTES,
@@ -247,20 +247,8 @@ static void clear_crew(struct crew *crew)
     ordered_writer_free(crew->writer);
 }
 
-/* From 17 on pg_dump makes them, their owners and privileges in the data section, which is ours. */
-static bool check_large_objects(const struct pg_dump *tool, size_t parts, struct error *err)
-{
-    if (parts == 0 || tool->major < LARGE_OBJECTS_IN_DATA) {
-        return true;
-    }
-    error_set(err, ERROR_CONFIG,
-              "the database has large objects, which the parallel dump cannot read with pg_dump %d",
-              tool->major);
-    return error_hint(err, "set RYTHM_BACKUP_ENGINE=pg_dump");
-}
-
-static bool make_plan(const struct dump_options *options, const struct pg_dump *tool,
-                      struct source *source, struct plan *plan, struct error *err)
+static bool make_plan(const struct dump_options *options, struct source *source, struct plan *plan,
+                      struct error *err)
 {
     struct plan_options how = {
         .tables = &source->tables,
@@ -275,16 +263,17 @@ static bool make_plan(const struct dump_options *options, const struct pg_dump *
         return false;
     }
     how.large_object_starts = starts;
-    bool ok = check_large_objects(tool, how.large_object_parts, err) && plan_make(&how, plan, err);
+    bool ok = plan_make(&how, plan, err);
     free(starts);
     return ok;
 }
 
-static bool read_all(const struct dump_options *options, struct source *source, struct plan *plan,
-                     struct stage *stream, struct error *err)
+static bool read_all(const struct dump_options *options, const struct pg_dump *tool,
+                     struct source *source, struct plan *plan, struct stage *stream,
+                     struct error *err)
 {
     size_t jobs = (size_t)settings_get_number(options->settings, SETTING_JOBS);
-    struct crew crew = {.options = options, .source = source, .plan = plan};
+    struct crew crew = {.options = options, .tool = tool, .source = source, .plan = plan};
     const struct ordered_writer_options order = {
         .next = stream,
         .parts = plan->part_count,
@@ -307,8 +296,8 @@ bool parallel_dump_run(const struct dump_options *options, const struct pg_dump 
     struct source source = SOURCE_INIT;
     struct plan plan = {.parts = NULL};
     bool ok = source_open(&source, options, tool, restrict_key, err) &&
-              make_plan(options, tool, &source, &plan, err) &&
-              read_all(options, &source, &plan, stream, err);
+              make_plan(options, &source, &plan, err) &&
+              read_all(options, tool, &source, &plan, stream, err);
 
     if (ok) {
         segments_place(&plan.segments);

@@ -56,6 +56,12 @@ bool pg_dump_version_has_restrict(int major, int minor)
     return major > releases[sizeof(releases) / sizeof(releases[0]) - 1].major;
 }
 
+bool pg_dump_version_has_large_objects_in_data(int major)
+{
+    /* Release notes of 17, "pg_dump ... large numbers of large objects". */
+    return major >= 17;
+}
+
 /* Asks the program itself. */
 static bool ask_version(const char *path, int *major, int *minor, struct error *err)
 {

@@ -29,6 +29,9 @@ bool pg_dump_has_restrict(const struct pg_dump *tool, bool *has, struct error *e
 /* "pg_dump (PostgreSQL) 15.20 (Debian ...)" -> 15, *minor 20; 0 for anything else. `minor` may be
  * NULL. */
 int pg_dump_parse_version(const char *line, int *minor);
+/* Whether that release makes large objects (with owner, privileges, comment) in the data section,
+ * not in the one before it. */
+bool pg_dump_version_has_large_objects_in_data(int major);
 /* Whether that release has the option. */
 bool pg_dump_version_has_restrict(int major, int minor);
 

@@ -71,12 +71,12 @@ static bool read_piece(struct session *session, const char *oid, uint64_t offset
     return ok;
 }
 
-static bool read_one(struct session *session, const char *oid, const struct large_object_sink *sink,
-                     struct error *err)
+static bool read_one(struct session *session, const char *oid, const char *definition,
+                     const struct large_object_sink *sink, struct error *err)
 {
     bool more = true;
 
-    if (!sink->begin(sink->context, oid, err)) {
+    if (!sink->begin(sink->context, oid, definition, err)) {
         return false;
     }
     for (uint64_t offset = 0; more; offset += LARGE_OBJECT_PIECE) {
@@ -87,7 +87,44 @@ static bool read_one(struct session *session, const char *oid, const struct larg
     return sink->end(sink->context, oid, err);
 }
 
-bool large_objects_read(struct session *session, int64_t from, int64_t until,
+/* What pg_dump writes (dumpLO(), buildACLCommands()): of the privileges what differs from the
+ * default, which is all for the owner and nothing for others, in the order in which they were
+ * given, for one that was given on needs the one before. A role without a name is the server's
+ * error: format() takes no null for a name. */
+#define DEFINITION                                                                                 \
+    "format(E'SELECT pg_catalog.lo_create(\\'%s\\');\n"                                            \
+    "ALTER LARGE OBJECT %s OWNER TO %I;\n', m.oid, m.oid, o.rolname)"                              \
+    " || CASE WHEN NOT d.kept"                                                                     \
+    " THEN format(E'REVOKE ALL ON LARGE OBJECT %s FROM %I;\n', m.oid, o.rolname) ELSE '' END"      \
+    " || coalesce((SELECT string_agg(CASE WHEN a.grantor = m.lomowner THEN g.sql"                  \
+    " ELSE format(E'SET SESSION AUTHORIZATION %I;\n%sRESET SESSION AUTHORIZATION;\n',"             \
+    " (SELECT rolname FROM pg_roles WHERE oid = a.grantor), g.sql) END, '' ORDER BY a.number)"     \
+    " FROM aclexplode(m.lomacl) WITH ORDINALITY"                                                   \
+    " AS a (grantor, grantee, privilege_type, is_grantable, number), LATERAL (SELECT"              \
+    " format(E'GRANT %s ON LARGE OBJECT %s TO %s%s;\n', a.privilege_type, m.oid,"                  \
+    " CASE WHEN a.grantee = 0::oid THEN 'PUBLIC'"                                                  \
+    " ELSE format('%I', (SELECT rolname FROM pg_roles WHERE oid = a.grantee)) END,"                \
+    " CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS sql) g"                   \
+    " WHERE NOT d.kept OR a.grantor <> m.lomowner OR a.grantee <> m.lomowner), '')"                \
+    " || coalesce((SELECT format(E'COMMENT ON LARGE OBJECT %s IS %L;\n', m.oid, c.description)"    \
+    " FROM pg_description c WHERE c.classoid = 'pg_largeobject'::regclass AND c.objoid = m.oid"    \
+    " AND c.objsubid = 0), '')"                                                                    \
+    " || coalesce((SELECT string_agg(format("                                                      \
+    "E'SECURITY LABEL FOR %I ON LARGE OBJECT %s IS %L;\n', l.provider, m.oid, l.label), ''"        \
+    " ORDER BY l.provider COLLATE \"C\") FROM pg_seclabel l"                                       \
+    " WHERE l.classoid = 'pg_largeobject'::regclass AND l.objoid = m.oid AND l.objsubid = 0), '')"
+
+#define LISTING(definition)                                                                        \
+    "SELECT m.oid, " definition " FROM pg_largeobject_metadata m"                                  \
+    " LEFT JOIN pg_roles o ON o.oid = m.lomowner,"                                                 \
+    " LATERAL (SELECT (acldefault('L', m.lomowner))[1] = ANY (m.lomacl) AS kept) d"                \
+    " WHERE m.oid >= $1::oid AND ($2::bigint = 0 OR m.oid < $2::bigint::oid)"                      \
+    " ORDER BY m.oid LIMIT $3::bigint"
+
+static const char plain_listing[] = LISTING("NULL");
+static const char listing_with_definitions[] = LISTING(DEFINITION);
+
+bool large_objects_read(struct session *session, int64_t from, int64_t until, bool with_definitions,
                         const struct large_object_sink *sink, struct error *err)
 {
     int count = OIDS_AT_ONCE;
@@ -99,17 +136,14 @@ bool large_objects_read(struct session *session, int64_t from, int64_t until,
         char limit[NUMBER_SIZE];
         const char *values[] = {format_number(first, from), format_number(end, until),
                                 format_number(limit, OIDS_AT_ONCE)};
-        PGresult *result = query_run(session,
-                                     "SELECT oid FROM pg_largeobject_metadata WHERE oid >= $1::oid"
-                                     " AND ($2::bigint = 0 OR oid < $2::bigint::oid)"
-                                     " ORDER BY oid LIMIT $3::bigint",
-                                     3, values, err);
+        PGresult *result = query_run(
+            session, with_definitions ? listing_with_definitions : plain_listing, 3, values, err);
         if (result == NULL) {
             return error_prefix(err, "listing the large objects");
         }
         count = PQntuples(result);
         for (int i = 0; ok && i < count; i++) {
-            ok = read_one(session, PQgetvalue(result, i, 0), sink, err);
+            ok = read_one(session, PQgetvalue(result, i, 0), query_text(result, i, 1), sink, err);
             from = query_number(result, i, 0) + 1;
         }
         PQclear(result);

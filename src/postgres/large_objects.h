@@ -1,6 +1,6 @@
 /*
- * Large objects, as a session's snapshot has them (manual, "Large Objects"). Who they belong to and
- * who may read them is part of the schema; here are their bytes.
+ * Large objects, as a session's snapshot has them (manual, "Large Objects"): their bytes, and the
+ * statements that make them, for when the schema's script does not.
  */
 #ifndef POSTGRES_LARGE_OBJECTS_H
 #define POSTGRES_LARGE_OBJECTS_H
@@ -22,7 +22,9 @@ bool large_objects_divide(struct session *session, uint64_t part_bytes, int64_t 
                           size_t *count, struct error *err);
 
 struct large_object_sink {
-    bool (*begin)(void *context, const char *oid, struct error *err);
+    /* `definition`: the statements that make it, empty, with its owner, privileges, comment and
+     * security labels, each on lines of its own; NULL when they were not asked for. */
+    bool (*begin)(void *context, const char *oid, const char *definition, struct error *err);
     /* In hex digits, without a prefix. */
     bool (*piece)(void *context, const char *oid, uint64_t offset, const char *hex, size_t digits,
                   struct error *err);
@@ -30,9 +32,9 @@ struct large_object_sink {
     void *context;
 };
 
-/* Reads those with from <= oid < until (0: no bound). One that this role may not read is an error
- * that names it. */
-bool large_objects_read(struct session *session, int64_t from, int64_t until,
+/* Reads those with from <= oid < until (0: no bound), and with_definitions how they are made. One
+ * that this role may not read is an error that names it. */
+bool large_objects_read(struct session *session, int64_t from, int64_t until, bool with_definitions,
                         const struct large_object_sink *sink, struct error *err);
 
 #endif

@@ -26,6 +26,16 @@ fi
     return {"RYTHM_BACKUP_PG_DUMP": str(path), "RYTHM_BACKUP_ENGINE": "pg_dump"}
 
 
+def of_version_17(folder):
+    """The settings for one that leaves large objects to the data section, as 17 and newer do."""
+    made = script(folder, """
+set -o pipefail
+"$REAL" "$@" | sed -E '/^(SELECT pg_catalog.lo_create|(ALTER|COMMENT ON) LARGE OBJECT)/d
+                       /^(GRANT|REVOKE) .* ON LARGE OBJECT /d'
+""", version="17.6")
+    return made | {"RYTHM_BACKUP_ENGINE": "parallel"}
+
+
 class Gate:
     """A pg_dump that stops and waits: `settings` for the program, then reached(), then open()."""
 

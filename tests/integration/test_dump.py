@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 import xxhash
 from backups import DAY, enable, facts, name_at, now
-from pg_dumps import REAL
+from pg_dumps import REAL, of_version_17
 from tables import rows
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -227,6 +227,57 @@ def test_partitions_by_the_hash_of_an_enum(dumper, cluster, make_database, tmp_p
     replay(cluster, path, restored.name)
     everything = "SELECT m::text, a FROM hashed ORDER BY a"
     assert restored.execute(everything) == database.execute(everything)
+
+
+LARGE_OBJECTS = r"""
+CREATE ROLE {a}; CREATE ROLE {b}; CREATE ROLE "{a} it's "" \";
+SELECT lo_from_bytea(g, decode(repeat('0a', g), 'hex')) FROM generate_series(1, 250) g;
+SELECT lo_from_bytea(4000000000, decode(repeat('deadbeef', 100000), 'hex'));
+COMMENT ON LARGE OBJECT 1 IS 'it''s "large" \ and $$ ü';
+ALTER LARGE OBJECT 2 OWNER TO {a};
+ALTER LARGE OBJECT 3 OWNER TO "{a} it's "" \";
+GRANT SELECT ON LARGE OBJECT 3 TO PUBLIC;
+GRANT UPDATE ON LARGE OBJECT 3 TO "{a} it's "" \" WITH GRANT OPTION;
+REVOKE ALL ON LARGE OBJECT 4 FROM postgres;
+REVOKE UPDATE ON LARGE OBJECT 5 FROM postgres;
+GRANT SELECT ON LARGE OBJECT 5 TO {b};
+GRANT SELECT ON LARGE OBJECT 6 TO {a} WITH GRANT OPTION;
+GRANT UPDATE ON LARGE OBJECT 6 TO {a};
+SET SESSION AUTHORIZATION {a};
+GRANT SELECT ON LARGE OBJECT 6 TO {b};
+GRANT SELECT ON LARGE OBJECT 6 TO PUBLIC;
+RESET SESSION AUTHORIZATION;
+REVOKE ALL ON LARGE OBJECT 7 FROM postgres;
+GRANT SELECT ON LARGE OBJECT 7 TO {a};
+GRANT ALL ON LARGE OBJECT 7 TO postgres;
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_large_objects_that_pg_dump_leaves_to_the_data(dumper, cluster, make_database, tmp_path,
+                                                       jobs):
+    """pg_dump 17: owners, privileges and comments are for us to write."""
+    database = make_database()
+    roles = [f"lo_a_{os.getpid()}", f"lo_b_{os.getpid()}"]
+    script = tmp_path / "source.sql"
+    script.write_text(LARGE_OBJECTS.format(a=roles[0], b=roles[1]))
+    cluster.load(database.name, script)
+    path = tmp_path / "objects.sql"
+    write(dumper(database.name, **of_version_17(tmp_path)), path, "--compression", "none",
+          "--jobs", jobs)
+    restored = assert_restores(cluster, make_database, path, database.name)
+    assert restored.value("SELECT count(*) FROM pg_largeobject_metadata") == 251
+    assert path.read_text().count("pg_catalog.lo_create('") == 251
+    # No such provider can be installed for a test.
+    database.execute("INSERT INTO pg_seclabel VALUES"
+                     " (2, 'pg_largeobject'::regclass, 0, 'nobody''s', 'it''s secret')")
+    write(dumper(database.name, **of_version_17(tmp_path)), path, "--compression", "none")
+    assert ("SECURITY LABEL FOR \"nobody's\" ON LARGE OBJECT 2 IS 'it''s secret';"
+            in path.read_text())
+    for made in (database, restored):
+        cluster.drop_database(made.name)
+    for name in (*roles, f'{roles[0]} it\'s "" \\'):
+        cluster.execute("postgres", f'DROP ROLE "{name}"')
 
 
 def test_only_some_schemas(make_tool, database, file_store):

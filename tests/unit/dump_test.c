@@ -487,6 +487,8 @@ static void test_pg_dump_versions(void **state)
                          cases[i].has_restrict);
     }
     assert_int_equal(pg_dump_parse_version("psql (PostgreSQL) 15.20", &minor), 0);
+    assert_false(pg_dump_version_has_large_objects_in_data(16));
+    assert_true(pg_dump_version_has_large_objects_in_data(17));
 }
 
 static void test_server_versions(void **state)

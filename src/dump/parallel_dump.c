@@ -2,10 +2,12 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/thread.h"
 #include "dump/data_reader.h"
 #include "dump/ordered_writer.h"
+#include "dump/pg_dump_process.h"
 #include "dump/plan.h"
 #include "dump/source.h"
 #include "postgres/large_objects.h"
@@ -289,6 +291,15 @@ static bool read_all(const struct dump_options *options, const struct pg_dump *t
     return ok;
 }
 
+/* The server and pg_dump name the parameter in their hint, in every language. */
+static void advise_on_locks(struct error *err)
+{
+    if (strstr(err->text, PG_DUMP_PROCESS_LOCKS_PARAMETER) != NULL) {
+        error_hint(err, "raise it on the server, for three sessions of a parallel dump lock each "
+                        "table, or set RYTHM_BACKUP_ENGINE=pg_dump, which locks it once");
+    }
+}
+
 bool parallel_dump_run(const struct dump_options *options, const struct pg_dump *tool,
                        const char *restrict_key, struct stage *stream, struct dump_result *result,
                        struct error *err)
@@ -305,6 +316,8 @@ bool parallel_dump_run(const struct dump_options *options, const struct pg_dump 
         result->raw_bytes = segments_raw_length(&plan.segments);
         result->segments = plan.segments;
         plan.segments = (struct segments){.items = NULL};
+    } else {
+        advise_on_locks(err);
     }
     plan_clear(&plan);
     source_close(&source);

@@ -117,5 +117,6 @@ bool pg_dump_process_start(const struct pg_dump_options *options, struct process
 
 bool pg_dump_process_was_locking(const struct process *process)
 {
-    return strstr(process->stderr_text, "LOCK TABLE") != NULL;
+    return strstr(process->stderr_text, "LOCK TABLE") != NULL &&
+           strstr(process->stderr_text, PG_DUMP_PROCESS_LOCKS_PARAMETER) == NULL;
 }

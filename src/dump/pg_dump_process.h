@@ -30,8 +30,11 @@ bool pg_dump_process_start(const struct pg_dump_options *options, struct process
 /* Once its output has ended, it has so long to end itself. */
 #define PG_DUMP_EXIT_LIMIT_MS ((int64_t)60 * 1000)
 
-/* After a failure: was it the locking of a table that failed? The reason is in the server's
- * language. */
+/* Of the server: named by the hint of whoever found no room for one more lock. */
+#define PG_DUMP_PROCESS_LOCKS_PARAMETER "max_locks_per_transaction"
+
+/* After a failure: was a table's lock not to be had in time? Room for it there was. The reason is
+ * in the server's language. */
 bool pg_dump_process_was_locking(const struct process *process);
 
 #endif

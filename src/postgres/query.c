@@ -50,6 +50,7 @@ bool query_report_result(struct session *session, const PGresult *result, struct
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *advice = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
     snprintf(session->sqlstate, sizeof(session->sqlstate), "%s", state != NULL ? state : "");
     if (primary == NULL) {
@@ -57,6 +58,11 @@ bool query_report_result(struct session *session, const PGresult *result, struct
     }
     error_set(err, ERROR_FAILED, "Postgres says: %s%s%s", primary, detail != NULL ? "; " : "",
               detail != NULL ? detail : "");
+    /* insufficient resources: which parameter of the server limits them */
+    if (advice != NULL && *advice != '\0' && strncmp(session->sqlstate, "53", 2) == 0) {
+        int length = (int)strlen(advice);
+        error_hint(err, "%.*s", advice[length - 1] == '.' ? length - 1 : length, advice);
+    }
     err->retryable = may_pass(session->sqlstate);
     return false;
 }

@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 import xxhash
 from backups import DAY, enable, facts, name_at, now
-from pg_dumps import REAL, of_version_17
+from pg_dumps import REAL, of_version_17, script
 from tables import rows
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -259,9 +259,9 @@ def test_large_objects_that_pg_dump_leaves_to_the_data(dumper, cluster, make_dat
     """pg_dump 17: owners, privileges and comments are for us to write."""
     database = make_database()
     roles = [f"lo_a_{os.getpid()}", f"lo_b_{os.getpid()}"]
-    script = tmp_path / "source.sql"
-    script.write_text(LARGE_OBJECTS.format(a=roles[0], b=roles[1]))
-    cluster.load(database.name, script)
+    source = tmp_path / "source.sql"
+    source.write_text(LARGE_OBJECTS.format(a=roles[0], b=roles[1]))
+    cluster.load(database.name, source)
     path = tmp_path / "objects.sql"
     write(dumper(database.name, **of_version_17(tmp_path)), path, "--compression", "none",
           "--jobs", jobs)
@@ -599,6 +599,52 @@ def test_a_row_that_is_too_long(dumper, make_database, tmp_path):
     if "asan" not in tool.program and "tsan" not in tool.program:
         assert usage.ru_maxrss < 200 * 1024
     assert list(tmp_path.glob("long*")) == []
+
+
+# What the server has no room for
+
+TOO_MANY_LOCKS = """
+DO $$ BEGIN FOR i IN 1..20 LOOP
+    FOR j IN 1..100 LOOP EXECUTE format('CREATE TABLE t_%s_%s ()', i, j); END LOOP; COMMIT;
+END LOOP; END $$"""
+RAISE_LOCKS = ("max_locks_per_transaction; raise it on the server, for three sessions of a parallel"
+               " dump lock each table, or set RYTHM_BACKUP_ENGINE=pg_dump")
+
+
+@pytest.fixture
+def narrow_cluster(folder):
+    """With room for few locks."""
+    narrow = postgres_cluster.PostgresCluster(folder / "narrow")
+    narrow.create()
+    with open(narrow.data / "postgresql.conf", "a") as settings:
+        settings.write("max_locks_per_transaction = 10\nmax_connections = 20\n")
+    narrow.start()
+    yield narrow
+    narrow.stop(immediately=True)
+
+
+def test_more_locks_than_the_server_has_room_for(make_tool, narrow_cluster, tmp_path):
+    narrow_cluster.execute("postgres", TOO_MANY_LOCKS)
+    result = make_tool(DATABASE_URL=narrow_cluster.url("postgres")).run(
+        "run", "--output", tmp_path / "x")
+    assert result.code == 1
+    assert "locking the tables to dump: Postgres says: out of shared memory" in result.err
+    assert RAISE_LOCKS in result.err
+
+
+def test_pg_dump_finds_no_room_for_its_locks(dumper, empty_database, tmp_path):
+    """What it says then, in whatever language; it is not tried again and again."""
+    settings = script(tmp_path, """
+echo 'pg_dump: error: query failed: FEHLER:  Shared Memory aufgebraucht' >&2
+echo 'HINT:  Sie müssen möglicherweise max_locks_per_transaction erhöhen.' >&2
+echo 'pg_dump: detail: Query was: LOCK TABLE public.t IN ACCESS SHARE MODE' >&2
+echo >>"$0.calls"
+exit 1""")
+    result = dumper(empty_database.name, **settings | {"RYTHM_BACKUP_ENGINE": "parallel"}).run(
+        "run", "--output", tmp_path / "x")
+    assert result.code == 1
+    assert RAISE_LOCKS.split("; ", maxsplit=1)[1] in result.err
+    assert (tmp_path / "pg_dump.calls").read_text().count("\n") <= 2
 
 
 # Sessions that end

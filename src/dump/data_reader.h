@@ -22,14 +22,15 @@ struct data_reader {
     /* The snapshot to join for each part; NULL: the session's transaction has it, and the locks. */
     const char *snapshot;
     bool makes_large_objects; /* the schema's script does not */
+    int64_t lock_wait_ms;     /* for what is locked while rows are read: an index of TOAST */
     int64_t stall_ms;
     uint64_t longest_row; /* and how much all readers may take for theirs: struct copy_out */
     uint64_t most_mapped;
 };
 
-/* *locked: somebody waits to change one of these tables, and so would this session. False is
- * returned without an error and nothing was written; the session that has the locks can read them.
- */
+/* *locked: somebody changes, or waits to change, one of these tables or its indexes, and so would
+ * this session wait. False is returned without an error and nothing was written; the session that
+ * has the tables' locks can read them. */
 bool data_reader_run(const struct data_reader *reader, size_t part, bool *locked,
                      struct error *err);
 

@@ -85,6 +85,7 @@ static bool make_part(struct worker *worker, size_t part, bool *locked, struct e
         .schemas = crew->options->schemas,
         .snapshot = worker == &crew->exporter ? NULL : crew->source->snapshot,
         .makes_large_objects = pg_dump_version_has_large_objects_in_data(crew->tool->major),
+        .lock_wait_ms = settings_get_number(settings, SETTING_LOCK_TIMEOUT) * 1000,
         .stall_ms = settings_get_number(settings, SETTING_STALL_TIMEOUT) * 1000,
         .longest_row = longest_row,
         .most_mapped = longest_row * 2 * (crew->worker_count + 1) + OTHER_BYTES,

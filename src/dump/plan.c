@@ -101,7 +101,10 @@ static bool add_whole(struct plan *plan, struct packing *packing, size_t table,
     const struct segment segment = {.kind = SEGMENT_TABLE, .table = table};
     size_t text = strlen(entry->ident) + strlen(entry->columns) + strlen(entry->condition);
 
-    if (packing->part == SIZE_MAX || plan->parts[packing->part].count == PART_MOST_TABLES ||
+    /* One with a condition may have to be handed on, before anything of its part is written. */
+    bool alone = entry->condition[0] != '\0';
+    if (alone || packing->part == SIZE_MAX ||
+        plan->parts[packing->part].count == PART_MOST_TABLES ||
         packing->bytes + entry->bytes > segment_bytes || packing->text + text > PART_MOST_TEXT) {
         if (!add_part(plan, SEGMENT_TABLE, err)) {
             return false;
@@ -110,6 +113,7 @@ static bool add_whole(struct plan *plan, struct packing *packing, size_t table,
     }
     packing->bytes += entry->bytes;
     packing->text += text;
+    packing->part = alone ? SIZE_MAX : packing->part;
     return add_segment(plan, &segment, err);
 }
 

@@ -9,6 +9,8 @@
 #include "postgres/snapshot.h"
 
 #define SQL_CAP ((size_t)16 * 1024 * 1024)
+/* Whoever has not got the locks on the indexes by then leaves them to the exporter. */
+#define INDEX_LOCK_WAIT_MS 1000
 
 /* "(a, b)" -> "a, b" */
 static void append_bare_columns(struct text *sql, const struct table_entry *entry)
@@ -22,10 +24,15 @@ static void append_bare_columns(struct text *sql, const struct table_entry *entr
 
 /* Without a WHERE clause the table itself is copied, which is the fastest; both leave out what
  * inherits from it. */
+static bool is_query(const struct table_entry *entry, const struct segment *segment)
+{
+    return segment->is_range || entry->condition[0] != '\0';
+}
+
 static void append_copy(struct text *sql, const struct table_entry *entry,
                         const struct segment *segment)
 {
-    if (!segment->is_range && entry->condition[0] == '\0') {
+    if (!is_query(entry, segment)) {
         text_appendf(sql, "COPY %s %s TO STDOUT;", entry->ident, entry->columns);
         return;
     }
@@ -43,8 +50,30 @@ static void append_copy(struct text *sql, const struct table_entry *entry,
     text_append(sql, ") TO STDOUT;");
 }
 
-/* All of a part in one string: one round trip. Locks come first, so that no COPY waits in the queue
- * behind somebody who waits for us. */
+/* Locks come first, so that no COPY waits in the queue behind somebody who waits for us. To plan a
+ * query the server locks all indexes of its table, and who rebuilds one may wait for us, too. A
+ * COPY of the table itself does without them, but for TOAST's. */
+static void append_locks(struct text *sql, const struct data_reader *reader,
+                         const struct plan_part *part)
+{
+    const struct plan *plan = reader->plan;
+    const struct segment *first = &plan->segments.items[part->first];
+
+    text_append(sql, "LOCK TABLE ");
+    for (size_t i = 0; i < part->count; i++) {
+        const struct segment *segment = &plan->segments.items[part->first + i];
+        text_appendf(sql, "%sONLY %s", i > 0 ? ", " : "", plan->entries[segment->table]->ident);
+    }
+    text_append(sql, " IN ACCESS SHARE MODE NOWAIT;");
+    /* Such a table is a part of its own. */
+    if (is_query(plan->entries[first->table], first)) {
+        text_appendf(sql, "SET LOCAL lock_timeout = %d;EXPLAIN SELECT FROM ONLY %s;",
+                     INDEX_LOCK_WAIT_MS, plan->entries[first->table]->ident);
+    }
+    text_appendf(sql, "SET LOCAL lock_timeout = %" PRId64 ";", reader->lock_wait_ms);
+}
+
+/* All of a part in one string: one round trip. */
 static void format_part(struct text *sql, const struct data_reader *reader,
                         const struct plan_part *part)
 {
@@ -53,13 +82,9 @@ static void format_part(struct text *sql, const struct data_reader *reader,
     if (reader->snapshot != NULL) {
         text_appendf(sql,
                      "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
-                     "SET TRANSACTION SNAPSHOT '%s';LOCK TABLE ",
+                     "SET TRANSACTION SNAPSHOT '%s';",
                      reader->snapshot);
-        for (size_t i = 0; i < part->count; i++) {
-            const struct segment *segment = &plan->segments.items[part->first + i];
-            text_appendf(sql, "%sONLY %s", i > 0 ? ", " : "", plan->entries[segment->table]->ident);
-        }
-        text_append(sql, " IN ACCESS SHARE MODE NOWAIT;");
+        append_locks(sql, reader, part);
     }
     for (size_t i = 0; i < part->count; i++) {
         const struct segment *segment = &plan->segments.items[part->first + i];
@@ -148,6 +173,15 @@ static bool write_table(struct copy_out *copy, const struct data_reader *reader,
            segment_stream_print(stream, "\\.\n\n\n", err) && segment_stream_end(stream, err);
 }
 
+/* Of a wait that was given up: all tables were locked before. */
+static void explain_lock(const struct session *session, struct error *err)
+{
+    if (session_lacked_lock(session)) {
+        error_hint(err, "another session has held a lock on an index of it (REINDEX, say) for "
+                        "longer than RYTHM_BACKUP_LOCK_TIMEOUT; pg_locks shows which");
+    }
+}
+
 bool table_reader_run(const struct data_reader *reader, size_t number, bool *locked,
                       struct error *err)
 {
@@ -179,6 +213,9 @@ bool table_reader_run(const struct data_reader *reader, size_t number, bool *loc
         snapshot_end(reader->session);
         return false;
     }
-    return ok ? true
-              : error_prefix(err, "reading table %s", entry != NULL ? entry->ident : "(none)");
+    if (!ok) {
+        explain_lock(reader->session, err);
+        error_prefix(err, "reading table %s", entry != NULL ? entry->ident : "(none)");
+    }
+    return ok;
 }

@@ -113,7 +113,7 @@ bool copy_out_begin(struct copy_out *copy, bool *locked, struct error *err)
         }
         if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
             query_report_result(copy->session, result, err);
-            *locked = strcmp(copy->session->sqlstate, "55P03") == 0;
+            *locked = session_lacked_lock(copy->session);
             PQclear(result);
             /* The rest of the string is not run: there is one more, empty result. */
             while ((result = next_result(copy, &ok, err)) != NULL) {

@@ -32,8 +32,8 @@ struct copy_out {
 
 /* Sends the string: COPY ... TO STDOUT statements, and others without rows between them. */
 bool copy_out_send(struct copy_out *copy, const char *sql, struct error *err);
-/* Goes to the rows of the next COPY. *locked: a LOCK TABLE ... NOWAIT before it found the table
- * taken; false is returned without an error, and the transaction has failed. */
+/* Goes to the rows of the next COPY. *locked: it, or a statement before it, did not get a lock in
+ * time; false is returned, and the transaction has failed. */
 bool copy_out_begin(struct copy_out *copy, bool *locked, struct error *err);
 /* Reads a row with its line end, or the first or next `size` bytes of one that is longer, into
  * `buffer`. *got is 0 at the end of the rows; *whole: the row ends here. */

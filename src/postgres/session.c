@@ -292,6 +292,12 @@ bool session_is_alive(struct session *session)
     return query_execute(session, "SELECT 1", 0, NULL, &ignored);
 }
 
+bool session_lacked_lock(const struct session *session)
+{
+    /* lock_not_available */
+    return strcmp(session->sqlstate, "55P03") == 0;
+}
+
 void session_facts(const struct session *session, struct server_facts *out)
 {
     const char *version = PQparameterStatus(session->connection, "server_version");

@@ -49,6 +49,8 @@ void session_ignore_stop(struct session *session);
 
 /* True while the server answers on it. */
 bool session_is_alive(struct session *session);
+/* True when the last statement failed because a lock was not to be had in time. */
+bool session_lacked_lock(const struct session *session);
 
 struct server_facts {
     int version_number;    /* 150020 */

@@ -93,7 +93,7 @@ bool snapshot_lock(struct session *session, const struct table_catalogue *tables
     }
     *changed = is_gone(session->sqlstate);
     error_prefix(err, "locking the tables to dump");
-    if (strcmp(session->sqlstate, "55P03") == 0) {
+    if (session_lacked_lock(session)) {
         name_blocker(session, tables, err);
         error_hint(err, "RYTHM_BACKUP_LOCK_TIMEOUT says how long to wait");
     }

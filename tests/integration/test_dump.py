@@ -580,6 +580,45 @@ def test_a_lock_that_somebody_waits_for(dumper, bench, make_database, cluster, t
     assert source.value("SELECT count(*) FROM pgbench_accounts") == 0
 
 
+@contextlib.contextmanager
+def reindexing(source):
+    """Meanwhile an index of the table `large` is being rebuilt. The connection."""
+    source.execute("CREATE INDEX ON large (id); CREATE INDEX filled ON large (filler)")
+    with contextlib.closing(source.connect()) as connection:
+        connection.autocommit = False
+        connection.cursor().execute("REINDEX INDEX filled")
+        yield connection
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_an_index_that_is_rebuilt(dumper, torture, cluster, make_database, tmp_path, jobs):
+    """It is waited for, as a locked table is."""
+    source = make_database(torture)
+    with reindexing(source) as connection:
+        tool = dumper(source.name)
+        process = tool.start("run", "--output", tmp_path / "x.sql.zst", "--jobs", jobs)
+        # The exporter, for the workers have given up by then.
+        processes.wait_until(lambda: source.value(
+            "SELECT max(clock_timestamp() - query_start) > '2 s' FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"), "somebody waits")
+        connection.rollback()
+        result = tool.finish(process)
+    assert result.code == 0, result.err
+    assert_restores(cluster, make_database, tmp_path / "x.sql.zst", source.name)
+
+
+def test_an_index_that_is_rebuilt_for_too_long(dumper, torture, make_database, tmp_path):
+    source = make_database(torture)
+    with reindexing(source):
+        result = dumper(source.name, RYTHM_BACKUP_LOCK_TIMEOUT="2s").run(
+            "run", "--output", tmp_path / "x.sql.zst")
+    assert result.code == 1
+    assert ('reading table "public"."large": Postgres says: canceling statement due to lock'
+            " timeout; another session has held a lock on an index of it (REINDEX, say) for longer"
+            " than RYTHM_BACKUP_LOCK_TIMEOUT" in result.err)
+    assert list(tmp_path.glob("x*")) == []
+
+
 # What cannot be read whole
 
 def test_a_row_that_is_too_long(dumper, make_database, tmp_path):

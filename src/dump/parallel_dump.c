@@ -118,6 +118,7 @@ static void *work(void *context)
         if (!ok && locked) {
             ordered_writer_defer(writer, part);
         } else if (!ok || !ordered_writer_end(writer, part, &err)) {
+            source_explain(worker->crew->source, worker->session, &err);
             ordered_writer_fail(writer, &err);
             /* It may be reading a deferred part. */
             session_interrupt(worker->crew->source->exporter);
@@ -227,8 +228,11 @@ static bool run_crew(struct crew *crew, struct error *err)
         explain(&crew->source->post_data, err);
     }
     for (size_t i = 0; ok && i < crew->worker_count; i++) {
-        ok = session_is_alive(crew->workers[i].session) ||
-             error_set(err, ERROR_FAILED, "a session that read tables has ended");
+        ok = session_is_alive(crew->workers[i].session);
+        if (!ok) {
+            error_set(err, ERROR_FAILED, "a session that read tables has ended");
+            err->retryable = true;
+        }
     }
     return ok;
 }

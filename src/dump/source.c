@@ -8,6 +8,14 @@
 #define PAUSE_MS   200
 /* Nothing but somebody who waits for the exporter's locks can keep pg_dump waiting for so long. */
 #define LOCK_WAIT_MS 2000
+/* A snapshot goes a moment before its session's connection does. */
+#define HANG_UP_MS 2000
+
+static void tell_lost(struct error *err)
+{
+    error_prefix(err, "the session that held the snapshot has ended");
+    err->retryable = true;
+}
 
 static int64_t seconds(const struct dump_options *options, enum setting_id id)
 {
@@ -58,7 +66,8 @@ static bool start_section(struct source *source, struct section_script *script,
 
 /* It has its locks and its catalogue when it begins to write; it has ended when there is nothing to
  * read. */
-static bool await_section(struct section_script *script, bool *again, struct error *err)
+static bool await_section(const struct source *source, struct section_script *script, bool *again,
+                          struct error *err)
 {
     bool ended = false;
 
@@ -69,6 +78,10 @@ static bool await_section(struct section_script *script, bool *again, struct err
         return true;
     }
     bool ok = section_script_close(script, err);
+    if (!ok && err->kind != ERROR_STOPPED && !session_is_alive(source->exporter)) {
+        tell_lost(err);
+        return false;
+    }
     /* The exporter has all of these locks: what fails is waiting behind somebody else. */
     *again = !ok && pg_dump_process_was_locking(&script->process);
     return ok && error_set(err, ERROR_FAILED, "pg_dump wrote nothing");
@@ -81,8 +94,8 @@ static bool try_to_open(struct source *source, const struct dump_options *option
     return take_snapshot(source, options, again, err) &&
            start_section(source, &source->pre_data, options, tool, restrict_key, err) &&
            start_section(source, &source->post_data, options, tool, restrict_key, err) &&
-           await_section(&source->pre_data, again, err) &&
-           await_section(&source->post_data, again, err);
+           await_section(source, &source->pre_data, again, err) &&
+           await_section(source, &source->post_data, again, err);
 }
 
 /* For another try: lets those through that wait for us. */
@@ -123,6 +136,14 @@ bool source_open(struct source *source, const struct dump_options *options,
         }
     }
     return true;
+}
+
+void source_explain(const struct source *source, const struct session *reader, struct error *err)
+{
+    if (err->kind != ERROR_STOPPED &&
+        session_has_hung_up(source->exporter, snapshot_was_gone(reader) ? HANG_UP_MS : 0)) {
+        tell_lost(err);
+    }
 }
 
 bool source_confirm(struct source *source, struct session *session, struct error *err)

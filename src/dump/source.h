@@ -33,6 +33,9 @@ struct source {
  * it begin anew, within the time that a lock may take. */
 bool source_open(struct source *source, const struct dump_options *options,
                  const struct pg_dump *tool, const char *restrict_key, struct error *err);
+/* From any thread, after a failure of `reader`: when it comes of the exporter's end, the error says
+ * so. Before session_interrupt() of the exporter. */
+void source_explain(const struct source *source, const struct session *reader, struct error *err);
 /* After the last row: both pg_dumps ended well, the exporter is there, and no table was renamed
  * behind our back. `session` has no transaction. */
 bool source_confirm(struct source *source, struct session *session, struct error *err);

@@ -292,6 +292,13 @@ bool session_is_alive(struct session *session)
     return query_execute(session, "SELECT 1", 0, NULL, &ignored);
 }
 
+bool session_has_hung_up(const struct session *session, int within_ms)
+{
+    struct pollfd fd = {.fd = session->interrupt_fd, .events = POLLRDHUP};
+
+    return poll(&fd, 1, within_ms) == 1 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 bool session_lacked_lock(const struct session *session)
 {
     /* lock_not_available */

@@ -49,6 +49,9 @@ void session_ignore_stop(struct session *session);
 
 /* True while the server answers on it. */
 bool session_is_alive(struct session *session);
+/* From another thread, as session_interrupt(): true when the server has ended it, or does within so
+ * long. */
+bool session_has_hung_up(const struct session *session, int within_ms);
 /* True when the last statement failed because a lock was not to be had in time. */
 bool session_lacked_lock(const struct session *session);
 

@@ -126,6 +126,20 @@ bool snapshot_join(struct session *session, const char *id, struct error *err)
            error_prefix(err, "taking over the snapshot");
 }
 
+bool snapshot_was_gone(const struct session *session)
+{
+    /* ImportSnapshot(): invalid_parameter_value, since 17 undefined_object, when its file is gone;
+     * object_not_in_prerequisite_state when its process is. */
+    static const char *const states[] = {"22023", "42704", "55000"};
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (strcmp(session->sqlstate, states[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void snapshot_end(struct session *session)
 {
     struct error ignored = ERROR_INIT;

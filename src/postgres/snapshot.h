@@ -38,6 +38,10 @@ bool snapshot_export(struct session *session, char id[SNAPSHOT_ID_SIZE], int64_t
 /* Begins a transaction in another session that sees what the snapshot has. */
 bool snapshot_join(struct session *session, const char *id, struct error *err);
 
+/* True when the session's last statement failed as snapshot_join() does when the one that exported
+ * the snapshot is no longer there. */
+bool snapshot_was_gone(const struct session *session);
+
 /* Ends the transaction and frees the locks. Also after a failure. */
 void snapshot_end(struct session *session);
 

@@ -1,6 +1,8 @@
 """Programs that stand in for pg_dump (RYTHM_BACKUP_PG_DUMP) and behave as it does on a bad day."""
 
+import re
 import shlex
+import subprocess
 
 import postgres_cluster
 import processes
@@ -39,7 +41,7 @@ set -o pipefail
 class Gate:
     """A pg_dump that stops and waits: `settings` for the program, then reached(), then open()."""
 
-    def __init__(self, folder, body):
+    def __init__(self, folder, body, version="15.0"):
         self._reached = folder / "reached"
         self._open = folder / "open"
         wait = (f"echo $$ >{shlex.quote(str(self._reached))}.new;"
@@ -47,7 +49,7 @@ class Gate:
                 # A minute at most: it must not outlive a test that failed.
                 f" for _ in {{1..3000}}; do [ -e {shlex.quote(str(self._open))} ] && break;"
                 " sleep 0.02; done")
-        self.settings = script(folder, body.replace("WAIT", wait))
+        self.settings = script(folder, body.replace("WAIT", wait), version)
 
     def reached(self):
         """Waits until it stands still; its process id."""
@@ -77,3 +79,15 @@ tail -c +$((size + 1)) "$0.whole"
 def gate_after(folder):
     """Stands still after the last byte of the dump, its connection closed."""
     return Gate(folder, '"$REAL" "$@" || exit\nWAIT')
+
+
+def gate_of_section(folder, section, body):
+    """For the parallel dump, of whose two pg_dumps this one does what the body says."""
+    version = subprocess.run([REAL, "--version"], check=True, capture_output=True, text=True).stdout
+    gate = Gate(folder, f"""
+case " $* " in
+*" --section={section} "*) {body} ;;
+*) exec "$REAL" "$@" ;;
+esac""", re.search(r"[\d.]+", version).group())
+    gate.settings["RYTHM_BACKUP_ENGINE"] = "parallel"
+    return gate

@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 import xxhash
 from backups import DAY, enable, facts, name_at, now
-from pg_dumps import REAL, of_version_17, script
+from pg_dumps import REAL, gate_of_section, of_version_17, script
 from tables import rows
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -749,6 +749,144 @@ def test_a_session_that_ends(make_tool, make_database, torture, file_store, phas
         tried += 1
     assert tried > 0
     assert database.value("SELECT count(*) FROM backup_history WHERE status = 'started'") == 0
+
+
+EXPORTER_ENDED = "the session that held the snapshot has ended"
+# What its owner says of a session that has ended: it depends on what it did then.
+ENDED = ("terminating connection due to administrator command|"
+         "server closed the connection unexpectedly|a session that read tables has ended")
+
+
+@pytest.fixture
+def run_with_victim(make_tool, make_database, torture, file_store):
+    """A function: starts a run with these settings, waits for victim(process, database), a pid of
+    the server, ends that session, calls go_on(process). Nothing may be published. Its messages."""
+    def run(victim, go_on, **settings):
+        database = make_database(torture)
+        tool = make_tool(database, file_store, RYTHM_BACKUP_SEGMENT_SIZE="1",
+                         RYTHM_BACKUP_JOBS="2", **settings)
+        tool.ok("migrate")
+        process = tool.start("run", "--no-notify")
+        assert database.value("SELECT pg_terminate_backend(%s, 10000)", victim(process, database))
+        go_on(process)
+        result = tool.finish(process)
+        assert result.code == 1, result.err
+        assert file_store.list() == [] and file_store.leftovers() == []
+        assert database.value("SELECT string_agg(status, ',') FROM backup_history") == "failed"
+        return result.err
+    return run
+
+
+def resume(process):
+    process.send_signal(signal.SIGCONT)
+
+
+def exporter(database):
+    """Its transaction began first."""
+    return database.value("""SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'rythm-backup' AND backend_xmin IS NOT NULL
+        ORDER BY backend_start LIMIT 1""")
+
+
+@pytest.mark.parametrize("section", ["pre-data", "post-data"])
+def test_the_exporter_ends_before_pg_dump_begins(run_with_victim, tmp_path, section):
+    gate = gate_of_section(tmp_path, section, 'WAIT; exec "$REAL" "$@"')
+
+    def victim(_, database):
+        gate.reached()
+        return exporter(database)
+    assert EXPORTER_ENDED in run_with_victim(victim, lambda _: gate.open(), **gate.settings)
+
+
+@pytest.mark.parametrize("section", ["pre-data", "post-data"])
+def test_the_session_of_a_pg_dump_ends(run_with_victim, tmp_path, section):
+    """When it has its locks; before that another is begun."""
+    gate = gate_of_section(tmp_path, section, 'WAIT; PGAPPNAME=victim exec "$REAL" "$@"')
+    pids = []
+
+    def victim(_, database):
+        pids.append(gate.reached())
+        with contextlib.closing(database.connect()) as connection:
+            cursor = connection.cursor()
+            gate.open()
+
+            def find():
+                cursor.execute("SELECT pid FROM pg_stat_activity JOIN pg_locks USING (pid)"
+                               " WHERE application_name = 'victim' AND query NOT LIKE 'LOCK%'"
+                               " AND relation = 'large'::regclass")
+                return cursor.fetchone()
+            (found,) = processes.wait_until(find, "pg_dump reads the catalogue", step=0.001)
+            os.kill(pids[0], signal.SIGSTOP)
+            return found
+
+    def go_on(_):
+        os.kill(pids[0], signal.SIGCONT)
+    said = run_with_victim(victim, go_on, **gate.settings)
+    assert re.search(f"pg_dump failed with exit status 1: .*({ENDED})", said), said
+
+
+def stopped_when(condition, choose):
+    """Stops the program at that, and takes its victim then."""
+    def victim(process, database):
+        assert stop_when(process, database, condition)
+        return choose(database)
+    return victim
+
+
+def test_the_exporter_ends_while_others_read(run_with_victim):
+    said = run_with_victim(stopped_when("query LIKE '%COPY%'", exporter), resume)
+    assert EXPORTER_ENDED in said
+
+
+def reader_of(what):
+    return ("application_name = 'rythm-backup' AND datname = current_database()"
+            f" AND state <> 'idle' AND query LIKE '%{what}%' AND query NOT LIKE '%metadata%'")
+
+
+def test_a_worker_ends_at_a_large_object(run_with_victim):
+    said = run_with_victim(stopped_when(reader_of("lo_get"), lambda database: database.value(
+        f"SELECT pid FROM pg_stat_activity WHERE {reader_of('lo_get')}")), resume)
+    assert re.search(f"reading large object .*({ENDED})", said), said
+
+
+def test_a_worker_ends_at_the_sequences(run_with_victim):
+    with contextlib.ExitStack() as held:
+        def victim(process, database):
+            # Both pg_dumps have read them by then.
+            assert stop_when(process, database, "query LIKE '%COPY%'")
+            connection = held.enter_context(contextlib.closing(database.connect()))
+            connection.autocommit = False
+            connection.cursor().execute("ALTER SEQUENCE cycled RENAME TO renamed")
+            resume(process)
+            (found,) = processes.wait_until(lambda: database.execute(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                f" AND {reader_of('last_value')}"), "the sequences are read")
+            return found[0]
+        said = run_with_victim(victim, lambda _: None)
+    assert re.search(f"reading the sequences: .*({ENDED})", said), said
+
+
+@pytest.mark.parametrize("number, message", [(0, EXPORTER_ENDED),
+                                             (1, "checking the tables' names")])
+def test_a_session_ends_before_the_last_look(run_with_victim, tmp_path, number, message):
+    """The last pg_dump has written everything and is only slow to end."""
+    gate = gate_of_section(tmp_path, "post-data", '"$REAL" "$@" || exit; exec >&-; WAIT')
+
+    def victim(_, database):
+        gate.reached()
+        found = []
+
+        def have_read():
+            # The exporter, and then the readers in their order.
+            found[:] = database.execute("""SELECT pid, clock_timestamp() - state_change > '0.7 s'
+                FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                AND application_name = 'rythm-backup' AND backend_start >= (
+                    SELECT backend_start FROM pg_stat_activity WHERE pid = %s)
+                ORDER BY backend_start""", exporter(database))
+            return len(found) == 3 and all(still for _, still in found)
+        processes.wait_until(have_read, "everything has been read")
+        return found[number][0]
+    assert message in run_with_victim(victim, lambda _: gate.open(), **gate.settings)
 
 
 def test_connections_that_are_not_to_be_had(make_tool, cluster, small_database, file_store, role):

@@ -111,10 +111,12 @@ static void drain_stderr(struct process *process)
     }
 }
 
-bool process_read(struct process *process, void *buffer, size_t size,
-                  const struct deadline *deadline, size_t *got, struct error *err)
+bool process_await(struct process *process, const struct deadline *deadline, bool *ended,
+                   struct error *err)
 {
-    for (;;) {
+    short events = 0;
+
+    while (events == 0) {
         struct wait_fd fds[2] = {{.fd = process->out_fd, .events = POLLIN},
                                  {.fd = process->err_fd, .events = POLLIN}};
         if (!wait_for(fds, 2, deadline, err)) {
@@ -123,8 +125,20 @@ bool process_read(struct process *process, void *buffer, size_t size,
         if (fds[1].revents != 0) {
             drain_stderr(process);
         }
-        if (fds[0].revents == 0) {
-            continue;
+        events = fds[0].revents;
+    }
+    *ended = (events & POLLIN) == 0;
+    return true;
+}
+
+bool process_read(struct process *process, void *buffer, size_t size,
+                  const struct deadline *deadline, size_t *got, struct error *err)
+{
+    bool ended;
+
+    for (;;) {
+        if (!process_await(process, deadline, &ended, err)) {
+            return false;
         }
         ssize_t count = read(process->out_fd, buffer, size);
         if (count < 0 && errno == EINTR) {

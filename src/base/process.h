@@ -32,6 +32,11 @@ struct process {
 bool process_start(struct process *process, char *const argv[], char *const envp[],
                    struct error *err);
 
+/* Waits until there is output to read, or *ended: no more will come. Meanwhile standard error is
+ * drained, so that a talkative child does not wait for us. */
+bool process_await(struct process *process, const struct deadline *deadline, bool *ended,
+                   struct error *err);
+
 /* Reads some of its output. *got is 0 at the end of it. Meanwhile standard error is drained. */
 bool process_read(struct process *process, void *buffer, size_t size,
                   const struct deadline *deadline, size_t *got, struct error *err);

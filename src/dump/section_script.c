@@ -1,6 +1,5 @@
 #include "dump/section_script.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +23,9 @@ struct window {
 bool section_script_wait(struct section_script *script, bool *ended, struct error *err)
 {
     struct deadline deadline = deadline_in_ms(script->stall_ms);
-    struct wait_fd fd = {.fd = script->process.out_fd, .events = POLLIN};
 
-    if (!wait_for(&fd, 1, &deadline, err)) {
-        return error_prefix(err, "waiting for pg_dump");
-    }
-    *ended = (fd.revents & POLLIN) == 0;
-    return true;
+    return process_await(&script->process, &deadline, ended, err) ||
+           error_prefix(err, "waiting for pg_dump");
 }
 
 /* The length of what the last section leaves out at its beginning. */

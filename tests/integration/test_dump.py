@@ -686,6 +686,15 @@ exit 1""")
     assert (tmp_path / "pg_dump.calls").read_text().count("\n") <= 2
 
 
+def test_pg_dump_warns_a_lot_before_it_writes(dumper, small_database, tmp_path):
+    """More than a pipe holds: it must not wait for us while we wait for it."""
+    gate = gate_of_section(tmp_path, "pre-data",
+                           'yes "pg_dump: warning: so it is" | head -c 300000 >&2;'
+                           ' exec "$REAL" "$@"')
+    dumper(small_database.name, **gate.settings, RYTHM_BACKUP_STALL_TIMEOUT="5s").ok(
+        "run", "--output", tmp_path / "x")
+
+
 # Sessions that end
 
 def sessions(database, condition="true"):

@@ -10,6 +10,9 @@
 /* Names in one LOCK TABLE. */
 #define LOCK_TABLES  500
 #define LOCK_SQL_CAP ((size_t)1024 * 1024)
+/* What is left for locking the others, when a table is waited for as long as may be. */
+#define LOCK_GRACE_MS  ((int64_t)2000)
+#define QUERY_CANCELED "57014"
 
 bool snapshot_begin(struct session *session, struct error *err)
 {
@@ -71,12 +74,15 @@ static bool is_gone(const char *sqlstate)
 bool snapshot_lock(struct session *session, const struct table_catalogue *tables, int64_t lock_s,
                    bool *changed, struct error *err)
 {
-    char timeout[64];
+    char timeouts[128];
     int64_t limit_ms = session->limit_ms;
 
     *changed = false;
-    snprintf(timeout, sizeof(timeout), "SET LOCAL lock_timeout = %" PRId64, lock_s * 1000);
-    if (!query_script(session, timeout, err)) {
+    /* The one is for each table, the other for all of a statement: several may be locked. */
+    snprintf(timeouts, sizeof(timeouts),
+             "SET LOCAL lock_timeout = %" PRId64 "; SET LOCAL statement_timeout = %" PRId64,
+             lock_s * 1000, lock_s * 1000 + LOCK_GRACE_MS);
+    if (!query_script(session, timeouts, err)) {
         return error_prefix(err, "locking the tables to dump");
     }
     /* The server ends the wait; it may be longer than any statement of ours takes by itself. */
@@ -89,11 +95,12 @@ bool snapshot_lock(struct session *session, const struct table_catalogue *tables
     }
     session->limit_ms = limit_ms;
     if (ok) {
-        return true;
+        return query_script(session, "SET LOCAL statement_timeout = 0", err) ||
+               error_prefix(err, "locking the tables to dump");
     }
     *changed = is_gone(session->sqlstate);
     error_prefix(err, "locking the tables to dump");
-    if (session_lacked_lock(session)) {
+    if (session_lacked_lock(session) || strcmp(session->sqlstate, QUERY_CANCELED) == 0) {
         name_blocker(session, tables, err);
         error_hint(err, "RYTHM_BACKUP_LOCK_TIMEOUT says how long to wait");
     }

@@ -695,6 +695,28 @@ def test_pg_dump_warns_a_lot_before_it_writes(dumper, small_database, tmp_path):
         "run", "--output", tmp_path / "x")
 
 
+def test_several_tables_are_locked(dumper, make_database, tmp_path):
+    """Each of them for less than the limit, one after the other: they are waited for together."""
+    database = make_database()
+    lockers = []
+    with contextlib.ExitStack() as held:
+        for number in range(6):
+            database.execute(f"CREATE TABLE locked_{number} ()")
+            lockers.append(held.enter_context(contextlib.closing(database.connect())))
+            lockers[-1].autocommit = False
+            lockers[-1].cursor().execute(f"LOCK TABLE locked_{number}")
+        process = dumper(database.name, RYTHM_BACKUP_LOCK_TIMEOUT="2s").start(
+            "run", "--output", tmp_path / "x")
+
+        for number in range(6):
+            with contextlib.suppress(AssertionError):
+                processes.wait_until(lambda: process.poll() is not None, "it ends", timeout=1.5)
+            lockers[number].rollback()
+        result = dumper(database.name).finish(process)
+    assert result.code == 1
+    assert re.search(r'table .*locked_\d"? is locked by the session with pid', result.err)
+
+
 # Sessions that end
 
 def sessions(database, condition="true"):

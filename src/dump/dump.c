@@ -3,11 +3,13 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/random.h"
 #include "dump/parallel_dump.h"
 #include "dump/pg_dump.h"
 #include "dump/whole_script.h"
+#include "postgres/schema_names.h"
 
 #define RANDOM_KEY_BYTES  24
 #define RESTRICT_KEY_MOST 63
@@ -89,26 +91,38 @@ static bool run_whole(const struct dump_options *options, const struct pg_dump *
     return ok;
 }
 
+/* The engine that the settings name. */
+static bool run_engine(const struct dump_options *options, const struct pg_dump *tool,
+                       const char *key, struct stage *stream, struct dump_result *result,
+                       struct error *err)
+{
+    if (is_parallel(options)) {
+        result->engine = "parallel";
+        return parallel_dump_run(options, tool, key, stream, result, err);
+    }
+    result->engine = "pg_dump";
+    return run_whole(options, tool, key, stream, result, err);
+}
+
 bool dump_run(const struct dump_options *options, struct stage *stream, struct dump_result *out,
               struct error *err)
 {
     struct dump_result result = DUMP_RESULT_INIT;
+    struct dump_options encoded = *options;
     struct pg_dump tool;
     char key[RESTRICT_KEY_MOST + 1];
+    char **schemas = NULL;
     bool has_key = false;
 
     if (!dump_check(options, err) || !find_tool(options, &tool, err) ||
-        !choose_key(options, &tool, key, &has_key, err)) {
+        !choose_key(options, &tool, key, &has_key, err) ||
+        (options->schemas != NULL &&
+         !schema_names_encode(options->session, options->schemas, &schemas, err))) {
         return error_prefix(err, "dumping the database");
     }
-    bool ok;
-    if (is_parallel(options)) {
-        result.engine = "parallel";
-        ok = parallel_dump_run(options, &tool, has_key ? key : NULL, stream, &result, err);
-    } else {
-        result.engine = "pg_dump";
-        ok = run_whole(options, &tool, has_key ? key : NULL, stream, &result, err);
-    }
+    encoded.schemas = schemas != NULL ? schemas : options->schemas;
+    bool ok = run_engine(&encoded, &tool, has_key ? key : NULL, stream, &result, err);
+    text_list_free(schemas);
     if (!ok) {
         dump_result_clear(&result);
         /* What this role may not read makes the operation fail, with either engine. */

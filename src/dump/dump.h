@@ -23,8 +23,9 @@ struct dump_options {
     struct session *session; /* of the database to dump: tells where and who; not used to read */
     const struct settings *settings;
     struct compression compression;
-    /* Only these schemas, by their exact names, NULL-terminated; one that is missing is an error.
-     * NULL: the whole database. (pg_dump leaves large objects and extensions out of a part.) */
+    /* Only these schemas, by their exact names in UTF-8, NULL-terminated; one that is missing is an
+     * error. NULL: the whole database. (pg_dump leaves large objects and extensions out of a part.)
+     */
     char *const *schemas;
     const char *restrict_key; /* letters and digits; NULL: a random one */
     /* Called as bytes pass, with their number before compression; may be NULL. Never two calls at a

@@ -274,6 +274,21 @@ bool query_format_array(char *const *list, char **out, struct error *err)
     return true;
 }
 
+static int hex_digit(char digit)
+{
+    return digit <= '9' ? digit - '0' : digit - 'a' + 10;
+}
+
+void query_decode_hex(char *string)
+{
+    char *out = string;
+
+    for (const char *c = string; c[0] != '\0' && c[1] != '\0'; c += 2) {
+        *out++ = (char)(hex_digit(c[0]) * 16 + hex_digit(c[1]));
+    }
+    *out = '\0';
+}
+
 static bool has_encoding(const struct session *session, const char *name)
 {
     const char *encoding = PQparameterStatus(session->connection, "server_encoding");

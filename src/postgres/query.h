@@ -69,6 +69,9 @@ void query_copy(const PGresult *result, int row, int column, char *out, size_t s
 bool query_copy_text(const PGresult *result, int row, int column, char **out, struct error *err);
 bool query_copy_array(const PGresult *result, int row, int column, char ***out, struct error *err);
 
+/* What the server's encode() wrote in hex, in place. */
+void query_decode_hex(char *string);
+
 /* Appends a string as an element of an array literal, quoted. */
 void query_append_element(struct text *array, const char *element);
 /* The list, which ends with NULL, as an array literal that the caller frees. */

@@ -51,22 +51,6 @@ static const char plain_query[] = SELECTION("n.nspname, c.relname");
 static const char hex_query[] = SELECTION("encode(convert_to(n.nspname::text, 'UTF8'), 'hex'),"
                                           " encode(convert_to(c.relname::text, 'UTF8'), 'hex')");
 
-static int hex_digit(char digit)
-{
-    return digit <= '9' ? digit - '0' : digit - 'a' + 10;
-}
-
-/* Of the server's encode(): even, lower case. */
-static void decode_hex(char *string)
-{
-    char *out = string;
-
-    for (const char *c = string; c[0] != '\0' && c[1] != '\0'; c += 2) {
-        *out++ = (char)(hex_digit(c[0]) * 16 + hex_digit(c[1]));
-    }
-    *out = '\0';
-}
-
 static void clear_entry(struct table_entry *entry)
 {
     free(entry->schema);
@@ -106,8 +90,8 @@ static bool fill_entry(struct table_entry *entry, const PGresult *result, int ro
         return error_set_memory(err);
     }
     if (in_hex) {
-        decode_hex(entry->schema);
-        decode_hex(entry->name);
+        query_decode_hex(entry->schema);
+        query_decode_hex(entry->name);
     }
     return true;
 }

@@ -187,6 +187,22 @@ def test_encodings(dumper, make_encoded, cluster, make_database, tmp_path, file_
                                                     "t " + text.decode("latin-1"))
 
 
+@pytest.mark.parametrize("engine", ["parallel", "pg_dump"])
+def test_only_some_schemas_of_another_encoding(make_tool, make_encoded, cluster, file_store,
+                                               engine):
+    """The schedule has the name in UTF-8."""
+    name = make_encoded("LATIN1")
+    cluster.execute(name, 'CREATE SCHEMA "s åÿ"; CREATE TABLE "s åÿ".t AS SELECT 1 AS a')
+    tool = make_tool(file_store, DATABASE_URL=cluster.url(name), RYTHM_BACKUP_ENGINE=engine)
+    tool.ok("migrate")
+    tool.ok("schedule", "add", "part", "--schemas", '"s åÿ"')
+    made = tool.ok("run", "part", "--no-notify", "--json").json
+    script = subprocess.run(["zstd", "-dc"], input=file_store.read(made["name"]), check=True,
+                            capture_output=True).stdout.decode("latin-1")
+    assert re.search(r'^COPY "s åÿ"."?t"? \("?a"?\) FROM stdin;\n1\n', script, re.MULTILINE)
+    assert "public" not in script
+
+
 def test_an_extension_gives_its_configuration_alone(dumper, make_database, tmp_path):
     """Such an extension cannot be installed for a test: what CREATE EXTENSION leaves in the
     catalogue is written there."""

@@ -105,11 +105,11 @@ def note_published_failures(lane):
                       if status.get(stored.metadata.get("run")) == "failed"]
 
 
-def cut_at(cutters, lane, point):
+def cut_at(cutters, lane, point, settings=SETTINGS):
     cutter = cutters.get(lane, point.peer)
     cutter.arm(point.cut)
     started = lane.start_check(arena.FIRST_CHECK, what=f"({point})",
-                               settings={**SETTINGS, **through(lane, point.peer, cutter)})
+                               settings={**settings, **through(lane, point.peer, cutter)})
     lane.finish(started, timeout=STALL_LIMIT_S)
     reached = cutter.disarm()
     await_sessions_gone(lane)
@@ -117,13 +117,13 @@ def cut_at(cutters, lane, point):
     return Tried(reached=reached)
 
 
-def learn(cutters, lane, peer):
+def learn(cutters, lane, peer, settings=SETTINGS):
     """What an undisturbed run sends and gets, in order."""
     cutter = cutters.get(lane, peer)
     lane.begin()
     cutter.transfers = []
     cutter.arm(None)
-    seen = lane.check(arena.FIRST_CHECK, settings={**SETTINGS, **through(lane, peer, cutter)})
+    seen = lane.check(arena.FIRST_CHECK, settings={**settings, **through(lane, peer, cutter)})
     transfers, cutter.transfers = cutter.transfers, None
     assert seen.code == 0, seen.err
     return transfers
@@ -194,5 +194,48 @@ def cuts(run):
         late.sort(key=how_long, reverse=True)
         with run.alongside(late, try_cut, WAITING_LANES):
             run.each(soon, try_cut, exist=exist - len(late), may_miss=MAY_MISS)
+    finally:
+        cutters.stop()
+
+
+# The parallel dump, of whose connections each is cut: the exporter's, a reader's, a pg_dump's. How
+# much a reader carries depends on which of them was faster.
+PARALLEL = {**SETTINGS, **arena.PARALLEL}
+CONNECTIONS = (rb"pg_export_snapshot", rb"READ ONLY;SET TRANSACTION", rb"application_name.pg_dump")
+PLACES = 3
+PLACES_OF_FULL = 100  # every byte would take a month
+PARALLEL_MAY_MISS = 0.3
+
+
+def bytes_since(transfers, request, direction):
+    """How many bytes the first connection on which this was sent carries from then on."""
+    asked = next(index for index, each in enumerate(transfers)
+                 if each.direction == UP and re.search(request, each.data))
+    return sum(len(each.data) for each in transfers[asked:]
+               if each.direction == direction and each.connection == transfers[asked].connection)
+
+
+def cuts_of_parallel(transfers, full):
+    for request in CONNECTIONS:
+        for direction in (UP, DOWN):
+            size = bytes_since(transfers, request, direction)
+            for number, at in enumerate(spread(size, PLACES_OF_FULL if full else PLACES)):
+                for how in HOWS if full else (HOWS[number % 2],):
+                    yield Cut(direction, at, how, request)
+
+
+@case("cuts-dump", kinds=("file",),
+      about="TCP cut after the k-th byte of a parallel dump's connections")
+def cuts_dump(run):
+    cutters = Cutters()
+    try:
+        transfers = learn(cutters, run.lanes[0], "postgres", PARALLEL)
+        points = [Point("postgres", cut) for cut in cuts_of_parallel(transfers, run.full)]
+        exist = sum(len(HOWS) * bytes_since(transfers, request, direction)
+                    for request in CONNECTIONS for direction in (UP, DOWN))
+
+        def try_cut(lane, point):
+            return cut_at(cutters, lane, point, PARALLEL)
+        run.each(points, try_cut, exist=exist, may_miss=PARALLEL_MAY_MISS)
     finally:
         cutters.stop()

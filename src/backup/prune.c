@@ -250,13 +250,10 @@ static void tell(const struct prune_item *item)
                   "passed over",
                   name);
         break;
-    case PRUNE_CHANGED:
-        log_warning("backup_changed",
-                    "Backup %s is not the object that was listed and was passed over", name);
-        break;
     case PRUNE_KEPT:
     case PRUNE_TO_DELETE:
     case PRUNE_GONE:
+    case PRUNE_CHANGED:
     case PRUNE_NOT_DELETED:
         break;
     }
@@ -275,13 +272,31 @@ static void remove_orphans(struct store *store, const struct prune_plan *plan)
     }
 }
 
+/* False when it is still there, or another object under its name; the store's protection is no
+ * failure. */
+static bool delete_one(struct store *store, struct prune_item *item, struct error *err)
+{
+    enum store_removal removal;
+
+    if (!manifest_remove_backup(store, item->backup.object, &removal, err)) {
+        item->fate = PRUNE_NOT_DELETED;
+        return false;
+    }
+    item->fate = fate_of(removal);
+    tell(item);
+    if (item->fate == PRUNE_CHANGED) {
+        error_set(err, ERROR_DEGRADED, "it is not the object that was listed, and was left alone");
+        return error_hint(err, "the next prune judges what is there now ('rythm-backup list')");
+    }
+    return true;
+}
+
 bool prune_apply(struct store *store, struct prune_plan *plan, struct error *err)
 {
     struct error first = ERROR_INIT;
 
     for (size_t left = plan->count; left > 0; left--) {
         struct prune_item *item = &plan->items[left - 1];
-        enum store_removal removal;
         struct error problem = ERROR_INIT;
         if (item->fate != PRUNE_TO_DELETE) {
             continue;
@@ -289,13 +304,10 @@ bool prune_apply(struct store *store, struct prune_plan *plan, struct error *err
         if (!stop_check(err)) {
             return error_prefix(err, "deleting expired backups");
         }
-        if (manifest_remove_backup(store, item->backup.object, &removal, &problem)) {
-            item->fate = fate_of(removal);
+        if (delete_one(store, item, &problem)) {
             plan->deleted += item->fate == PRUNE_DELETED;
-            tell(item);
             continue;
         }
-        item->fate = PRUNE_NOT_DELETED;
         if (plan->failed++ == 0) {
             first = problem;
         }

@@ -19,7 +19,7 @@ enum prune_fate {
     PRUNE_DELETED,
     PRUNE_GONE,      /* somebody else had deleted it */
     PRUNE_IMMUTABLE, /* the store protects it; passed over */
-    PRUNE_CHANGED,   /* not the object that was listed; passed over */
+    PRUNE_CHANGED,   /* not the object that was listed; left alone, which is a failure */
     PRUNE_NOT_DELETED,
 };
 
@@ -37,7 +37,7 @@ struct prune_plan {
     size_t orphan_count;
     bool listed; /* else it is empty because nothing is known */
     size_t deleted;
-    size_t failed; /* PRUNE_NOT_DELETED */
+    size_t failed; /* PRUNE_CHANGED, PRUNE_NOT_DELETED */
 };
 
 struct prune_request {

@@ -425,6 +425,27 @@ def test_other_conflict_is_not_taken_for_immutability(proxied, azure_store, azur
 
 def test_replaced_backup_is_left_alone(proxied, azure_store, azure_proxy, small_database):
     """Another object has the name by now: the one that was listed is not there any more."""
+    names = put_aged(azure_store, small_database, 1, 2, 3, 100, 101)
+
+    def replace(line, body):
+        azure_store.put(names[4], b"another")
+        return body
+
+    azure_proxy.add(DELETE, edit=replace)
+    result = proxied.run("prune", "--json")
+    assert result.code == 3
+    assert (f"Backup {names[4]} could not be deleted: it is not the object that was listed, and was"
+            " left alone; the next prune") in result.err
+    assert (result.json["deleted"], result.json["failed"]) == (1, 1)
+    assert [one["action"] for one in result.json["backups"]][3:] == ["deleted", "changed"]
+    assert left(azure_store) == {*names[:3], names[4]}
+    assert azure_store.read(names[4]) == b"another"
+
+
+def test_replaced_backup_degrades_the_tick(proxied, azure_store, azure_proxy, small_database):
+    """The backup is good; what has expired is still there, and a tick that tells of nothing wrong
+    has removed it."""
+    backups.enable(small_database)
     names = put_aged(azure_store, small_database, 1, 2, 3, 100)
 
     def replace(line, body):
@@ -432,8 +453,10 @@ def test_replaced_backup_is_left_alone(proxied, azure_store, azure_proxy, small_
         return body
 
     azure_proxy.add(DELETE, edit=replace)
-    result = proxied.ok("prune")
-    assert f"{names[3]} is not the object that was listed" in result.err
+    result = proxied.run("check", "--now", backups.now().replace(hour=2, minute=0, second=10))
+    assert result.code == 3
+    assert "applying retention: 1 backup(s) could not be deleted" in result.err
+    assert small_database.value("SELECT status FROM backup_history") == "completed"
     assert azure_store.read(names[3]) == b"another"
 
 

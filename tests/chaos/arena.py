@@ -36,7 +36,6 @@ import backups
 import processes
 from acs_stub import AcsStub
 from azurite import Azurite
-from blobs import Blobs
 from postgres_cluster import PostgresCluster
 from stores import AzureStore, FileStore
 from tool import Tool
@@ -346,7 +345,6 @@ class Arena:
         self.folder.chmod(0o755)
         self.cluster = make_cluster(self.folder / "postgres")
         self.azurite = None
-        self.blobs = None
         self._lanes = {}
         self._alive = {}
         self._lock = threading.Lock()
@@ -369,7 +367,6 @@ class Arena:
         if self.azurite is None:
             self.azurite = Azurite(self.folder / "azurite")
             self.azurite.start()
-            self.blobs = Blobs(self.azurite.connection_string)
 
     def _make_template(self):
         self.cluster.create_database(self.template)
@@ -390,9 +387,7 @@ class Arena:
     def make_store(self, kind, name, folder):
         if kind == "file":
             return FileStore(folder / "store")
-        store = AzureStore(self.azurite, name.replace("_", "-"), folder)
-        store.client = self.blobs
-        return store
+        return AzureStore(self.azurite, name.replace("_", "-"), folder)
 
     def make_lane(self, kind):
         return Lane(self, kind, next(self.numbers))
@@ -457,8 +452,6 @@ class Arena:
         for lanes in self._lanes.values():
             for lane in lanes:
                 lane.acs.stop()
-        if self.blobs is not None:
-            self.blobs.stop()
         if self.azurite is not None:
             self.azurite.stop()
         self.cluster.stop(immediately=True)

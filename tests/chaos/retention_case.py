@@ -457,7 +457,7 @@ def cuts(run):
     run.exist += sum(len(Cut(number, some_ledger).points(True)) for number in range(ALL_CUTS))
 
     def try_one(ground, number):
-        run.arena.blobs.create(ground.store.container)
+        run.arena.azurite.client.create(ground.store.container)
         proxies.append(PagingProxy(run.arena.azurite.port))
         cut = Cut(number, ground.ledger)
         cut.stand_on(ground, proxies[-1])

@@ -183,7 +183,6 @@ class Scene:
         self.cores.mkdir()
         self.arena.start_azurite()
         self.azure = AzureStore(self.arena.azurite, "secrecy", self.folder)
-        self.azure.client = self.arena.blobs
         self.azure.client.create("secrecy")
         self.sas, signature = shared_access(self.arena.azurite.port)
         self.canaries = Canaries(signature)

@@ -1,5 +1,6 @@
-// Reads and writes blobs with Azure's own SDK: node azure_client.mjs COMMAND ARGUMENT...
-// The account is in AZURE_STORAGE_CONNECTION_STRING; the answer is JSON on stdout.
+// Reads and writes blobs with Azure's own SDK, as one long-lived process, for starting one takes
+// longer than most answers: a line of JSON on stdin ([CONNECTION STRING, COMMAND, ARGUMENT...]) is
+// answered by a line on stdout ({"value"} or {"error"}).
 import {
   AccountSASPermissions,
   AccountSASResourceTypes,
@@ -11,12 +12,28 @@ import {
   generateBlobSASQueryParameters,
 } from "@azure/storage-blob";
 import fs from "node:fs";
+import readline from "node:readline";
 
-const service = BlobServiceClient.fromConnectionString(
-  process.env.AZURE_STORAGE_CONNECTION_STRING,
-  { retryOptions: { maxTries: 1 } },
-);
+let service; // of the request that is being answered
+const services = new Map();
+const created = new Set();
 const blob = (container, name) => service.getContainerClient(container).getBlockBlobClient(name);
+
+// A connection of its own for each request: the server may just be closing an idle one.
+function serviceOf(connection) {
+  if (!services.has(connection)) {
+    const options = { retryOptions: { maxTries: 1 }, keepAliveOptions: { enable: false } };
+    services.set(connection, BlobServiceClient.fromConnectionString(connection, options));
+  }
+  return services.get(connection);
+}
+
+// Nobody removes a container.
+async function create(container) {
+  if (created.has(container)) return;
+  await service.getContainerClient(container).createIfNotExists();
+  created.add(container);
+}
 
 async function all(pages, take) {
   const items = [];
@@ -41,7 +58,7 @@ const commands = {
   containers: () => all(service.listContainers(), (container) => container.name),
 
   async create(container) {
-    await service.getContainerClient(container).createIfNotExists();
+    await create(container);
     return container;
   },
 
@@ -71,13 +88,14 @@ const commands = {
   },
 
   async upload(container, name, file, metadata) {
-    await service.getContainerClient(container).createIfNotExists();
-    const reply = await blob(container, name).uploadFile(file, { metadata: JSON.parse(metadata) });
+    await create(container);
+    const body = fs.readFileSync(file);
+    const reply = await blob(container, name).upload(body, body.length, { metadata });
     return { etag: reply.etag };
   },
 
   async "upload-many"(container, file) {
-    await service.getContainerClient(container).createIfNotExists();
+    await create(container);
     const objects = JSON.parse(fs.readFileSync(file));
     const workers = Array.from({ length: 16 }, async () => {
       for (let one = objects.pop(); one; one = objects.pop()) {
@@ -100,7 +118,7 @@ const commands = {
   },
 
   async stage(container, name, id, file) {
-    await service.getContainerClient(container).createIfNotExists();
+    await create(container);
     const body = fs.readFileSync(file);
     await blob(container, name).stageBlock(id, body, body.length);
     return id;
@@ -132,9 +150,14 @@ const commands = {
     ),
 };
 
-const [command, ...parameters] = process.argv.slice(2);
-if (!(command in commands)) {
-  console.error(`azure_client: unknown command '${command}'`);
-  process.exit(2);
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  let answer;
+  try {
+    const [connection, command, ...parameters] = JSON.parse(line);
+    service = serviceOf(connection);
+    answer = { value: await commands[command](...parameters) };
+  } catch (problem) {
+    answer = { error: `${problem.code ?? ""} ${problem}`.trim() };
+  }
+  console.log(JSON.stringify(answer));
 }
-console.log(JSON.stringify(await commands[command](...parameters)));

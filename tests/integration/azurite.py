@@ -1,9 +1,10 @@
 """Azurite (Azure's storage emulator), and Azure's own SDK as the independent reader."""
 
+import copy
 import json
-import os
 import pathlib
 import subprocess
+import threading
 
 import processes
 
@@ -24,6 +25,7 @@ class Azurite:
         self.folder = pathlib.Path(folder)
         self.port = processes.free_port()
         self.process = None
+        self.client = None
 
     def start(self):
         program = HERE / "node_modules/azurite/dist/src/blob/main.js"
@@ -35,12 +37,15 @@ class Azurite:
                  "--blobPort", str(self.port), "--location", str(self.folder)],
                 stdout=log, stderr=log)
         processes.wait_until(self._is_up, f"Azurite is up (see {self.folder}/log)", timeout=60)
+        self.client = AzureClient(self.connection_string)
 
     def _is_up(self):
         assert self.process.poll() is None, (self.folder / "log").read_text()
         return processes.answers(self.port)
 
     def stop(self):
+        if self.client is not None:
+            self.client.stop()
         processes.stop(self.process)
 
     @property
@@ -49,18 +54,34 @@ class Azurite:
 
 
 class AzureClient:
-    """Azure's SDK for JavaScript, one process per call (azure_client.mjs)."""
+    """Azure's SDK for JavaScript in a process of its own (azure_client.mjs), which ends with the
+    thread that started it; used by many threads."""
 
     def __init__(self, connection):
         self.connection = connection
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "node", str(HERE / "azure_client.mjs")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    def through(self, connection):
+        """The same process, with another connection string."""
+        other = copy.copy(self)
+        other.connection = connection
+        return other
+
+    def stop(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
 
     def _call(self, *arguments):
-        result = subprocess.run(
-            ["node", str(HERE / "azure_client.mjs"), *map(str, arguments)],
-            env={**os.environ, "AZURE_STORAGE_CONNECTION_STRING": self.connection},
-            capture_output=True, text=True, timeout=120)
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
+        with self._lock:
+            print(json.dumps([self.connection, *arguments]), file=self._process.stdin, flush=True)
+            answer = json.loads(self._process.stdout.readline() or '{"error": "node has ended"}')
+        assert "error" not in answer, f"{arguments[0]}: {answer['error']}"
+        return answer["value"]
 
     def containers(self):
         return self._call("containers")
@@ -74,14 +95,14 @@ class AzureClient:
 
     def download(self, container, name, file):
         """Writes the blob into a file; its properties."""
-        return self._call("download", container, name, file)
+        return self._call("download", container, name, str(file))
 
     def upload(self, container, name, file, metadata=None):
-        return self._call("upload", container, name, file, json.dumps(metadata or {}))
+        return self._call("upload", container, name, str(file), metadata or {})
 
     def upload_many(self, container, file):
         """`file` holds a JSON list of {"name", "content" (one byte per character), "metadata"}."""
-        return self._call("upload-many", container, file)
+        return self._call("upload-many", container, str(file))
 
     def delete(self, container, name):
         return self._call("delete", container, name)
@@ -92,7 +113,7 @@ class AzureClient:
 
     def stage(self, container, name, block_id, file):
         """Puts one block and commits nothing: what a writer that died leaves."""
-        return self._call("stage", container, name, block_id, file)
+        return self._call("stage", container, name, block_id, str(file))
 
     def account_sas(self, permissions, resource_types="sco", seconds=3600):
         """A connection string that holds a shared access signature and no key."""

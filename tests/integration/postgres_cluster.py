@@ -27,6 +27,8 @@ full_page_writes = off
 synchronous_commit = off
 wal_level = minimal
 max_wal_senders = 0
+autovacuum = off
+jit = off
 timezone = 'Asia/Kathmandu'
 log_timezone = 'UTC'
 password_encryption = 'scram-sha-256'
@@ -116,7 +118,9 @@ class PostgresCluster:
             connection.close()
 
     def create_database(self, name, template="template1"):
-        self.execute("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        # As files, not block by block through the log: in half the time.
+        self.execute("postgres",
+                     f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
 
     def drop_database(self, name):
         self.execute("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -68,7 +68,7 @@ class AzureStore:
     def __init__(self, server, container, folder):
         self.server = server
         self.container = container
-        self.client = azurite.AzureClient(server.connection_string)
+        self.client = server.client
         self.settings = self.settings_through(server.port)
         self._scratch = pathlib.Path(folder) / "blob"
 

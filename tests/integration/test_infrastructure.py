@@ -14,7 +14,6 @@ import acs_stub
 import azurite as azurite_module
 import postgres_cluster
 import tool as tool_module
-from azurite import AzureClient
 from fault_proxy import ALWAYS
 
 BLOCK = "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAx"
@@ -83,11 +82,12 @@ def test_client_sees_blocks_that_nobody_committed(azure_store, tmp_path):
 
 def test_sas_allows_what_it_says(azure_store, tmp_path):
     azure_store.put("there", b"x")
-    reader = AzureClient(azure_store.client.account_sas("rl"))
+    reader = azure_store.client.through(azure_store.client.account_sas("rl"))
     assert [blob["name"] for blob in reader.list(azure_store.container)] == ["there"]
     with pytest.raises(AssertionError, match="AuthorizationPermissionMismatch"):
         reader.delete(azure_store.container, "there")
-    only_here = AzureClient(azure_store.client.container_sas(azure_store.container, "rl"))
+    only_here = azure_store.client.through(
+        azure_store.client.container_sas(azure_store.container, "rl"))
     assert only_here.download(azure_store.container, "there", tmp_path / "x")["bytes"] == 1
 
 
@@ -120,7 +120,7 @@ def put(proxy, store, sas, name="blob", body=b"content", **headers):
 
 def test_proxy_changes_nothing_by_itself(azure_proxy, azure_store):
     # The SDK signs with the key, Host and path as it sends them.
-    client = AzureClient(azurite_module.connection_string(azure_proxy.port))
+    client = azure_store.client.through(azurite_module.connection_string(azure_proxy.port))
     azure_store.put("a b/ü", b"content", {"k": "v"})
     (blob,) = client.list(azure_store.container)
     assert (blob["name"], blob["metadata"]) == ("a b/ü", {"k": "v"})

@@ -426,7 +426,8 @@ def test_a_locked_table_is_named(make_tool, database, file_store):
     assert statuses(database) == ["failed", "failed"]
 
 
-OF_WHOM = pytest.mark.parametrize("whose", ["DATABASE {}", "ROLE postgres IN DATABASE {}"])
+WHOSE = ("DATABASE {}", "ROLE postgres IN DATABASE {}")
+OF_WHOM = pytest.mark.parametrize("whose", WHOSE)
 WAIT_S = 0.3
 NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" \
             " -c idle_in_transaction_session_timeout=0"
@@ -438,12 +439,12 @@ def put_down(database, whose, parameter, value):
     database.execute(f"ALTER {whose.format(database.name)} SET {parameter} = '{value}'")
 
 
-@OF_WHOM
-@pytest.mark.parametrize("parameter, value", [
-    ("DateStyle", "German, DMY"), ("IntervalStyle", "sql_standard"), ("bytea_output", "escape"),
-    ("extra_float_digits", "-10"),
-    ("default_transaction_isolation", "serializable"), ("default_transaction_read_only", "on"),
-    ("array_nulls", "off")])
+# Either way it is what a session begins with.
+@pytest.mark.parametrize("whose, parameter, value", [
+    (WHOSE[0], "DateStyle", "German, DMY"), (WHOSE[1], "IntervalStyle", "sql_standard"),
+    (WHOSE[0], "bytea_output", "escape"), (WHOSE[1], "extra_float_digits", "-10"),
+    (WHOSE[0], "default_transaction_isolation", "serializable"),
+    (WHOSE[1], "default_transaction_read_only", "on"), (WHOSE[0], "array_nulls", "off")])
 def test_formats_of_the_database_do_not_matter(tool, database, file_store, cluster, make_database,
                                                tmp_path, whose, parameter, value):
     """Neither for the run nor for what is dumped."""

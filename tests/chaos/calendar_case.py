@@ -67,7 +67,7 @@ def schedules():
             times = sorted({*QUARTERS, *AWKWARD})
             for days, time in itertools.product(choices, times):
                 usual = time.minute == 0 and frequency == "daily"
-                yield Schedule(zone, years, frequency, days, time), usual or time in AWKWARD[:3]
+                yield Schedule(zone, years, frequency, days, time), usual or time in AWKWARD[:2]
         for time in HOURLY:
             yield Schedule(zone, years, "hourly", None, time), time in (HOURLY[0], HOURLY[3])
 
@@ -240,7 +240,11 @@ def calendar(run):
 # Every minute around a change
 
 AROUND = 180        # minutes before and after it
-DENSE = 62          # so near every minute counts; further away every third will do
+# So near the minutes around each quarter count, where the schedules stand and where catching up
+# ends; of the others some will do.
+DENSE = 62
+QUARTER, BESIDE = 15, 2
+SPARSE_STEP = 5
 CATCH_UP_S = 3600   # the program's default
 MINUTE = datetime.timedelta(minutes=1)
 # Where the clocks are never changed: what would be a change elsewhere, for comparison.
@@ -268,7 +272,8 @@ class Change(NamedTuple):
     def ticks(self, full):
         """Second 7 of these minutes."""
         return [self.at + minute * 60 + 7 for minute in range(-AROUND, AROUND + 1)
-                if full or abs(minute) <= DENSE or minute % 3 == 0]
+                if full or minute % SPARSE_STEP == 0
+                or abs(minute) <= DENSE and (minute + BESIDE) % QUARTER <= 2 * BESIDE]
 
 
 def changes_of(zone):

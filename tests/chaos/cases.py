@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 import judge
 
 MOST_TOLD = 20      # of points that were not reached
-THINNED = 60        # of more points than this every other one is tried, unless all are
+MOST_TRIED = 40     # of more points than this so many are tried, evenly, unless all are
 RESTORE_EVERY = 40  # so often the judge restores with psql; always the first point
 
 
@@ -156,8 +156,8 @@ class Run:
         of them of which the mischief may find no occasion."""
         points = list(points)
         self.exist += len(points) if exist is None else exist
-        if len(points) > THINNED and not self.full:
-            points = points[::2]
+        if len(points) > MOST_TRIED and not self.full:
+            points = [points[len(points) * number // MOST_TRIED] for number in range(MOST_TRIED)]
         tally = Tally()
 
         def work(lane, todo):

@@ -16,6 +16,7 @@ from cases import Case, Run, Tried, case
 from judge import Expectation, Verdict
 from tool import SECRETS
 
+AZURE_STEP = 3
 REFUSED = "a dump that psql refuses"
 FAILED = dict.fromkeys(("run_id", "attempt", "backup_filename"), "x") | {
     "status": "failed", "error_message": "no room"}
@@ -288,6 +289,23 @@ def count_mails(run, scene):
         repeated.findings + ([] if repeated.repeated_mails == 1 else ["it was not counted"])))
 
 
+def doctor_world(run):
+    """Each on a lane of its own, for most of the time is that of the backups."""
+    changes = IN_THE_WORLD + (IN_A_FOLDER if run.kind == "file" else ())
+    # What is looked at through another client only needs to be seen there, too.
+    changes = changes[::1 if run.full or run.kind == "file" else AZURE_STEP]
+
+    def work(lane, todo):
+        for what, change, check, words in todo:
+            backed_up(lane)
+            change(lane)
+            scene = judge.look(lane, restore=what == REFUSED)
+            demand(run, what, judge.judge(scene), check, words)
+
+    with run.crew(changes, work, run.lanes):
+        pass
+
+
 def watch_ends(run, lane):
     """What the lane itself must notice: a child that survives, and a late change."""
     lane.begin()
@@ -376,10 +394,6 @@ def doctored(run):
     doctor_scene(run, scene)
     count_mails(run, scene)
     ask_due(run, scene)
-    for what, change, check, words in IN_THE_WORLD + (IN_A_FOLDER if run.kind == "file" else ()):
-        backed_up(lane)
-        change(lane)
-        scene = judge.look(lane, restore=what == REFUSED)
-        demand(run, what, judge.judge(scene), check, words)
+    doctor_world(run)
     watch_ends(run, lane)
     watch_harness(run)

@@ -458,9 +458,10 @@ def cuts(run):
 
     def try_one(ground, number):
         run.arena.azurite.client.create(ground.store.container)
-        proxies.append(PagingProxy(run.arena.azurite.port))
+        proxy = PagingProxy(run.arena.azurite.port)
+        proxies.append(proxy)
         cut = Cut(number, ground.ledger)
-        cut.stand_on(ground, proxies[-1])
+        cut.stand_on(ground, proxy)
         cut.try_all(run)
 
     try:

@@ -256,14 +256,15 @@ static bool perform(struct http_client *client, const struct http_request *reque
         return error_set_memory(err);
     }
     CURLcode code = client->curl->easy_perform(client->handle);
+    CURLcode asked = client->curl->easy_getinfo(client->handle, CURLINFO_RESPONSE_CODE, &status);
+    /* What was given up for its length is an answer: only its text is missing. */
+    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && reply->body.failed)) {
+        reply->status = (int)status;
+    }
     if (code == CURLE_OK) {
-        code = client->curl->easy_getinfo(client->handle, CURLINFO_RESPONSE_CODE, &status);
+        code = asked;
     }
-    if (code != CURLE_OK) {
-        return fail(client, code, request, reply, err);
-    }
-    reply->status = (int)status;
-    return true;
+    return code == CURLE_OK ? true : fail(client, code, request, reply, err);
 }
 
 struct http_client *http_client_new(const struct http_limits *limits, struct error *err)
@@ -322,7 +323,9 @@ bool http_exchange(struct http_client *client, const struct http_request *reques
     }
     bool ok = perform(client, request, reply, lines, err);
     if (!ok) {
+        int status = reply->status;
         http_reply_clear(reply);
+        reply->status = status;
     }
     client->curl->slist_free_all(lines);
     return ok;

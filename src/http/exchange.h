@@ -35,7 +35,7 @@ void http_client_cancel_with(struct http_client *client, const atomic_bool *canc
 
 /* Performs the exchange. On failure the error names host and method, never the query string (it
  * may hold a signature), and `retryable` is set for what the network did. The reply is cleared
- * first. */
+ * first, and is empty after a failure, but for the status of one that was longer than it may be. */
 bool http_exchange(struct http_client *client, const struct http_request *request,
                    struct http_reply *reply, struct error *err);
 

@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,6 +215,31 @@ void store_upload_abandon(struct upload *upload)
 {
     if (upload != NULL) {
         upload->store->ops->upload_abandon(upload);
+    }
+}
+
+bool store_download_open(struct store *store, const struct object *object, struct download **out,
+                         struct error *err)
+{
+    return store->ops->download_open(store, object, out, err);
+}
+
+bool store_download_read(struct download *download, uint64_t offset, void *buffer, size_t size,
+                         struct error *err)
+{
+    if (offset > download->bytes || size > download->bytes - offset) {
+        return error_set(err, ERROR_FAILED,
+                         "%zu bytes from byte %" PRIu64
+                         " on were asked for of an object of %" PRIu64 " bytes",
+                         size, offset, download->bytes);
+    }
+    return size == 0 || download->store->ops->download_read(download, offset, buffer, size, err);
+}
+
+void store_download_close(struct download *download)
+{
+    if (download != NULL) {
+        download->store->ops->download_close(download);
     }
 }
 

@@ -29,6 +29,7 @@
 
 struct store;
 struct upload;
+struct download;
 
 /* Asked immediately before every attempt to publish, in the thread that commits: may this run still
  * do so? False with the error when not (invariant I3). */
@@ -80,6 +81,14 @@ struct store_ops {
     /* Gives up: nothing becomes visible, what can be removed is removed. Frees. NULL is fine. */
     void (*upload_abandon)(struct upload *upload);
 
+    /* As store_download_open(), store_download_read() (which has checked the bounds) and
+     * store_download_close(). The store sets what is in struct download. */
+    bool (*download_open)(struct store *store, const struct object *object, struct download **out,
+                          struct error *err);
+    bool (*download_read)(struct download *download, uint64_t offset, void *buffer, size_t size,
+                          struct error *err);
+    void (*download_close)(struct download *download);
+
     void (*close)(struct store *store);
 };
 
@@ -98,6 +107,10 @@ struct upload {
     struct store *store;
     upload_permit permit; /* set by store_upload_begin(); NULL: nobody needs to be asked */
     void *permit_context;
+};
+struct download {
+    struct store *store;
+    uint64_t bytes; /* of the object */
 };
 
 struct store_kind {
@@ -119,7 +132,7 @@ bool store_check(const char *url, struct error *err);
  * set, else the default folder), separated by single spaces; the caller frees. NULL on failure. */
 char *store_urls(const struct settings *settings, struct error *err);
 
-/* As the operations above. upload_abandon and close accept NULL. */
+/* As the operations above. upload_abandon, download_close and close accept NULL. */
 bool store_prepare(struct store *store, struct error *err);
 bool store_list(struct store *store, const char *prefix, struct objects *out, struct error *err);
 bool store_head(struct store *store, const char *name, struct object *out, bool *found,
@@ -142,6 +155,19 @@ struct stage *store_upload_stage_new(struct upload *upload, struct error *err);
 bool store_upload_flush(struct upload *upload, struct error *err);
 bool store_upload_commit(struct upload *upload, const struct metadata *metadata, struct error *err);
 void store_upload_abandon(struct upload *upload);
+
+/* Begins to read this object of this store as it is now known (its etag). Each download is used by
+ * one thread at a time; others of the same store may be opened and read in other threads meanwhile.
+ */
+bool store_download_open(struct store *store, const struct object *object, struct download **out,
+                         struct error *err);
+/* Exactly `size` bytes from `offset` on into `buffer`, whose content is worth nothing after a
+ * failure. All bytes that a download gives are of one version of the object: that it was replaced,
+ * changed or removed meanwhile is an error that says so. What is transient is tried again inside,
+ * and a stop is heard. */
+bool store_download_read(struct download *download, uint64_t offset, void *buffer, size_t size,
+                         struct error *err);
+void store_download_close(struct download *download);
 void store_close(struct store *store);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "store/azure/azure_account.h"
 #include "store/azure/azure_commit.h"
+#include "store/azure/azure_download.h"
 #include "store/azure/azure_list.h"
 #include "store/azure/azure_object.h"
 #include "store/azure/azure_request.h"
@@ -233,6 +234,23 @@ static bool upload_begin(struct store *base, const struct upload_options *option
     return ok;
 }
 
+static bool download_open(struct store *base, const struct object *object, struct download **out,
+                          struct error *err)
+{
+    struct azure_store *store = cast(base);
+    char *blob = blob_name(store, object->name, err);
+    const struct azure_download_options options = {.store = base,
+                                                   .session = &store->session,
+                                                   .limits = store->limits,
+                                                   .blob = blob,
+                                                   .etag = object->etag,
+                                                   .bytes = object->bytes};
+    bool ok = blob != NULL && azure_download_open(&options, out, err);
+
+    free(blob);
+    return ok;
+}
+
 static void close_store(struct store *base)
 {
     struct azure_store *store = cast(base);
@@ -258,6 +276,9 @@ static const struct store_ops ops = {
     .upload_flush = azure_upload_flush,
     .upload_commit = azure_upload_commit,
     .upload_abandon = azure_upload_abandon,
+    .download_open = download_open,
+    .download_read = azure_download_read,
+    .download_close = azure_download_close,
     .close = close_store,
 };
 

@@ -62,19 +62,23 @@ static bool read_metadata(const struct file_folder *folder, const char *name, st
     return state != FILE_SIDECAR_DAMAGED || metadata_set(out, "sidecar", "damaged", err);
 }
 
+bool file_list_matches(const struct stat *status, const struct object *object)
+{
+    char etag[ETAG_SIZE];
+
+    format_etag(etag, status);
+    return S_ISREG(status->st_mode) && strcmp(etag, object->etag) == 0;
+}
+
 bool file_list_is_still(const struct file_folder *folder, const struct object *object, bool *same,
                         struct error *err)
 {
     struct stat status;
-    char etag[ETAG_SIZE] = "";
 
     if (!file_folder_stat(folder, object->name, &status, same, err)) {
         return false;
     }
-    if (*same) {
-        format_etag(etag, &status);
-        *same = S_ISREG(status.st_mode) && strcmp(etag, object->etag) == 0;
-    }
+    *same = *same && file_list_matches(&status, object);
     return true;
 }
 

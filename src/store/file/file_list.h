@@ -6,6 +6,7 @@
 #define STORE_FILE_FILE_LIST_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "store/file/file_folder.h"
@@ -18,6 +19,9 @@ bool file_list_all(const struct file_folder *folder, const char *prefix, struct 
 /* One object; *found = false without an error when it is not there. */
 bool file_list_head(const struct file_folder *folder, const char *name, struct object *out,
                     bool *found, struct error *err);
+
+/* Is a file with this status the object, unchanged? */
+bool file_list_matches(const struct stat *status, const struct object *object);
 
 /* *same = false when the object is gone or another one by now. */
 bool file_list_is_still(const struct file_folder *folder, const struct object *object, bool *same,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "store/file/file_download.h"
 #include "store/file/file_folder.h"
 #include "store/file/file_list.h"
 #include "store/file/file_sidecar.h"
@@ -146,6 +147,15 @@ static bool file_store_upload_begin(struct store *store, const struct upload_opt
     return open_existing(folder, err) && file_upload_begin(store, folder, options, out, err);
 }
 
+static bool file_store_download_open(struct store *store, const struct object *object,
+                                     struct download **out, struct error *err)
+{
+    struct file_folder *folder = folder_of(store);
+
+    return file_folder_check_name(object->name, err) && open_existing(folder, err) &&
+           file_download_open(store, folder, object, out, err);
+}
+
 static void file_store_close(struct store *store)
 {
     file_folder_clear(folder_of(store));
@@ -166,6 +176,9 @@ static const struct store_ops file_store_ops = {
     .upload_flush = file_upload_flush,
     .upload_commit = file_upload_commit,
     .upload_abandon = file_upload_abandon,
+    .download_open = file_store_download_open,
+    .download_read = file_download_read,
+    .download_close = file_download_close,
     .close = file_store_close,
 };
 

@@ -1,5 +1,7 @@
 #include "backup/publication.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/stop.h"
 #include "store/manifest.h"
@@ -17,26 +19,36 @@ bool publication_permit(void *context, struct error *err)
 }
 
 /* Of pg_dump's output there is none: nothing is known of its rows. */
-static bool store_manifest(const struct publication *publication, const struct metadata *metadata,
+static bool store_manifest(struct publication *publication, const struct metadata *metadata,
                            struct error *err)
 {
+    struct backup_facts *facts = &publication->facts;
+    struct stream_digest digest;
     const struct manifest manifest = {
         .name = publication->claim->name,
-        .facts = &publication->facts,
+        .facts = facts,
         .snapshot_ms = publication->dump->snapshot_ms,
         .encoding = publication->encoding,
         .segments = &publication->dump->segments,
     };
 
-    return !publication->facts.has_rows ||
-           manifest_store(&manifest, publication->store, metadata, err);
+    if (!facts->has_rows) {
+        return true;
+    }
+    if (!manifest_store(&manifest, publication->store, metadata, &digest, err)) {
+        return false;
+    }
+    snprintf(facts->manifest_sha256, sizeof(facts->manifest_sha256), "%s", digest.sha256);
+    return true;
 }
 
 bool publication_commit(struct publication *publication, struct upload *upload, struct error *err)
 {
     struct metadata metadata = METADATA_INIT;
+    /* The second time with the manifest's digest. */
     bool ok = backup_facts_format(&publication->facts, &metadata, err) &&
-              store_manifest(publication, &metadata, err);
+              store_manifest(publication, &metadata, err) &&
+              backup_facts_format(&publication->facts, &metadata, err);
 
     if (ok) {
         ok = store_upload_commit(upload, &metadata, err);

@@ -72,6 +72,11 @@ bool backup_name_parse(const char *name, int64_t *begun_ms)
     return true;
 }
 
+bool backup_instant_parse(const char *string, int64_t *instant_ms)
+{
+    return strlen(string) == strlen(iso_form) && parse_instant(string, iso_form, instant_ms);
+}
+
 static bool is_hex(const char *string, size_t length)
 {
     return strlen(string) == length && strspn(string, "0123456789abcdef") == length;
@@ -144,6 +149,7 @@ bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
 {
     /* What backup_object_parse() will insist on. */
     if (!is_hex(facts->run_id, BACKUP_RUN_ID_SIZE - 1) || !is_hex(facts->sha256, SHA256_HEX) ||
+        (facts->manifest_sha256[0] != '\0' && !is_hex(facts->manifest_sha256, SHA256_HEX)) ||
         !is_type(facts->type) || facts->duration_ms < 0) {
         return error_set(err, ERROR_FAILED, "the facts about backup run '%s' are incomplete",
                          facts->run_id);
@@ -166,7 +172,8 @@ bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
            set_number(out, "bytes", facts->bytes, err) &&
            set_number(out, "rawbytes", facts->raw_bytes, err) &&
            set_number(out, "durationms", (uint64_t)facts->duration_ms, err) &&
-           metadata_set(out, "sha256", facts->sha256, err);
+           metadata_set(out, "sha256", facts->sha256, err) &&
+           set_unless_empty(out, "manifest", facts->manifest_sha256, err);
 }
 
 static bool get_text(const struct metadata *metadata, const char *name, char *out, size_t size)
@@ -220,6 +227,7 @@ bool backup_facts_parse(const struct metadata *metadata, struct backup_facts *fa
         !get_text(metadata, "engine", facts->engine, sizeof(facts->engine)) ||
         !parse_rows(metadata, facts) ||
         !get_text(metadata, "sha256", facts->sha256, sizeof(facts->sha256)) ||
+        !get_text(metadata, "manifest", facts->manifest_sha256, sizeof(facts->manifest_sha256)) ||
         !get_number(metadata, "bytes", INT64_MAX, &bytes) ||
         !get_number(metadata, "rawbytes", INT64_MAX, &raw_bytes) ||
         !get_number(metadata, "durationms", DURATION_MOST_MS, &facts->duration_ms)) {
@@ -228,11 +236,12 @@ bool backup_facts_parse(const struct metadata *metadata, struct backup_facts *fa
     facts->bytes = (uint64_t)bytes;
     facts->raw_bytes = (uint64_t)raw_bytes;
     facts->has_occurrence = occurrence != NULL;
-    if (occurrence != NULL && (strlen(occurrence) != strlen(iso_form) ||
-                               !parse_instant(occurrence, iso_form, &facts->occurrence_ms))) {
+    if (occurrence != NULL && !backup_instant_parse(occurrence, &facts->occurrence_ms)) {
         return false;
     }
     return is_hex(facts->run_id, BACKUP_RUN_ID_SIZE - 1) && is_hex(facts->sha256, SHA256_HEX) &&
+           (metadata_get(metadata, "manifest") == NULL ||
+            is_hex(facts->manifest_sha256, SHA256_HEX)) &&
            is_type(facts->type) && (facts->schedule_id[0] == '\0' || is_uuid(facts->schedule_id));
 }
 

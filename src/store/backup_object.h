@@ -54,7 +54,13 @@ struct backup_facts {
     uint64_t raw_bytes;
     int64_t duration_ms;
     char sha256[65]; /* of the object's bytes, hex */
+    /* Of its manifest's bytes; "" where there is none, and in older backups, and in the manifest's
+     * own metadata, which are the backup's. */
+    char manifest_sha256[65];
 };
+
+/* Reads an instant as clock_format_iso() writes it. */
+bool backup_instant_parse(const char *string, int64_t *instant_ms);
 
 /* Text that is not printable ASCII (a database's name) is percent-encoded in the metadata. */
 bool backup_facts_format(const struct backup_facts *facts, struct metadata *out, struct error *err);

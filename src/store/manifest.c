@@ -229,7 +229,8 @@ bool manifest_write(const struct manifest *manifest, struct stage *stage, struct
 }
 
 bool manifest_store(const struct manifest *manifest, struct store *store,
-                    const struct metadata *metadata, struct error *err)
+                    const struct metadata *metadata, struct stream_digest *digest,
+                    struct error *err)
 {
     char name[MANIFEST_NAME_SIZE];
     const struct upload_options options = {
@@ -240,7 +241,7 @@ bool manifest_store(const struct manifest *manifest, struct store *store,
     if (!store_upload_begin(store, &options, &upload, err)) {
         return error_prefix(err, "storing the manifest");
     }
-    struct stage *stage = store_upload_stage_new(upload, err);
+    struct stage *stage = digest_stage_new(digest, store_upload_stage_new(upload, err), err);
     bool ok = stage != NULL && manifest_write(manifest, stage, err) && stage_finish(stage, err);
     stage_free(stage);
     if (ok) {

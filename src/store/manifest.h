@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "store/backup_object.h"
 #include "store/store.h"
+#include "stream/digest_stage.h"
 #include "stream/segment.h"
 #include "stream/stage.h"
 
@@ -38,9 +39,11 @@ struct manifest {
 /* Writes it piece by piece, so that it need not fit in memory. */
 bool manifest_write(const struct manifest *manifest, struct stage *stage, struct error *err);
 
-/* Stores it, unless there is one of this name; `metadata` are the backup's. */
+/* Stores it, unless there is one of this name; `metadata` are the backup's. `digest` is what was
+ * stored: what manifest_read() compares with. */
 bool manifest_store(const struct manifest *manifest, struct store *store,
-                    const struct metadata *metadata, struct error *err);
+                    const struct metadata *metadata, struct stream_digest *digest,
+                    struct error *err);
 /* Removes a backup, as store_remove() does, and then its manifest. *result is the backup's; of a
  * manifest that stays behind only the log tells, for it does no harm. */
 bool manifest_remove_backup(struct store *store, const struct object *backup,

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Rows are short: a call for each would cost more than the hash. */
 #define XXH_INLINE_ALL
@@ -68,4 +69,21 @@ void fingerprint_row_end(struct fingerprint_row *row, struct fingerprint *sum)
 void fingerprint_format(char out[FINGERPRINT_HEX_SIZE], const struct fingerprint *sum)
 {
     snprintf(out, FINGERPRINT_HEX_SIZE, "%016" PRIx64 "%016" PRIx64, sum->high, sum->low);
+}
+
+bool fingerprint_parse(const char *hex, struct fingerprint *out)
+{
+    struct fingerprint parsed = {.high = 0};
+    uint64_t *halves[] = {&parsed.high, &parsed.low};
+
+    if (strlen(hex) != FINGERPRINT_HEX_SIZE - 1 ||
+        strspn(hex, "0123456789abcdef") != FINGERPRINT_HEX_SIZE - 1) {
+        return false;
+    }
+    for (size_t i = 0; i < FINGERPRINT_HEX_SIZE - 1; i++) {
+        uint64_t digit = (uint64_t)(hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10);
+        *halves[i / 16] = *halves[i / 16] << 4 | digit;
+    }
+    *out = parsed;
+    return true;
 }

@@ -7,6 +7,7 @@
 #ifndef STREAM_FINGERPRINT_H
 #define STREAM_FINGERPRINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,5 +33,7 @@ void fingerprint_merge(struct fingerprint *sum, const struct fingerprint *other)
 /* 32 lower-case hex digits, the most significant first. */
 #define FINGERPRINT_HEX_SIZE 33
 void fingerprint_format(char out[FINGERPRINT_HEX_SIZE], const struct fingerprint *sum);
+/* Reads that form; false for any other. */
+bool fingerprint_parse(const char *hex, struct fingerprint *out);
 
 #endif

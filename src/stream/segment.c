@@ -1,6 +1,7 @@
 #include "stream/segment.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const char *segment_kind_name(enum segment_kind kind)
 {
@@ -11,6 +12,17 @@ const char *segment_kind_name(enum segment_kind kind)
     };
 
     return names[kind];
+}
+
+bool segment_kind_parse(const char *name, enum segment_kind *out)
+{
+    for (int kind = SEGMENT_PRE_DATA; kind <= SEGMENT_POST_DATA; kind++) {
+        if (strcmp(name, segment_kind_name((enum segment_kind)kind)) == 0) {
+            *out = (enum segment_kind)kind;
+            return true;
+        }
+    }
+    return false;
 }
 
 void segments_place(struct segments *segments)

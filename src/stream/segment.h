@@ -22,6 +22,7 @@ enum segment_kind {
 };
 /* "pre-data", "table", "sequences", "large-objects", "post-data" */
 const char *segment_kind_name(enum segment_kind kind);
+bool segment_kind_parse(const char *name, enum segment_kind *out);
 
 #define SEGMENT_NO_TABLE   SIZE_MAX
 #define SEGMENT_OPEN_ENDED UINT64_MAX

@@ -65,7 +65,8 @@ def test_bytes_and_metadata_are_what_was_announced(azure_tool, azure_store, smal
         "source": stored.metadata["system"],
         "engine": "parallel", "tables": str(made["tables"]), "rows": str(made["rows"]),
         "rawbytes": str(made["raw_bytes"]), "durationms": stored.metadata["durationms"],
-        "sha256": made["sha256"]}
+        "sha256": made["sha256"], "manifest": hashlib.sha256(
+            azure_store.read(made["name"] + ".json")).hexdigest()}
     assert int(stored.metadata["durationms"]) <= made["duration_ms"]
 
 

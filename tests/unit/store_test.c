@@ -123,6 +123,7 @@ static struct backup_facts some_facts(void)
     snprintf(facts.tool_version, sizeof(facts.tool_version), "0.1.0");
     snprintf(facts.compression, sizeof(facts.compression), "zstd");
     snprintf(facts.sha256, sizeof(facts.sha256), SHA256);
+    snprintf(facts.manifest_sha256, sizeof(facts.manifest_sha256), SHA256);
     return facts;
 }
 
@@ -164,6 +165,7 @@ static void check_round_trip(const struct backup_facts *facts)
     assert_true(parsed.facts.raw_bytes == facts->raw_bytes);
     assert_true(parsed.facts.duration_ms == facts->duration_ms);
     assert_string_equal(parsed.facts.sha256, facts->sha256);
+    assert_string_equal(parsed.facts.manifest_sha256, facts->manifest_sha256);
     object_clear(&object);
 }
 
@@ -210,6 +212,7 @@ static void test_facts_in_metadata(void **state)
         {"database", "my%20db"},
         {"server", "15.8%20(Debian%2015.8-0+deb12u1)"},
         {"ledger", "its%20own"},
+        {"manifest", SHA256},
         {"system", "7300000000000000001"},
         {"source", "7300000000000000002"},
         {"schemas", "0123456789abcdef"},
@@ -266,12 +269,13 @@ static void test_facts_that_are_incomplete(void **state)
     struct error err = ERROR_INIT;
 
     (void)state;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         struct backup_facts facts = some_facts();
         facts.run_id[0] = i == 0 ? '\0' : i == 1 ? 'G' : facts.run_id[0];
         facts.sha256[63] = i == 2 ? '\0' : facts.sha256[63];
         facts.type[0] = i == 3 ? 'x' : facts.type[0];
         facts.duration_ms = i == 4 ? -1 : 0;
+        facts.manifest_sha256[63] = i == 5 ? '\0' : facts.manifest_sha256[63];
         assert_false(backup_facts_format(&facts, &metadata, &err));
         assert_int_equal(metadata.count, 0);
     }
@@ -325,6 +329,9 @@ static void test_hostile_metadata(void **state)
         {"sha256", NULL},
         {"sha256", "abc"},
         {"sha256", SHA256 "0"},
+        {"manifest", ""},
+        {"manifest", "abc"},
+        {"manifest", SHA256 "0"},
         {"type", NULL},
         {"type", "other"},
         {"type", "scheduled%00"},

@@ -102,8 +102,7 @@ static bool write_facts(const struct manifest *manifest, struct stage *stage, st
     };
     struct text out = TEXT_INIT(PIECE_CAP);
 
-    text_appendf(&out, "{\"format\": \"rythm-backup manifest\",\n \"version\": %d",
-                 MANIFEST_VERSION);
+    text_appendf(&out, "{\"format\": \"" MANIFEST_FORMAT "\",\n \"version\": %d", MANIFEST_VERSION);
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
         text_append(&out, ",\n ");
         if (!append_string(&out, strings[i].key, strings[i].value, err)) {

@@ -19,6 +19,7 @@
 #include "stream/segment.h"
 #include "stream/stage.h"
 
+#define MANIFEST_FORMAT    "rythm-backup manifest"
 #define MANIFEST_VERSION   1
 #define MANIFEST_SUFFIX    ".json"
 #define MANIFEST_NAME_SIZE (BACKUP_NAME_SIZE + sizeof(MANIFEST_SUFFIX))

@@ -181,6 +181,14 @@ static bool fetch(const struct azure_download *self, const struct range *range, 
                              last_byte(range), self->blob);
 }
 
+static void end(struct azure_download *self)
+{
+    http_client_free(self->session.client);
+    free(self->blob);
+    free(self->etag);
+    free(self);
+}
+
 bool azure_download_open(const struct azure_download_options *options, struct download **out,
                          struct error *err)
 {
@@ -204,11 +212,11 @@ bool azure_download_open(const struct azure_download_options *options, struct do
     if (self->session.client == NULL) {
         goto failed;
     }
-    *out = &self->base;
+    *out = (struct download *)self;
     return true;
 
 failed:
-    azure_download_close(&self->base);
+    end(self);
     return false;
 }
 
@@ -233,10 +241,5 @@ bool azure_download_read(struct download *base, uint64_t offset, void *buffer, s
 
 void azure_download_close(struct download *base)
 {
-    struct azure_download *self = (struct azure_download *)base;
-
-    http_client_free(self->session.client);
-    free(self->blob);
-    free(self->etag);
-    free(self);
+    end((struct azure_download *)base);
 }

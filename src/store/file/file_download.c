@@ -42,6 +42,15 @@ static bool open_file(struct file_download *self, struct error *err)
     return file_list_matches(&status, &self->object) || refuse_changed(self, true, err);
 }
 
+static void end(struct file_download *self)
+{
+    if (self->fd >= 0) {
+        close(self->fd);
+    }
+    object_clear(&self->object);
+    free(self);
+}
+
 bool file_download_open(struct store *store, const struct file_folder *folder,
                         const struct object *object, struct download **out, struct error *err)
 {
@@ -63,11 +72,11 @@ bool file_download_open(struct store *store, const struct file_folder *folder,
     if (!open_file(self, err)) {
         goto failed;
     }
-    *out = &self->download;
+    *out = (struct download *)self;
     return true;
 
 failed:
-    file_download_close(&self->download);
+    end(self);
     return false;
 }
 
@@ -116,11 +125,5 @@ bool file_download_read(struct download *download, uint64_t offset, void *buffer
 
 void file_download_close(struct download *download)
 {
-    struct file_download *self = (struct file_download *)download;
-
-    if (self->fd >= 0) {
-        close(self->fd);
-    }
-    object_clear(&self->object);
-    free(self);
+    end((struct file_download *)download);
 }

@@ -260,6 +260,10 @@ static bool is_worth_repeating(const struct azure_request *request, const struct
     static const char *const damaged[] = {"Md5Mismatch", "Crc64Mismatch", "InvalidOperation", NULL};
     char code[AZURE_REQUEST_CODE_SIZE];
 
+    /* Its body may be a piece of a backup, which is not to be looked into. */
+    if (reply->status < 300) {
+        return false;
+    }
     azure_request_code(reply, code);
     if (reply->status == 400 && request->body_size > 0 && is_one_of(code, damaged)) {
         return (*resendings)++ < MOST_RESENDINGS;

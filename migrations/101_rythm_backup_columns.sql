@@ -20,6 +20,8 @@ ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS target_dbname text;
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS target_service text;
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS schemas text[];
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS stores text; -- as RYTHM_BACKUP_STORES
+-- Which of its backups are verified once they are made: 1 every one, 7 every seventh, 0 none.
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS verify_every integer;
 CREATE UNIQUE INDEX IF NOT EXISTS backup_schedule_by_name ON backup_schedule (name);
 
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS run_id text;

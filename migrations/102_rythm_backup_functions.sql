@@ -154,6 +154,9 @@ RETURNS text LANGUAGE sql STABLE AS $function$
         WHEN schedule.stores ~ '^\s*$' THEN 'stores is empty; NULL is the configured store'
         WHEN schedule.stores ~* 'accountkey=|sharedaccesssignature=|sig=' THEN
             'stores holds a credential; it must be a URL alone'
+        WHEN schedule.verify_every < 0 OR schedule.verify_every > 10000 THEN
+            'verify_every is ' || schedule.verify_every::text
+                || '; it must be between 0 (never) and 10000'
     END
 $function$;
 

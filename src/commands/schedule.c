@@ -386,6 +386,9 @@ const struct command command_schedule = {
                                       "only these, by their exact names: a,b; one with a "
                                       "comma in double quotes"},
          [SCHEDULE_COLUMN_STORES] = {"stores", "URL", "where its backups go [RYTHM_BACKUP_STORES]"},
+         [SCHEDULE_COLUMN_VERIFY_EVERY] = {"verify-every", "N",
+                                           "verify each Nth backup once it is made; 1: all, 0: "
+                                           "none [0]"},
          [SCHEDULE_OPTION_DISABLED] = {"disabled", NULL, "add: do not switch it on yet"},
          [SCHEDULE_OPTION_NEXT] = {"next", NULL,
                                    "also print the next five times, in UTC and in its own "

@@ -64,6 +64,17 @@ static bool check_retention(const char *days, struct error *err)
            error_set(err, ERROR_USAGE, "'%s' is not a whole number of days", days);
 }
 
+static bool check_verify_every(const char *number, struct error *err)
+{
+    int64_t every;
+
+    return text_parse_integer(number, -999999999, 999999999, &every) ||
+           error_set(err, ERROR_USAGE,
+                     "'%s' is not a whole number: write 1 for each backup, 7 for every seventh, 0 "
+                     "for none",
+                     number);
+}
+
 /* As a setting's: Postgres reads an interval of each form as the same time. */
 static bool check_duration(const char *duration, struct error *err)
 {
@@ -220,6 +231,7 @@ static bool read_value(enum schedule_column column, const char *value, struct sc
         [SCHEDULE_COLUMN_DBNAME] = check_place,
         [SCHEDULE_COLUMN_SERVICE] = check_place,
         [SCHEDULE_COLUMN_STORES] = check_stores,
+        [SCHEDULE_COLUMN_VERIFY_EVERY] = check_verify_every,
     };
 
     if (strlen(value) > VALUE_MOST) {

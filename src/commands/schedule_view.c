@@ -147,27 +147,41 @@ static void append_target(struct text *text, const struct schedule *schedule)
     }
 }
 
+/* "-", "each", "1 in 7" */
+static void format_verify(char out[32], const struct schedule *schedule)
+{
+    if (schedule->verify_every == 0) {
+        snprintf(out, 32, "-");
+    } else if (schedule->verify_every == 1) {
+        snprintf(out, 32, "each");
+    } else {
+        snprintf(out, 32, "1 in %" PRId64, schedule->verify_every);
+    }
+}
+
 bool schedule_view_print(const struct schedule_view *view, struct error *err)
 {
-    struct output_table table = OUTPUT_TABLE_INIT(6);
+    struct output_table table = OUTPUT_TABLE_INIT(7);
 
-    output_table_add(&table,
-                     (const char *[]){"SCHEDULE", "WHEN", "STATE", "NEXT", "KEEP", "TARGET"});
+    output_table_add(
+        &table, (const char *[]){"SCHEDULE", "WHEN", "STATE", "NEXT", "KEEP", "VERIFY", "TARGET"});
     for (size_t i = 0; i < view->count; i++) {
         const struct schedule *schedule = view->items[i];
         struct text target = TEXT_INIT(TARGET_CAP);
         char when[SCHEDULE_VIEW_WHEN_SIZE];
         char next[SCHEDULE_VIEW_MINUTE_SIZE] = "-";
         char keep[32];
+        char verify[32];
         schedule_view_when(when, schedule);
         if (schedule_view_has_next(schedule)) {
             schedule_view_minute(next, schedule->next_ms);
         }
         snprintf(keep, sizeof(keep), "%" PRId64 "d", schedule->retention_days);
+        format_verify(verify, schedule);
         append_target(&target, schedule);
         output_table_add(&table, (const char *[]){schedule->name, when,
                                                   backup_schedule_state_name(schedule->state), next,
-                                                  keep, text_string(&target)});
+                                                  keep, verify, text_string(&target)});
         text_clear(&target);
     }
     return output_table_print(&table, err);
@@ -278,16 +292,16 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
     const struct schedule_details *details = found != NULL ? found : &none;
 
     json_t *object = json_pack(
-        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "schedule",
-        schedule->id, "schedule_name", output_json_text(schedule->is_named ? schedule->name : NULL),
-        "enabled", schedule->enabled, "default", schedule->is_default, "time",
-        output_json_text(schedule->time), "frequency", output_json_text(schedule->frequency),
-        "days", days_json(schedule), "time_zone", schedule->zone, "retention_days",
-        (json_int_t)schedule->retention_days, "catch_up_s",
+        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+        "schedule", schedule->id, "schedule_name",
+        output_json_text(schedule->is_named ? schedule->name : NULL), "enabled", schedule->enabled,
+        "default", schedule->is_default, "time", output_json_text(schedule->time), "frequency",
+        output_json_text(schedule->frequency), "days", days_json(schedule), "time_zone",
+        schedule->zone, "retention_days", (json_int_t)schedule->retention_days, "catch_up_s",
         details->has_catch_up ? json_integer(details->catch_up_s) : json_null(), "tenant",
         output_json_text(schedule->tenant), "dbname", output_json_text(schedule->dbname), "service",
         output_json_text(schedule->service), "schemas", schemas_json(schedule), "stores",
-        output_json_text(schedule->stores));
+        output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every);
     json_t *standing = json_pack(
         "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
         backup_schedule_state_name(schedule->state), "problem", output_json_text(schedule->problem),

@@ -35,7 +35,8 @@ static const char read_query[] =
     " OR s.stores ~* 'accountkey=|sharedaccesssignature=|sig=' THEN '(not shown)'"
     " ELSE btrim(s.stores, E' \\t\\r\\n') END,"
     " (extract(epoch FROM d.occurrence_at)::numeric * 1000.0)::bigint,"
-    " (extract(epoch FROM d.next_at)::numeric * 1000.0)::bigint, d.attempt, d.state, d.problem"
+    " (extract(epoch FROM d.next_at)::numeric * 1000.0)::bigint, d.attempt, d.state, d.problem,"
+    " coalesce(s.verify_every, 0)"
     " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
     " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::float8 * interval '1 second') d"
     " ON $3::uuid IS NULL OR d.schedule_id = $3::uuid"
@@ -89,6 +90,7 @@ static void read_identity(const PGresult *result, int row, struct schedule *out)
     query_copy(result, row, 10, out->tenant, sizeof(out->tenant));
     out->retention_days = query_number(result, row, 11);
     query_copy(result, row, 20, out->problem, sizeof(out->problem));
+    out->verify_every = query_number(result, row, 21);
 }
 
 static bool read_row(const PGresult *result, int row, struct schedule *out, struct error *err)

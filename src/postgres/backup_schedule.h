@@ -39,11 +39,12 @@ struct schedule {
     char catch_up[64];             /* of its own, as Postgres writes an interval; or "" */
     char tenant[SCHEDULE_ID_SIZE]; /* or "" */
     int64_t retention_days;
-    char *dbname;        /* dump this database of the same server, or NULL */
-    char *service;       /* dump what this libpq service names, or NULL */
-    char **schemas;      /* exact names, NULL-terminated; NULL: all */
-    char *stores;        /* where its backups go, or NULL: where the settings say */
-    bool has_occurrence; /* false only when the row is invalid */
+    int64_t verify_every; /* each backup of so many is verified; 0: none is */
+    char *dbname;         /* dump this database of the same server, or NULL */
+    char *service;        /* dump what this libpq service names, or NULL */
+    char **schemas;       /* exact names, NULL-terminated; NULL: all */
+    char *stores;         /* where its backups go, or NULL: where the settings say */
+    bool has_occurrence;  /* false only when the row is invalid */
     int64_t occurrence_ms;
     int64_t next_ms;
     int64_t attempt; /* the number of the attempt that would be made now, from 1 */

@@ -25,6 +25,7 @@ static const struct {
     [SCHEDULE_COLUMN_SERVICE] = {"target_service", "text"},
     [SCHEDULE_COLUMN_SCHEMAS] = {"schemas", "text[]"},
     [SCHEDULE_COLUMN_STORES] = {"stores", "text"},
+    [SCHEDULE_COLUMN_VERIFY_EVERY] = {"verify_every", "integer"},
     [SCHEDULE_COLUMN_ENABLED] = {"enabled", "boolean"},
 };
 

@@ -135,7 +135,7 @@ def test_several_at_once(make_tool, empty_database):
 def test_print_is_the_files(make_tool):
     """Byte for byte; no database is needed."""
     printed = make_tool(DATABASE_URL="postgresql://127.0.0.1:1/nowhere").ok("migrate", "--print")
-    assert len(MIGRATIONS) == 8
+    assert len(MIGRATIONS) == 9
     assert printed.out == "\n".join(f"-- {path.name}\n\n{path.read_text()}" for path in MIGRATIONS)
 
 
@@ -219,16 +219,21 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("backup_history_by_completion", "INDEX"),
         ("backup_history_interrupted", "INDEX"),
         ("backup_history_untold", "INDEX"),
+        ("backup_history_verification_by_name", "INDEX"),
+        ("backup_history_verifications", "INDEX"),
+        ("backup_history_verified", "INDEX"),
         ("email_logs_backup_pending", "INDEX"),
         ("email_logs_backup_key", "INDEX")}
 
 
 @pytest.mark.parametrize("table, added", [
     ("backup_schedule", ["timed_at", "name", "tenant_id", "frequency", "days", "time_zone",
-                         "catch_up", "target_dbname", "target_service", "schemas", "stores"]),
+                         "catch_up", "target_dbname", "target_service", "schemas", "stores",
+                         "verify_every"]),
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
                         "sha256", "store", "ledger", "told_at", "engine", "table_count",
-                        "row_count", "database_name"]),
+                        "row_count", "database_name", "verified_at", "verified_rows",
+                        "verify_duration_ms", "verify_failed_at", "verify_error"]),
     ("email_logs", []), ("users", []), ("tenants", [])])
 def test_application_columns_stay_and_ours_follow(make_tool, application, table, added):
     before = columns(application, table)

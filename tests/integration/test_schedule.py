@@ -92,11 +92,11 @@ def test_add_is_the_old_services_schedule_unless_options_say_otherwise(tool, sma
     assert (row["enabled"], str(row["schedule_time"]), row["retention_days"]) == (
         True, "02:00:00", 30)
     assert [row[name] for name in ("frequency", "days", "time_zone", "catch_up", "tenant_id",
-                                   "target_dbname", "target_service", "schemas", "stores")] == [
-        None] * 9
+                                   "target_dbname", "target_service", "schemas", "stores",
+                                   "verify_every")] == [None] * 10
     header, line = result.out.splitlines()
-    assert header.split() == ["SCHEDULE", "WHEN", "STATE", "NEXT", "KEEP", "TARGET"]
-    assert line.startswith("nightly   daily 02:00 UTC  ") and line.endswith("  30d   -")
+    assert header.split() == ["SCHEDULE", "WHEN", "STATE", "NEXT", "KEEP", "VERIFY", "TARGET"]
+    assert line.startswith("nightly   daily 02:00 UTC  ") and line.endswith("  30d   -       -")
     next_run = row["next_run_at"].astimezone(datetime.timezone.utc)
     assert (next_run.hour, next_run.minute) == (2, 0)
     assert f"next run: {next_run:%Y-%m-%dT%H:%M}:00.000Z" in result.err
@@ -107,7 +107,7 @@ def test_add_writes_each_column(tool, small_database, tmp_path):
             "--days=mon,FRI,7", "--time-zone=Europe/Stockholm", "--retention-days=7",
             "--catch-up=90m", f"--tenant={ANOTHER_ID}", "--dbname=other",
             '--schemas=app,"a,b","say ""hi""",back\\slash, blank ',
-            f"--stores=file://{tmp_path}/x", "--disabled")
+            f"--stores=file://{tmp_path}/x", "--verify-every=7", "--disabled")
     row = row_of(small_database, "all.of_it-1")
     assert (str(row["schedule_time"]), row["frequency"], row["days"], row["time_zone"]) == (
         "23:59:00", "weekly", [1, 5, 7], "Europe/Stockholm")
@@ -115,6 +115,7 @@ def test_add_writes_each_column(tool, small_database, tmp_path):
         7, datetime.timedelta(minutes=90), ANOTHER_ID)
     assert (row["target_dbname"], row["target_service"], row["stores"], row["enabled"]) == (
         "other", None, f"file://{tmp_path}/x", False)
+    assert row["verify_every"] == 7
     assert row["schemas"] == ["app", "a,b", 'say "hi"', "back\\slash", " blank "]
     assert row["next_run_at"] is None
 
@@ -165,10 +166,10 @@ def test_an_empty_value_is_the_default(tool, small_database, tmp_path):
     tool.ok("schedule", "add", "x", "--time=23:59", "--frequency=monthly", "--days=last",
             "--time-zone=Europe/Stockholm", "--retention-days=7", "--catch-up=1h",
             f"--tenant={ANOTHER_ID}", "--service=other", "--schemas=app",
-            f"--stores=file://{tmp_path}")
+            f"--stores=file://{tmp_path}", "--verify-every=1")
     tool.ok("schedule", "set", "x", "--time=", "--frequency=", "--days=", "--time-zone=",
             "--retention-days=", "--catch-up=", "--tenant=", "--service=", "--dbname=",
-            "--schemas=", "--stores=", "--name=")
+            "--schemas=", "--stores=", "--verify-every=", "--name=")
     (row,) = rows(small_database, "SELECT * FROM backup_schedule WHERE timed_at ="
                                   " (SELECT max(timed_at) FROM backup_schedule)")
     assert (str(row["schedule_time"]), row["retention_days"]) == ("02:00:00", 30)
@@ -293,19 +294,22 @@ def test_not_removed_while_a_run_of_it_is_not_resolved(tool, small_database, nig
 def test_show_puts_each_schedule_into_words(tool, small_database):
     small_database.execute("UPDATE backup_schedule SET name = 'zero'")
     for name, *options in (
-            ("d", "--time=02:15", "--time-zone=Europe/Stockholm", "--dbname=other"),
-            ("h", "--frequency=hourly", "--time=00:15", "--service=s"),
+            ("d", "--time=02:15", "--time-zone=Europe/Stockholm", "--dbname=other",
+             "--verify-every=1"),
+            ("h", "--frequency=hourly", "--time=00:15", "--service=s", "--verify-every=7"),
             ("m", "--frequency=monthly", "--days=1,last", "--schemas=a,b"),
             ("w", "--frequency=weekly", "--days=1,fri", "--time=03:30", "--retention-days=7")):
         tool.ok("schedule", "add", name, *options)
     now = at("12:30:30", day="2031-05-06")
     result = tool.ok("schedule", "show", *now)
     assert table(result) == [
-        ["zero", "daily 02:00 UTC", "disabled", "-", "30d", "-"],
-        ["d", "daily 02:15 Europe/Stockholm", "missed", "2031-05-07T00:15Z", "30d", "other"],
-        ["h", "hourly :15", "due", "2031-05-06T13:15Z", "30d", "service=s"],
-        ["m", "monthly 1,last 02:00 UTC", "missed", "2031-05-31T02:00Z", "30d", "schemas=a,b"],
-        ["w", "weekly mon,fri 03:30 UTC", "missed", "2031-05-09T03:30Z", "7d", "-"]]
+        ["zero", "daily 02:00 UTC", "disabled", "-", "30d", "-", "-"],
+        ["d", "daily 02:15 Europe/Stockholm", "missed", "2031-05-07T00:15Z", "30d", "each",
+         "other"],
+        ["h", "hourly :15", "due", "2031-05-06T13:15Z", "30d", "1 in 7", "service=s"],
+        ["m", "monthly 1,last 02:00 UTC", "missed", "2031-05-31T02:00Z", "30d", "-",
+         "schemas=a,b"],
+        ["w", "weekly mon,fri 03:30 UTC", "missed", "2031-05-09T03:30Z", "7d", "-", "-"]]
     assert max(map(len, result.out.splitlines())) <= 100
     assert result.err == ""
     assert tool.ok("schedule", *now).out == result.out
@@ -338,7 +342,8 @@ def test_json_has_every_column(tool, small_database, nightly):
         "schedule": str(row["schedule_id"]), "schedule_name": "nightly", "enabled": True,
         "default": False, "time": "02:00", "frequency": "daily", "days": None, "time_zone": "UTC",
         "retention_days": 30, "catch_up_s": None, "tenant": None, "dbname": None, "service": None,
-        "schemas": None, "stores": None, "state": schedule["state"], "problem": None}
+        "schemas": None, "stores": None, "verify_every": 0, "state": schedule["state"],
+        "problem": None}
 
 
 def test_json_types(tool, tmp_path):
@@ -440,6 +445,10 @@ def test_next_after_an_edit_and_of_a_disabled_one(tool):
     ("--days=mon", ["--days", "daily", "--frequency weekly or monthly"]),
     ("--days=someday", ["--days", "'someday'", "mon to sun"]),
     ("--days=1,,2", ["--days", "'' is no day"]),
+    ("--verify-every=often", ["--verify-every", "'often' is not a whole number"]),
+    ("--verify-every=1.5", ["--verify-every", "'1.5' is not a whole number"]),
+    ("--verify-every=-1", ["--verify-every", "verify_every is -1", "between 0 (never) and 10000"]),
+    ("--verify-every=99999", ["--verify-every", "verify_every is 99999"]),
     ("--retention-days=0", ["--retention-days", "is 0", "between 1 and 1000000"]),
     ("--retention-days=-3", ["--retention-days", "is -3"]),
     ("--retention-days=a week", ["--retention-days", "'a week'", "whole number"]),

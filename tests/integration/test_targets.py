@@ -567,6 +567,8 @@ WRONG = [
      "stores holds a credential; it must be a URL alone"),
     ({"stores": "azblob://a/c?sv=1&sig=canary-Zq9"},
      "stores holds a credential; it must be a URL alone"),
+    ({"verify_every": -1}, "verify_every is -1; it must be between 0 (never) and 10000"),
+    ({"verify_every": 10001}, "verify_every is 10001; it must be between 0 (never) and 10000"),
 ]
 # What shows rows.
 SHOWING = (("schedule",), ("schedule", "--json"), ("list",), ("prune", "--dry-run"), ("status",),

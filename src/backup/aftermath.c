@@ -80,8 +80,10 @@ bool aftermath_prune(const struct backup_request *request, struct error *err)
         session_open(request->session, &session, err) &&
         backup_schedule_read_one(session, settings_get_number(request->settings, SETTING_CATCH_UP),
                                  request->schedule->id, &schedules, err) &&
-        ledger_identify(session, &ledger, err) && prune_decide(&prune, &plan, err) &&
-        adopt_unknown(session, &ledger, request->store, &plan, err);
+        ledger_identify(session, &ledger, err);
+    prune.session = session;
+    ok = ok && prune_decide(&prune, &plan, err) &&
+         adopt_unknown(session, &ledger, request->store, &plan, err);
     session_close(session);
     ok = ok && prune_apply(request->store, &plan, err);
     prune_clear(&plan);

@@ -7,6 +7,7 @@
 #include "backup/orphan_manifests.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "postgres/verification.h"
 #include "store/manifest.h"
 
 const char *prune_fate_name(enum prune_fate fate)
@@ -81,10 +82,11 @@ static bool is_real(const struct prune_request *request, int64_t now_ms,
 }
 
 static bool decide_for(const struct prune_request *request, const struct schedule *schedule,
-                       int64_t now_ms, const struct backup_object *backups,
+                       const struct retention_backups *backups,
                        struct retention_decision *decisions, struct prune_plan *plan,
                        struct error *err)
 {
+    int64_t now_ms = request->schedules->now_ms;
     struct retention_policy policy = {
         .schedule_id = schedule->id,
         .ledger = request->ledger->database,
@@ -99,7 +101,7 @@ static bool decide_for(const struct prune_request *request, const struct schedul
         keep_all_of(schedule, plan);
         return true;
     }
-    if (!retention_plan(backups, plan->count, &policy, decisions, err)) {
+    if (!retention_plan(backups, &policy, decisions, err)) {
         return false;
     }
     for (size_t i = 0; i < plan->count; i++) {
@@ -107,7 +109,7 @@ static bool decide_for(const struct prune_request *request, const struct schedul
             decisions[i].reason == RETENTION_KEEP_MANUAL_OTHER) {
             continue;
         }
-        if (decisions[i].delete &&is_real(request, now_ms, &backups[i])) {
+        if (decisions[i].delete &&is_real(request, now_ms, &backups->items[i])) {
             snprintf(plan->items[i].reason, sizeof(plan->items[i].reason),
                      "made in real time, while now is pretended");
             continue;
@@ -118,30 +120,76 @@ static bool decide_for(const struct prune_request *request, const struct schedul
     return true;
 }
 
+static enum retention_proof proof_of(enum verification_outcome outcome)
+{
+    switch (outcome) {
+    case VERIFICATION_GOOD:
+        return RETENTION_VERIFIED;
+    case VERIFICATION_FAILED:
+        return RETENTION_REFUTED;
+    case VERIFICATION_NONE:
+        break;
+    }
+    return RETENTION_UNPROVEN;
+}
+
+/* What the ledger says. It is asked after the listing: what is verified meanwhile counts. */
+static bool read_proofs(struct session *session, const struct backup_object *backups, size_t count,
+                        enum retention_proof *proofs, struct error *err)
+{
+    struct verified_backup *asked = calloc(count + 1, sizeof(*asked));
+    enum verification_outcome *outcomes = calloc(count + 1, sizeof(*outcomes));
+    bool ok = asked != NULL && outcomes != NULL ? true : error_set_memory(err);
+
+    for (size_t i = 0; ok && i < count; i++) {
+        asked[i] = (struct verified_backup){backups[i].object->name, backups[i].facts.run_id};
+    }
+    ok = ok && verification_read(session, asked, count, outcomes, err);
+    for (size_t i = 0; ok && i < count; i++) {
+        proofs[i] = proof_of(outcomes[i]);
+    }
+    free(asked);
+    free(outcomes);
+    return ok;
+}
+
+static bool decide_all(const struct prune_request *request, const struct retention_backups *backups,
+                       struct retention_decision *decisions, struct prune_plan *plan,
+                       struct error *err)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < request->schedules->count; i++) {
+        const struct schedule *schedule = &request->schedules->items[i];
+        if (request->schedule_id == NULL || strcmp(schedule->id, request->schedule_id) == 0) {
+            ok = decide_for(request, schedule, backups, decisions, plan, err);
+        }
+    }
+    return ok;
+}
+
 bool prune_decide(const struct prune_request *request, struct prune_plan *out, struct error *err)
 {
     if (!prune_list(request->store, out, err)) {
         return false;
     }
-    struct backup_object *backups = calloc(out->count + 1, sizeof(*backups));
+    struct backup_object *items = calloc(out->count + 1, sizeof(*items));
+    enum retention_proof *proofs = calloc(out->count + 1, sizeof(*proofs));
     struct retention_decision *decisions = calloc(out->count + 1, sizeof(*decisions));
-    bool ok = backups != NULL && decisions != NULL ? true : error_set_memory(err);
+    struct retention_backups backups = {items, proofs, out->count};
+    bool ok = items != NULL && proofs != NULL && decisions != NULL ? true : error_set_memory(err);
     for (size_t i = 0; ok && i < out->count; i++) {
-        backups[i] = out->items[i].backup;
+        items[i] = out->items[i].backup;
         snprintf(out->items[i].reason, sizeof(out->items[i].reason),
                  "belongs to no schedule of this database");
     }
-    for (size_t i = 0; ok && i < request->schedules->count; i++) {
-        const struct schedule *schedule = &request->schedules->items[i];
-        if (request->schedule_id == NULL || strcmp(schedule->id, request->schedule_id) == 0) {
-            ok = decide_for(request, schedule, request->schedules->now_ms, backups, decisions, out,
-                            err);
-        }
-    }
-    ok = ok && orphan_manifests_find(&out->objects, request->ledger,
-                                     request->schedules->now_ms - request->clock_shift_ms,
-                                     &out->orphans, &out->orphan_count, err);
-    free(backups);
+    ok = ok && read_proofs(request->session, items, out->count, proofs, err) &&
+         decide_all(request, &backups, decisions, out, err) &&
+         orphan_manifests_find(&out->objects, request->ledger,
+                               request->schedules->now_ms - request->clock_shift_ms, &out->orphans,
+                               &out->orphan_count, err);
+    free(items);
+    free(proofs);
     free(decisions);
     if (!ok) {
         prune_clear(out);

@@ -42,6 +42,7 @@ struct prune_plan {
 
 struct prune_request {
     struct store *store;
+    struct session *session; /* of the ledger, which knows what was verified */
     const struct schedules *schedules;
     const char *schedule_id;     /* only this one's backups; NULL: every schedule's */
     const struct ledger *ledger; /* of these schedules */
@@ -50,7 +51,8 @@ struct prune_request {
 };
 
 /* Lists the store and decides. An incomplete listing is an error, and decides nothing (invariant
- * I6). A schedule that is wrong keeps everything. The caller clears *out. */
+ * I6); so is a ledger that does not tell which backups were verified. A schedule that is wrong
+ * keeps everything. The caller clears *out. */
 bool prune_decide(const struct prune_request *request, struct prune_plan *out, struct error *err);
 /* Lists the store without deciding anything: every item PRUNE_KEPT. */
 bool prune_list(struct store *store, struct prune_plan *out, struct error *err);

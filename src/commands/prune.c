@@ -91,8 +91,10 @@ static bool decide(struct context *context, const struct schedules *schedules,
     };
 
     bool ok = context_connect(context, &session, err) && ledger_identify(session, &ledger, err);
+    request.session = session;
+    ok = ok && store_plans_list(plans, &request, err);
     session_close(session);
-    return ok && store_plans_list(plans, &request, err);
+    return ok;
 }
 
 /* The named ones, and only if each can be deleted: all or none. */

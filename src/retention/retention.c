@@ -95,6 +95,7 @@ static int compare_contents(const struct content *one, const struct content *oth
 struct counted {
     struct content content;
     int64_t begun_ms;
+    enum retention_proof proof;
 };
 
 static int compare_newest_first(const void *left, const void *right)
@@ -109,63 +110,90 @@ static int compare_newest_first(const void *left, const void *right)
     return one->begun_ms < other->begun_ms ? 1 : one->begun_ms > other->begun_ms ? -1 : 0;
 }
 
-static struct counted counted_as(const struct backup_object *backup,
+static struct counted counted_as(const struct retention_backups *backups, size_t index,
                                  const struct retention_policy *policy)
 {
     return (struct counted){
-        .content = content_of(backup, policy->ledger, policy->system),
-        .begun_ms = backup->begun_ms,
+        .content = content_of(&backups->items[index], policy->ledger, policy->system),
+        .begun_ms = backups->items[index].begun_ms,
+        .proof = backups->proofs[index],
     };
 }
 
-/* True when fewer than keep_min of the backups that count, of the same content, are newer. */
-static bool is_among_newest(const struct counted *newest_first, size_t count, struct counted backup,
-                            int64_t keep_min)
+/* True when fewer than keep_min good ones of the backups that count, of the same content, are
+ * newer. One that failed its verification stands for nothing. */
+static bool is_among_newest(const struct counted *newest_first, size_t count,
+                            const struct counted *backup, int64_t keep_min)
 {
     int64_t newer = 0;
 
     for (size_t i = 0; i < count && newer < keep_min; i++) {
-        newer += newest_first[i].begun_ms > backup.begun_ms &&
-                 compare_contents(&newest_first[i].content, &backup.content) == 0;
+        newer += newest_first[i].begun_ms > backup->begun_ms &&
+                 newest_first[i].proof != RETENTION_REFUTED &&
+                 compare_contents(&newest_first[i].content, &backup->content) == 0;
     }
     return newer < keep_min;
 }
 
-bool retention_plan(const struct backup_object *backups, size_t count,
-                    const struct retention_policy *policy, struct retention_decision *decisions,
-                    struct error *err)
+static bool is_newest_verified(const struct counted *newest_first, size_t count,
+                               const struct counted *backup)
+{
+    if (backup->proof != RETENTION_VERIFIED) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (newest_first[i].proof == RETENTION_VERIFIED &&
+            newest_first[i].begun_ms > backup->begun_ms &&
+            compare_contents(&newest_first[i].content, &backup->content) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of one that is older than retention_days. */
+static enum retention_reason judge_among(const struct counted *newest_first, size_t count,
+                                         const struct counted *backup, int64_t keep_min)
+{
+    if (is_among_newest(newest_first, count, backup, keep_min)) {
+        return RETENTION_KEEP_MINIMUM;
+    }
+    return is_newest_verified(newest_first, count, backup) ? RETENTION_KEEP_VERIFIED
+                                                           : RETENTION_DELETE_EXPIRED;
+}
+
+bool retention_plan(const struct retention_backups *backups, const struct retention_policy *policy,
+                    struct retention_decision *decisions, struct error *err)
 {
     size_t counted = 0;
 
     if (!check_policy(policy, err)) {
         return false;
     }
-    if (count == 0) {
+    if (backups->count == 0) {
         return true;
     }
-    struct counted *newest_first = calloc(count, sizeof(*newest_first));
+    struct counted *newest_first = calloc(backups->count, sizeof(*newest_first));
     if (newest_first == NULL) {
         return error_set_memory(err);
     }
-    for (size_t i = 0; i < count; i++) {
-        enum retention_reason reason = judge_alone(&backups[i], policy);
+    for (size_t i = 0; i < backups->count; i++) {
+        const struct backup_object *backup = &backups->items[i];
+        enum retention_reason reason = judge_alone(backup, policy);
         decisions[i] = (struct retention_decision){
-            .reason = reason, .age_days = (policy->now_ms - backups[i].begun_ms) / DAY_MS};
+            .reason = reason, .age_days = (policy->now_ms - backup->begun_ms) / DAY_MS};
         if (reason == RETENTION_KEEP_YOUNG || reason == RETENTION_DELETE_EXPIRED) {
-            newest_first[counted++] = counted_as(&backups[i], policy);
+            newest_first[counted++] = counted_as(backups, i, policy);
         }
     }
     qsort(newest_first, counted, sizeof(*newest_first), compare_newest_first);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < backups->count; i++) {
         if (decisions[i].reason != RETENTION_DELETE_EXPIRED) {
             continue;
         }
-        if (is_among_newest(newest_first, counted, counted_as(&backups[i], policy),
-                            policy->keep_min)) {
-            decisions[i].reason = RETENTION_KEEP_MINIMUM;
-        } else {
-            decisions[i].delete = true;
-        }
+        struct counted backup = counted_as(backups, i, policy);
+        decisions[i].reason = judge_among(newest_first, counted, &backup, policy->keep_min);
+        decisions[i].delete = decisions[i].reason == RETENTION_DELETE_EXPIRED;
     }
     free(newest_first);
     return true;
@@ -187,6 +215,9 @@ void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_deci
         } else {
             snprintf(out, RETENTION_TEXT_SIZE, "one of the newest %" PRId64, policy->keep_min);
         }
+        return;
+    case RETENTION_KEEP_VERIFIED:
+        snprintf(out, RETENTION_TEXT_SIZE, "the newest verified one");
         return;
     case RETENTION_KEEP_FOREIGN:
         snprintf(out, RETENTION_TEXT_SIZE, "another schedule's, database's or server's");

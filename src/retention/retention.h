@@ -2,7 +2,8 @@
  * Retention: backups + policy + now -> a decision for each. Pure: no store, no database, no clock.
  *
  * Invariant I6 lives here: a backup is deleted only when at least keep_min newer completed backups
- * of the same schedule, server, database and schemas stand in the same listing; what is not
+ * of the same schedule, server, database and schemas stand in the same listing, none of which has
+ * failed its verification; of those that were verified the newest is never deleted; what is not
  * provably a backup of this schedule of this ledger is kept. (That the listing is whole is the
  * store's promise; who calls deletes nothing when listing failed.)
  */
@@ -20,20 +21,35 @@ struct retention_policy {
     const char *schedule_id;
     /* The ledger of the schedule. A copy of its database elsewhere has schedules of the same ids: a
      * backup that names another ledger, or none, is not this schedule's. */
-    const char *ledger; /* the name of its database */
-    const char *system; /* its server's identifier */
-    bool is_default;       /* the schedule that the old service's objects belong to */
+    const char *ledger;     /* the name of its database */
+    const char *system;     /* its server's identifier */
+    bool is_default;        /* the schedule that the old service's objects belong to */
     int64_t retention_days; /* 1 or more */
     int64_t keep_min;       /* 1 or more */
     int64_t now_ms;         /* the database server's */
 };
 
+/* How the last verification of a backup ended. */
+enum retention_proof {
+    RETENTION_UNPROVEN, /* there was none */
+    RETENTION_VERIFIED,
+    RETENTION_REFUTED,
+};
+
+/* The backups of one listing, all borrowed. */
+struct retention_backups {
+    const struct backup_object *items;
+    const enum retention_proof *proofs; /* one per backup */
+    size_t count;
+};
+
 enum retention_reason {
-    RETENTION_KEEP_YOUNG,    /* not older than retention_days */
-    RETENTION_KEEP_MINIMUM,  /* one of the newest keep_min */
-    RETENTION_KEEP_FOREIGN,  /* another schedule's or another ledger's */
+    RETENTION_KEEP_YOUNG,        /* not older than retention_days */
+    RETENTION_KEEP_MINIMUM,      /* one of the newest keep_min */
+    RETENTION_KEEP_VERIFIED,     /* the newest one that was verified */
+    RETENTION_KEEP_FOREIGN,      /* another schedule's or another ledger's */
     RETENTION_KEEP_MANUAL_OTHER, /* a backup that belongs to no schedule */
-    RETENTION_KEEP_FUTURE,   /* dated after now: clocks disagree, nothing is concluded from it */
+    RETENTION_KEEP_FUTURE, /* dated after now: clocks disagree, nothing is concluded from it */
     RETENTION_DELETE_EXPIRED,
 };
 
@@ -45,11 +61,10 @@ struct retention_decision {
 
 /* Writes one decision per backup, in the same order. False, with nothing written, for a policy
  * whose numbers are out of bounds. */
-bool retention_plan(const struct backup_object *backups, size_t count,
-                    const struct retention_policy *policy, struct retention_decision *decisions,
-                    struct error *err);
+bool retention_plan(const struct retention_backups *backups, const struct retention_policy *policy,
+                    struct retention_decision *decisions, struct error *err);
 
-/* "older than 30 days", "one of the newest 3", ... */
+/* "older than 30 days", "one of the newest 3", "the newest verified one", ... */
 #define RETENTION_TEXT_SIZE 128
 void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_decision *decision,
                       const struct retention_policy *policy);

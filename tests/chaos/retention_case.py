@@ -69,6 +69,8 @@ class Ground:
                 policy.days, self.second.settings["RYTHM_BACKUP_STORES"] if policy.own_store
                 else None)
         self.execute("UPDATE backup_schedule SET timed_at = '2020-01-01'")
+        for each in history.objects:
+            self.record(each)
         for store in self.stores.values():
             if store.kind == "file":
                 shutil.rmtree(store.folder, ignore_errors=True)
@@ -78,6 +80,19 @@ class Ground:
         for own in {policy.own_store for policy in history.policies} | {False}:
             for each in history.objects:
                 self.put(self.stores[own], each)
+
+    def record(self, each):
+        """What the ledger knows of its verification: nothing of most."""
+        if each.verified is None:
+            return
+        run, schedule = (None, None) if each.legacy else (each.metadata["run"], each.owner[0])
+        self.execute(
+            "INSERT INTO backup_history (backup_filename, backup_type, status, run_id, schedule_id,"
+            " started_at, completed_at, told_at, verified_at, verify_failed_at)"
+            " SELECT %s, 'scheduled', 'completed', %s, %s, t.at, t.at, t.at,"
+            " CASE WHEN t.good THEN t.at END, CASE WHEN NOT t.good THEN t.at END"
+            " FROM (SELECT %s::timestamptz AS at, %s AS good) t",
+            each.name, run, schedule, each.begun, each.verified)
 
     def put(self, store, each):
         if isinstance(each.metadata, bytes):

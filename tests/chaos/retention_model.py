@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import backups
 
 NAME_TIMES = ("%Y-%m-%dT%H-%M-%S-%fZ", "%Y-%m-%dT%H:%M:%S.%fZ")
+NEVER = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
 MOMENT = datetime.timedelta(minutes=20)  # no test is slower than this
 
 
@@ -31,6 +32,7 @@ class Object:
     owner: tuple = ()             # (schedule, ledger, system); () for none
     legacy: bool = False          # of the old service: it goes with the default schedule
     held: tuple = ()           # (database, its server, which schemas or None)
+    verified: bool = None      # how its verification ended, as the ledger says; None: none did
 
 
 @dataclass(frozen=True)
@@ -72,20 +74,28 @@ def deletions(objects, policies, ledger, keep_min, now, real_now=None):
         for each in own:
             newer = [other for other in own
                      if other.held == each.held and other.begun > each.begun]
+            good = [other for other in newer if other.verified is not False]
+            newest_verified = each.verified and not any(other.verified for other in newer)
             expired = now - each.begun > datetime.timedelta(days=policy.days)
-            if expired and len(newer) >= keep_min and not (real_now and each.begun <= real_now):
+            if (expired and len(good) >= keep_min and not newest_verified
+                    and not (real_now and each.begun <= real_now)):
                 gone.add(each.name)
     return gone
 
 
 def broken_promises(objects, left, policies, ledger, keep_min, now):
     """I6 itself, not the model: `left` is what stands there now. Sentences."""
-    last = {}       # (schedule, what is held) -> the instant of the keep_min-th newest
+    last = {}       # (schedule, what is held) -> the instant of the keep_min-th newest good one
+    proven = {}     # ... of the newest verified one
     for policy in policies:
         for held in {each.held for each in objects}:
-            newest = sorted((each.begun for each in objects if is_of(each, policy, ledger)
-                             and each.held == held and each.begun <= now), reverse=True)
-            last[policy.schedule, held] = newest[:keep_min][-1] if newest else now
+            own = [each for each in objects if is_of(each, policy, ledger)
+                   and each.held == held and each.begun <= now]
+            newest = sorted((each.begun for each in own if each.verified is not False),
+                            reverse=True)
+            last[policy.schedule, held] = ([*newest, *[NEVER] * keep_min])[keep_min - 1]
+            proven[policy.schedule, held] = max(
+                (each.begun for each in own if each.verified), default=None)
     for each in objects:
         if each.name in left:
             continue
@@ -96,6 +106,8 @@ def broken_promises(objects, left, policies, ledger, keep_min, now):
             yield f"{each.name} is gone and was not {of[0].days} days old"
         elif each.begun >= last[of[0].schedule, each.held]:
             yield f"{each.name} is gone and was one of the newest {keep_min}"
+        elif each.verified and each.begun == proven[of[0].schedule, each.held]:
+            yield f"{each.name} is gone and was the newest verified one"
 
 
 # Histories
@@ -103,6 +115,9 @@ def broken_promises(objects, left, policies, ledger, keep_min, now):
 STRANGERS = ("notes.txt", "rythm-backup-old.sql", "rythm-backup-2020-02-30T02-00-00-000Z.sql",
              "rythm-backup-2020-01-01T02-00-00-000Z.sql.bak", "another-2020-01-01.sql.zst",
              "rythm-backup-2020-01-01T02-00-00Z.sql")
+
+
+VERIFIED = (None, None, None, True, False)
 
 
 class History:
@@ -191,7 +206,7 @@ class History:
             "durationms": "2000", "sha256": f"{chance.getrandbits(256):064x}"}
         metadata = {key: value for key, value in metadata.items() if value is not None}
         whole = Object(name, content, metadata, when, owner, False,
-                       (database, source or owner[2], schemas))
+                       (database, source or owner[2], schemas), chance.choice(VERIFIED))
         return self._damaged(whole) if chance.random() < 0.12 else whole
 
     def _old_service(self, when, content):
@@ -203,7 +218,8 @@ class History:
         if self.chance.random() < 0.1:
             return Object(name, b"")      # cut short before its first byte
         return Object(name, content, None, when, (), True,
-                      (self.ledger.database, self.ledger.system, None))
+                      (self.ledger.database, self.ledger.system, None),
+                      self.chance.choice(VERIFIED))
 
     def _damaged(self, whole):
         """The same, but nobody can say what it is."""

@@ -63,3 +63,13 @@ def add_schedule(database, time="02:00", retention_days=30):
     return database.value(
         "INSERT INTO backup_schedule (enabled, schedule_time, retention_days)"
         " VALUES (true, %s, %s) RETURNING schedule_id::text", time, retention_days)
+
+
+def note_verification(database, name, run=None, error=None, when="now", rows=7):
+    """What `verify` leaves in the ledger of a backup that it knows."""
+    good = error is None
+    database.execute(
+        "UPDATE backup_history SET verified_at = %s, verified_rows = %s, verify_duration_ms = 1500,"
+        " verify_failed_at = %s, verify_error = %s"
+        " WHERE backup_filename = %s AND run_id IS NOT DISTINCT FROM %s",
+        when if good else None, rows if good else None, None if good else when, error, name, run)

@@ -9,6 +9,7 @@ import pytest
 import backups
 from backups import DAY
 from fault_proxy import ALWAYS
+from tables import note_verification
 
 DELETE = "^DELETE "
 LIST = "^GET .*comp=list"
@@ -51,6 +52,19 @@ def put_old(store, *ages_in_days, with_colons=False):
         made.append((name, b"-- dump", None))
     store.put_all(made)
     return [name for name, _, _ in made]
+
+
+def note(store, home, verified=(), failed=()):
+    """The ledger's rows of all that is in the store, and what it says of verifications."""
+    for stored in store.list():
+        run = (stored.metadata or {}).get("run")
+        home.execute(
+            "INSERT INTO backup_history (backup_filename, backup_type, status, run_id, started_at,"
+            " told_at) VALUES (%s, 'manual', 'completed', %s, now(), now())", stored.name, run)
+        if stored.name in verified:
+            note_verification(home, stored.name, run)
+        if stored.name in failed:
+            note_verification(home, stored.name, run, "a row is gone")
 
 
 def left(store):
@@ -486,6 +500,79 @@ def test_listing_that_fails_deletes_nothing(proxied, azure_store, azure_proxy, s
     assert proxied.run("prune").code == 1
     assert azure_proxy.count(DELETE) == 0
     assert left(azure_store) == set(names)
+
+
+# What was verified
+
+def test_the_newest_verified_backup_stays(here, store, small_database):
+    names = put_aged(store, small_database, 1, 2, 3, 40, 50, 60)
+    note(store, small_database, verified=names[4:])
+    actions = {each["name"]: each["reason"]
+               for each in here.ok("prune", "--dry-run", "--json").json["backups"]}
+    assert actions[names[4]] == "the newest verified one"
+    here.ok("prune")
+    assert left(store) == {*names[:3], names[4]}
+
+
+def test_a_newer_verified_backup_takes_its_place(file_here, file_store, small_database):
+    names = put_aged(file_store, small_database, 1, 2, 3, 40)
+    note(file_store, small_database, verified=[names[2], names[3]])
+    file_here.ok("prune")
+    assert left(file_store) == set(names[:3])
+
+
+def test_a_backup_that_failed_its_verification_is_none_of_the_minimum(file_here, file_store,
+                                                                       small_database):
+    names = put_aged(file_store, small_database, 1, 2, 3, 40, 50, 60)
+    note(file_store, small_database, failed=[names[1], names[3]])
+    file_here.ok("prune")
+    assert left(file_store) == set(names[:5])
+
+
+def test_a_verification_that_failed_later_counts(file_here, file_store, small_database):
+    """Whoever wrote both: the later one is the last."""
+    names = put_aged(file_store, small_database, 1, 2, 3, 40, 50)
+    note(file_store, small_database, verified=names[3:])
+    small_database.execute("UPDATE backup_history SET verify_failed_at = verified_at"
+                           " + interval '1 second' WHERE backup_filename = %s", names[3])
+    small_database.execute("UPDATE backup_history SET verify_failed_at = verified_at"
+                           " - interval '1 second' WHERE backup_filename = %s", names[4])
+    file_here.ok("prune")
+    assert left(file_store) == {*names[:3], names[4]}
+
+
+def test_another_runs_verification_proves_nothing(file_here, file_store, small_database):
+    """The row of that name is not of the object's run."""
+    names = put_aged(file_store, small_database, 1, 2, 3, 40)
+    note(file_store, small_database, verified=names)
+    small_database.execute("UPDATE backup_history SET run_id = 'fedcba9876543210', "
+                           "verified_at = now() WHERE backup_filename = %s", names[3])
+    small_database.execute("UPDATE backup_history SET verified_at = NULL"
+                           " WHERE backup_filename <> %s", names[3])
+    file_here.ok("prune")
+    assert left(file_store) == set(names[:3])
+
+
+def test_a_verified_backup_of_the_old_service_stays(file_here, file_store, small_database):
+    old = put_old(file_store, 40, 41, 42, 43, 44)
+    note(file_store, small_database, verified=[old[4]])
+    file_here.ok("prune")
+    assert left(file_store) == {*old[:3], old[4]}
+
+
+def test_nothing_is_deleted_where_the_ledger_cannot_tell(file_here, file_store, small_database):
+    names = put_aged(file_store, small_database, 1, 2, 3, 40)
+    small_database.execute("ALTER TABLE backup_history RENAME verified_at TO gone")
+    result = file_here.run("prune")
+    assert result.code == 2 and "which backups were verified" in result.err
+    assert left(file_store) == set(names)
+
+
+def test_run_keeps_the_newest_verified_backup(file_here, file_store, small_database):
+    names = put_aged(file_store, small_database, 1, 2, 100, 101)
+    note(file_store, small_database, verified=[names[3]])
+    made = file_here.ok("run", "--no-notify").out.strip()
+    assert left(file_store) == {made, names[0], names[1], names[3]}
 
 
 # After a backup

@@ -73,26 +73,45 @@ static struct backup_object legacy(int64_t age_ms)
     return (struct backup_object){.begun_ms = NOW_MS - age_ms, .legacy = true};
 }
 
-static void check(const struct backup_object *backups, size_t count,
-                  const struct retention_policy *policy, const enum retention_reason *expected)
+#define HERE_MOST 16
+
+/* None of them was ever verified. */
+static const enum retention_proof unproven[HERE_MOST];
+
+static void check_proven(const struct backup_object *backups, const enum retention_proof *proofs,
+                         size_t count, const struct retention_policy *policy,
+                         const enum retention_reason *expected)
 {
-    struct retention_decision decisions[16];
+    struct retention_backups listed = {backups, proofs, count};
+    struct retention_decision decisions[HERE_MOST];
     struct error err = ERROR_INIT;
 
-    assert_true(count <= 16);
-    assert_true(retention_plan(backups, count, policy, decisions, &err));
+    assert_true(count <= HERE_MOST);
+    assert_true(retention_plan(&listed, policy, decisions, &err));
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(decisions[i].reason, expected[i]);
         assert_int_equal(decisions[i].delete, expected[i] == RETENTION_DELETE_EXPIRED);
     }
 }
 
+static void check(const struct backup_object *backups, size_t count,
+                  const struct retention_policy *policy, const enum retention_reason *expected)
+{
+    check_proven(backups, unproven, count, policy, expected);
+}
+
 #define YOUNG   RETENTION_KEEP_YOUNG
 #define MINIMUM RETENTION_KEEP_MINIMUM
+#define PROVEN  RETENTION_KEEP_VERIFIED
 #define FOREIGN RETENTION_KEEP_FOREIGN
 #define OTHER   RETENTION_KEEP_MANUAL_OTHER
 #define FUTURE  RETENTION_KEEP_FUTURE
 #define EXPIRED RETENTION_DELETE_EXPIRED
+
+/* How a verification ended. */
+#define NONE RETENTION_UNPROVEN
+#define GOOD RETENTION_VERIFIED
+#define BAD  RETENTION_REFUTED
 
 static void test_old_ones_go(void **state)
 {
@@ -275,16 +294,79 @@ static void test_future_ones_prove_nothing(void **state)
     check(backups, 5, &usual, expected);
 }
 
+static void test_the_newest_verified_one_stays(void **state)
+{
+    const struct backup_object backups[] = {ours(1 * DAY_MS),  ours(2 * DAY_MS),  ours(3 * DAY_MS),
+                                            ours(40 * DAY_MS), ours(50 * DAY_MS), ours(60 * DAY_MS),
+                                            ours(50 * DAY_MS)};
+    const enum retention_proof proofs[] = {NONE, NONE, NONE, NONE, GOOD, GOOD, GOOD};
+    const enum retention_reason expected[] = {YOUNG,  YOUNG,   YOUNG, EXPIRED,
+                                              PROVEN, EXPIRED, PROVEN};
+
+    (void)state;
+    check_proven(backups, proofs, 7, &usual, expected);
+}
+
+/* It stays for itself, and does not make others stay. */
+static void test_a_young_verified_one_is_the_newest(void **state)
+{
+    const struct backup_object backups[] = {ours(1 * DAY_MS), ours(2 * DAY_MS), ours(3 * DAY_MS),
+                                            ours(40 * DAY_MS), ours(50 * DAY_MS)};
+    const enum retention_proof proofs[] = {NONE, GOOD, NONE, GOOD, NONE};
+    const enum retention_reason expected[] = {YOUNG, YOUNG, YOUNG, EXPIRED, EXPIRED};
+
+    (void)state;
+    check_proven(backups, proofs, 5, &usual, expected);
+}
+
+static void test_the_newest_verified_one_of_each_content_stays(void **state)
+{
+    const struct backup_object backups[] = {ours(1 * DAY_MS),
+                                            ours(2 * DAY_MS),
+                                            ours(3 * DAY_MS),
+                                            ours(40 * DAY_MS),
+                                            of_content(SYSTEM, PARTS, 1 * DAY_MS),
+                                            of_content(SYSTEM, PARTS, 2 * DAY_MS),
+                                            of_content(SYSTEM, PARTS, 3 * DAY_MS),
+                                            of_content(SYSTEM, PARTS, 50 * DAY_MS),
+                                            backup(ANOTHER, "rythm", 1 * DAY_MS),
+                                            of_ledger("copy", SYSTEM, 1 * DAY_MS),
+                                            ours(-1),
+                                            legacy(1 * DAY_MS)};
+    const enum retention_proof proofs[] = {NONE, NONE, NONE, GOOD, NONE, NONE,
+                                           NONE, GOOD, GOOD, GOOD, GOOD, GOOD};
+    const enum retention_reason expected[] = {YOUNG, YOUNG,  YOUNG,   PROVEN,  YOUNG,  YOUNG,
+                                              YOUNG, PROVEN, FOREIGN, FOREIGN, FUTURE, FOREIGN};
+
+    (void)state;
+    check_proven(backups, proofs, 12, &usual, expected);
+}
+
+/* What cannot be restored is no reason to delete what may be. */
+static void test_one_that_failed_its_verification_does_not_count(void **state)
+{
+    const struct backup_object backups[] = {ours(1 * DAY_MS),  ours(2 * DAY_MS),  ours(3 * DAY_MS),
+                                            ours(40 * DAY_MS), ours(41 * DAY_MS), ours(42 * DAY_MS),
+                                            ours(43 * DAY_MS)};
+    const enum retention_proof proofs[] = {NONE, BAD, NONE, BAD, NONE, BAD, NONE};
+    const enum retention_reason expected[] = {YOUNG,   YOUNG,   YOUNG,  MINIMUM,
+                                              MINIMUM, EXPIRED, EXPIRED};
+
+    (void)state;
+    check_proven(backups, proofs, 7, &usual, expected);
+}
+
 static void test_ages(void **state)
 {
     const struct backup_object backups[] = {ours(0), ours(DAY_MS - 1), ours(DAY_MS),
                                             ours(45 * DAY_MS + 5)};
     const int64_t days[] = {0, 0, 1, 45};
+    const struct retention_backups listed = {backups, unproven, 4};
     struct retention_decision decisions[4];
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_true(retention_plan(backups, 4, &usual, decisions, &err));
+    assert_true(retention_plan(&listed, &usual, decisions, &err));
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(decisions[i].age_days, days[i]);
     }
@@ -304,6 +386,8 @@ static void test_bad_policies_are_refused(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct retention_policy policy = usual;
         struct backup_object backups[] = {ours(1), ours(900 * DAY_MS)};
+        const struct retention_backups listed = {backups, unproven, 2};
+        const struct retention_backups none = {NULL, NULL, 0};
         struct retention_decision decisions[2];
         struct retention_decision untouched[2];
         struct error err = ERROR_INIT;
@@ -312,19 +396,20 @@ static void test_bad_policies_are_refused(void **state)
         policy.schedule_id = bad[i].schedule_id;
         policy.retention_days = bad[i].days;
         policy.keep_min = bad[i].keep_min;
-        assert_false(retention_plan(backups, 2, &policy, decisions, &err));
+        assert_false(retention_plan(&listed, &policy, decisions, &err));
         assert_int_equal(err.kind, ERROR_CONFIG);
         assert_memory_equal(decisions, untouched, sizeof(decisions));
-        assert_false(retention_plan(NULL, 0, &policy, NULL, &err));
+        assert_false(retention_plan(&none, &policy, NULL, &err));
     }
 }
 
 static void test_no_backups(void **state)
 {
+    const struct retention_backups none = {NULL, NULL, 0};
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_true(retention_plan(NULL, 0, &usual, NULL, &err));
+    assert_true(retention_plan(&none, &usual, NULL, &err));
 }
 
 static void check_text(enum retention_reason reason, const struct retention_policy *policy,
@@ -348,6 +433,7 @@ static void test_texts(void **state)
     check_text(YOUNG, &one, "not older than 1 day");
     check_text(MINIMUM, &usual, "one of the newest 3");
     check_text(MINIMUM, &one, "the newest one");
+    check_text(PROVEN, &usual, "the newest verified one");
     check_text(FOREIGN, &usual, "another schedule's, database's or server's");
     check_text(OTHER, &usual, "belongs to no schedule");
     check_text(FUTURE, &usual, "dated after the database server's clock");
@@ -464,85 +550,119 @@ static bool model_same(const struct backup_object *one, const struct backup_obje
            (one->facts.schemas[0] == '\0') == (other->facts.schemas[0] == '\0');
 }
 
-/* "Deleted only when at least keep_min newer backups of the same schedule and content stand in the
- * list", and then only when it is too old. */
-static bool model_deletes(const struct backup_object *backups, size_t count, size_t index,
-                          const struct retention_policy *policy)
+/* Does one stand in the list that is newer than this one, of the same content, and of that proof?
+ */
+static int64_t model_newer(const struct retention_backups *backups, size_t index,
+                           const struct retention_policy *policy, bool verified)
 {
+    const struct backup_object *items = backups->items;
     int64_t newer = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        if (model_counts(&backups[i], policy) && model_same(&backups[i], &backups[index], policy) &&
-            backups[i].begun_ms > backups[index].begun_ms) {
-            newer++;
-        }
+    for (size_t i = 0; i < backups->count; i++) {
+        bool fits = verified ? backups->proofs[i] == GOOD : backups->proofs[i] != BAD;
+        newer += fits && model_counts(&items[i], policy) &&
+                 model_same(&items[i], &items[index], policy) &&
+                 items[i].begun_ms > items[index].begun_ms;
     }
-    return model_counts(&backups[index], policy) && newer >= policy->keep_min &&
-           backups[index].begun_ms + policy->retention_days * DAY_MS < policy->now_ms;
+    return newer;
 }
 
-static size_t survivors(const struct backup_object *backups,
-                        const struct retention_decision *decisions, size_t count,
-                        struct backup_object *out)
+/* "Deleted only when at least keep_min newer backups of the same schedule and content stand in the
+ * list" that were not found to be bad, never when it is the newest verified one, and then only when
+ * it is too old. */
+static bool model_deletes(const struct retention_backups *backups, size_t index,
+                          const struct retention_policy *policy)
+{
+    const struct backup_object *backup = &backups->items[index];
+
+    return model_counts(backup, policy) &&
+           model_newer(backups, index, policy, false) >= policy->keep_min &&
+           (backups->proofs[index] != GOOD || model_newer(backups, index, policy, true) > 0) &&
+           backup->begun_ms + policy->retention_days * DAY_MS < policy->now_ms;
+}
+
+/* A list of its own, for what is left. */
+struct drawn {
+    struct backup_object items[LONGEST];
+    enum retention_proof proofs[LONGEST];
+    struct retention_backups listed;
+};
+
+static void keep_survivors(const struct retention_backups *backups,
+                           const struct retention_decision *decisions, struct drawn *out)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < backups->count; i++) {
         if (!decisions[i].delete) {
-            out[kept++] = backups[i];
+            out->items[kept] = backups->items[i];
+            out->proofs[kept++] = backups->proofs[i];
         }
     }
-    return kept;
+    out->listed = (struct retention_backups){out->items, out->proofs, kept};
 }
 
-static int64_t count_ours(const struct backup_object *backups, size_t count,
-                          const struct retention_policy *policy, const struct backup_object *like)
+/* Of the same content as `like`, and not found to be bad; or only those that were verified. */
+static int64_t count_ours(const struct retention_backups *backups,
+                          const struct retention_policy *policy, const struct backup_object *like,
+                          bool verified)
 {
     int64_t result = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        result += model_counts(&backups[i], policy) && model_same(&backups[i], like, policy);
+    for (size_t i = 0; i < backups->count; i++) {
+        bool fits = verified ? backups->proofs[i] == GOOD : backups->proofs[i] != BAD;
+        result += fits && model_counts(&backups->items[i], policy) &&
+                  model_same(&backups->items[i], like, policy);
     }
     return result;
 }
 
-static void check_minimum(const struct backup_object *backups, size_t count,
-                          const struct backup_object *kept, size_t left,
+static void check_minimum(const struct retention_backups *backups,
+                          const struct retention_backups *kept,
                           const struct retention_policy *policy)
 {
-    for (size_t i = 0; i < count; i++) {
-        int64_t before = count_ours(backups, count, policy, &backups[i]);
-        int64_t after = count_ours(kept, left, policy, &backups[i]);
+    for (size_t i = 0; i < backups->count; i++) {
+        const struct backup_object *like = &backups->items[i];
+        int64_t before = count_ours(backups, policy, like, false);
+        int64_t after = count_ours(kept, policy, like, false);
         assert_true(after >= (before < policy->keep_min ? before : policy->keep_min));
+        assert_true(count_ours(backups, policy, like, true) == 0 ||
+                    count_ours(kept, policy, like, true) > 0);
     }
 }
 
-static size_t check_random_list(void)
+/* How many were deleted; those that stayed because they were verified are counted. */
+static size_t check_random_list(size_t *proven)
 {
-    struct backup_object backups[LONGEST] = {{.begun_ms = 0}};
-    struct backup_object kept[LONGEST] = {{.begun_ms = 0}};
+    static const enum retention_proof proofs[] = {NONE, NONE, NONE, GOOD, BAD};
+    struct drawn drawn = {.listed = {NULL, NULL, draw(LONGEST + 1)}};
+    struct drawn kept = {.listed = {NULL, NULL, 0}};
+    const struct retention_backups *backups = &drawn.listed;
     struct retention_decision decisions[LONGEST];
     struct retention_policy policy = draw_policy();
     struct error err = ERROR_INIT;
-    size_t count = draw(LONGEST + 1);
     size_t deleted = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        backups[i] = draw_backup();
+    drawn.listed.items = drawn.items;
+    drawn.listed.proofs = drawn.proofs;
+    for (size_t i = 0; i < backups->count; i++) {
+        drawn.items[i] = draw_backup();
+        drawn.proofs[i] = proofs[draw(5)];
     }
-    assert_true(retention_plan(backups, count, &policy, decisions, &err));
-    for (size_t i = 0; i < count; i++) {
-        assert_int_equal(decisions[i].delete, model_deletes(backups, count, i, &policy));
+    assert_true(retention_plan(backups, &policy, decisions, &err));
+    for (size_t i = 0; i < backups->count; i++) {
+        assert_int_equal(decisions[i].delete, model_deletes(backups, i, &policy));
         assert_int_equal(decisions[i].delete, decisions[i].reason == RETENTION_DELETE_EXPIRED);
-        assert_false(decisions[i].delete &&!model_is_ours(&backups[i], &policy));
-        assert_false(decisions[i].delete &&backups[i].begun_ms > policy.now_ms);
+        assert_false(decisions[i].delete &&!model_is_ours(&backups->items[i], &policy));
+        assert_false(decisions[i].delete &&backups->items[i].begun_ms > policy.now_ms);
         deleted += decisions[i].delete;
+        *proven += decisions[i].reason == PROVEN;
     }
-    size_t left = survivors(backups, decisions, count, kept);
-    check_minimum(backups, count, kept, left, &policy);
+    keep_survivors(backups, decisions, &kept);
+    check_minimum(backups, &kept.listed, &policy);
     /* What one prune leaves, the next one leaves too. */
-    assert_true(retention_plan(kept, left, &policy, decisions, &err));
-    for (size_t i = 0; i < left; i++) {
+    assert_true(retention_plan(&kept.listed, &policy, decisions, &err));
+    for (size_t i = 0; i < kept.listed.count; i++) {
         assert_false(decisions[i].delete);
     }
     return deleted;
@@ -551,13 +671,15 @@ static size_t check_random_list(void)
 static void test_random_lists_against_the_model(void **state)
 {
     size_t deleted = 0;
+    size_t proven = 0;
 
     (void)state;
     for (int i = 0; i < LISTS; i++) {
-        deleted += check_random_list();
+        deleted += check_random_list(&proven);
     }
     /* Else the lists would prove nothing. */
     assert_true(deleted > LISTS);
+    assert_true(proven > LISTS / 10);
 }
 
 int main(void)
@@ -576,6 +698,10 @@ int main(void)
         cmocka_unit_test(test_legacy_ones_belong_to_the_default_schedule),
         cmocka_unit_test(test_legacy_ones_count_with_the_ledgers_database),
         cmocka_unit_test(test_future_ones_prove_nothing),
+        cmocka_unit_test(test_the_newest_verified_one_stays),
+        cmocka_unit_test(test_a_young_verified_one_is_the_newest),
+        cmocka_unit_test(test_the_newest_verified_one_of_each_content_stays),
+        cmocka_unit_test(test_one_that_failed_its_verification_does_not_count),
         cmocka_unit_test(test_ages),
         cmocka_unit_test(test_bad_policies_are_refused),
         cmocka_unit_test(test_no_backups),

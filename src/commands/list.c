@@ -55,12 +55,30 @@ static const struct history_row *find_row(const struct history_rows *rows, const
     return bsearch(&key, rows->items, rows->count, sizeof(*rows->items), by_name);
 }
 
+static bool add_verification(json_t *object, const struct history_row *row)
+{
+    static const struct history_row none = {.verification = VERIFICATION_NONE};
+    const struct history_row *known = row != NULL ? row : &none;
+
+    json_t *added = json_pack(
+        "{s:o, s:o, s:o, s:o}", "verified_at",
+        output_json_instant(known->verification == VERIFICATION_GOOD, known->verification_ms),
+        "verified_rows",
+        output_json_count(known->has_verified_rows, (uint64_t)known->verified_rows),
+        "verify_failed_at",
+        output_json_instant(known->verification == VERIFICATION_FAILED, known->verification_ms),
+        "verify_error", output_json_text(known->verify_error));
+    bool ok = added != NULL && json_object_update(object, added) == 0;
+    json_decref(added);
+    return ok;
+}
+
 static json_t *to_json(const struct backup_object *backup, const struct history_row *row,
                        const char *location)
 {
     const struct backup_facts *facts = &backup->facts;
 
-    return json_pack(
+    json_t *object = json_pack(
         "{s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
         "s:b}",
         "name", output_json_text(backup->object->name), "store", location, "created",
@@ -76,6 +94,25 @@ static json_t *to_json(const struct backup_object *backup, const struct history_
         output_json_count(facts->has_rows, facts->tables), "rows",
         output_json_count(facts->has_rows, facts->rows), "ledger",
         output_json_text(row != NULL ? row->status : ""), "legacy", backup->legacy);
+    if (object != NULL && !add_verification(object, row)) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+/* The day, "failed", "-" for never, "?" where nobody can tell. */
+static void format_verified(char out[CLOCK_ISO_SIZE], const struct history_row *row,
+                            bool ledger_known)
+{
+    if (row != NULL && row->verification == VERIFICATION_GOOD) {
+        clock_format_iso(out, row->verification_ms);
+        out[strcspn(out, "T")] = '\0';
+    } else if (row != NULL && row->verification == VERIFICATION_FAILED) {
+        snprintf(out, CLOCK_ISO_SIZE, "failed");
+    } else {
+        snprintf(out, CLOCK_ISO_SIZE, "%s", ledger_known ? "-" : "?");
+    }
 }
 
 static void add_row(struct output_table *table, const struct backup_object *backup,
@@ -84,6 +121,7 @@ static void add_row(struct output_table *table, const struct backup_object *back
     char size[TEXT_BYTES_SIZE];
     char created[CLOCK_ISO_SIZE];
     char duration[CLOCK_DURATION_SIZE] = "-";
+    char verified[CLOCK_ISO_SIZE];
     const char *type = backup->legacy ? (row != NULL ? row->type : "-") : backup->facts.type;
     const char *status = row != NULL ? row->status : ledger_known ? "not in ledger" : "?";
 
@@ -92,8 +130,9 @@ static void add_row(struct output_table *table, const struct backup_object *back
     if (!backup->legacy) {
         clock_format_duration(duration, backup->facts.duration_ms);
     }
-    output_table_add(table,
-                     (const char *[]){backup->object->name, created, size, duration, type, status});
+    format_verified(verified, row, ledger_known);
+    output_table_add(table, (const char *[]){backup->object->name, created, size, duration, type,
+                                             status, verified});
 }
 
 /* What is to be printed: the stores, and the ledger. */
@@ -128,7 +167,7 @@ static bool print_json(const struct listing *listing, struct error *err)
 /* With several stores each has a table of its own, under its name. */
 static bool print_table(const struct listing *listing, size_t number, struct error *err)
 {
-    struct output_table table = OUTPUT_TABLE_INIT(6);
+    struct output_table table = OUTPUT_TABLE_INIT(7);
     const struct prune_plan *plan = &listing->stores.items[number];
     const char *location = listing->stores.stores->items[number]->location;
 
@@ -142,8 +181,8 @@ static bool print_table(const struct listing *listing, size_t number, struct err
     if (listing->stores.stores->count > 1) {
         printf("%s%s:\n", number > 0 ? "\n" : "", location);
     }
-    output_table_add(&table,
-                     (const char *[]){"NAME", "CREATED", "SIZE", "DURATION", "TYPE", "STATUS"});
+    output_table_add(&table, (const char *[]){"NAME", "CREATED", "SIZE", "DURATION", "TYPE",
+                                              "STATUS", "VERIFIED"});
     for (size_t i = 0; i < plan->count; i++) {
         const struct backup_object *backup = &plan->items[i].backup;
         add_row(&table, backup, find_row(&listing->rows, backup->object->name),

@@ -35,6 +35,7 @@ struct verdict {
     bool wrong;
     bool overdue;
     bool failed;
+    bool refuted;
     bool running;
     bool interrupted;
 };
@@ -50,6 +51,7 @@ static struct verdict judge(const struct look *look, size_t index)
         .wrong = schedule->state == SCHEDULE_INVALID,
         .overdue = schedule_status_is_overdue(status),
         .failed = schedule_status_has_failed(status, schedule),
+        .refuted = schedule_status_is_refuted(status, schedule),
         .running = schedule_status_is_running(status),
         .interrupted = schedule_status_is_interrupted(status),
     };
@@ -58,7 +60,7 @@ static struct verdict judge(const struct look *look, size_t index)
 /* What makes the exit code 1. */
 static bool is_bad(const struct verdict *verdict)
 {
-    return verdict->wrong || verdict->overdue || verdict->failed;
+    return verdict->wrong || verdict->overdue || verdict->failed || verdict->refuted;
 }
 
 static const char *word_for(const struct verdict *verdict)
@@ -66,6 +68,7 @@ static const char *word_for(const struct verdict *verdict)
     return verdict->wrong                ? "wrong"
            : verdict->overdue            ? "overdue"
            : verdict->failed             ? OUTCOME_FAILED
+           : verdict->refuted            ? "verify-failed"
            : verdict->running            ? "running"
            : verdict->interrupted        ? "interrupted"
            : !verdict->schedule->enabled ? "disabled"
@@ -107,6 +110,13 @@ static void append_note(struct text *note, const char *what, int64_t instant_ms,
     text_appendf(note, "%s%s %s", note->length > 0 ? "; " : "", what, when);
 }
 
+static void append_reason(struct text *note, const char *error)
+{
+    const char *reason = error != NULL ? error : "no reason is recorded";
+
+    text_appendf(note, ": %.*s%s", ERROR_SHOWN, reason, strlen(reason) > ERROR_SHOWN ? "..." : "");
+}
+
 /* Why the word is what it is, and what goes on beside it. */
 static void describe(const struct verdict *verdict, int64_t now_ms, struct text *note)
 {
@@ -127,9 +137,12 @@ static void describe(const struct verdict *verdict, int64_t now_ms, struct text 
     }
     if (verdict->failed) {
         append_note(note, "failed", status->finished_ms, now_ms);
-        const char *error = status->error != NULL ? status->error : "no reason is recorded";
-        text_appendf(note, ": %.*s%s", ERROR_SHOWN, error,
-                     strlen(error) > ERROR_SHOWN ? "..." : "");
+        append_reason(note, status->error);
+    }
+    if (verdict->refuted) {
+        append_note(note, "verification failed", status->refuted_ms, now_ms);
+        text_appendf(note, " of %s", status->refuted_name);
+        append_reason(note, status->verify_error);
     }
 }
 
@@ -139,24 +152,29 @@ static void add_row(struct output_table *table, const struct verdict *verdict, i
     const struct schedule_status *status = verdict->status;
     struct text note = TEXT_INIT(NOTE_CAP);
     char last[WITH_AGE_SIZE] = "never";
+    char verified[WITH_AGE_SIZE] = "never";
     char next[SCHEDULE_VIEW_MINUTE_SIZE] = "-";
 
     if (status != NULL && status->has_completed) {
         format_with_age(last, status->completed_ms, now_ms);
+    }
+    if (status != NULL && status->verified_name[0] != '\0') {
+        format_with_age(verified, status->verified_ms, now_ms);
     }
     if (schedule_view_has_next(schedule)) {
         schedule_view_minute(next, schedule->next_ms);
     }
     describe(verdict, now_ms, &note);
     const char *shown = note.length > 0 ? text_string(&note) : "-";
-    output_table_add(table, (const char *[]){schedule->name, word_for(verdict), last, next, shown});
+    output_table_add(
+        table, (const char *[]){schedule->name, word_for(verdict), last, verified, next, shown});
     text_clear(&note);
 }
 
 /* With -q only what is bad, so that there is no output when all is well. */
 static bool print_table(const struct look *look, bool only_bad, bool upcoming, struct error *err)
 {
-    struct output_table table = OUTPUT_TABLE_INIT(5);
+    struct output_table table = OUTPUT_TABLE_INIT(6);
     bool header = false;
 
     for (size_t i = 0; i < look->view.count; i++) {
@@ -165,8 +183,8 @@ static bool print_table(const struct look *look, bool only_bad, bool upcoming, s
             continue;
         }
         if (!header) {
-            output_table_add(
-                &table, (const char *[]){"SCHEDULE", "STATUS", "LAST COMPLETED", "NEXT", "NOTE"});
+            output_table_add(&table, (const char *[]){"SCHEDULE", "STATUS", "LAST COMPLETED",
+                                                      "VERIFIED", "NEXT", "NOTE"});
             header = true;
         }
         add_row(&table, &verdict, look->schedules.now_ms);
@@ -178,6 +196,22 @@ static bool print_table(const struct look *look, bool only_bad, bool upcoming, s
         printf("\n%" PRId64 " notification(s) wait to be sent\n", look->statuses.pending_mails);
     }
     return !upcoming || only_bad || schedule_view_print_upcoming(&look->view, err);
+}
+
+static bool add_verification(json_t *object, const struct schedule_status *status, bool refuted)
+{
+    json_t *added =
+        json_pack("{s:o, s:o, s:b, s:o, s:o, s:o}", "last_verified",
+                  output_json_instant(status->verified_name[0] != '\0', status->verified_ms),
+                  "last_verified_backup", output_json_text(status->verified_name),
+                  "verification_failed", refuted, "verify_failed_at",
+                  output_json_instant(status->refuted_name[0] != '\0', status->refuted_ms),
+                  "verify_failed_backup", output_json_text(status->refuted_name), "verify_error",
+                  output_json_text(status->verify_error));
+    bool ok = added != NULL && json_object_update(object, added) == 0;
+
+    json_decref(added);
+    return ok;
 }
 
 static json_t *to_json(const struct look *look, size_t index, bool upcoming)
@@ -202,6 +236,10 @@ static json_t *to_json(const struct look *look, size_t index, bool upcoming)
         output_json_text(status->outcome), "last_error", output_json_text(status->error),
         "occurrence", output_json_instant(schedule->has_occurrence, schedule->occurrence_ms),
         "next", output_json_instant(schedule_view_has_next(schedule), schedule->next_ms));
+    if (object != NULL && !add_verification(object, status, verdict.refuted)) {
+        json_decref(object);
+        return NULL;
+    }
     if (object != NULL && upcoming) {
         const struct schedule_details *details =
             schedule_details_find(&look->details, schedule->id);
@@ -287,7 +325,8 @@ const struct command command_status = {
     .summary = "one look: last and next runs, failures, what is overdue; exit code for probes",
     .description =
         "Prints how each schedule stands. Exits 0 when all is well, 1 when an enabled schedule\n"
-        "is overdue or wrong or its last backup failed, or when the database cannot be asked.\n"
+        "is overdue or wrong, when its last backup or its last verification failed, or when the\n"
+        "database cannot be asked.\n"
         "Overdue: a backup is more than 10 minutes late, not being made, and none came after it.\n"
         "With --quiet only the schedules that are not well are printed.",
     .options = {{"next", NULL, "also print the next five times of each schedule"},

@@ -369,6 +369,27 @@ bool backup_history_become_found(struct session *session, const char *run_id,
                                run_id);
 }
 
+/* Rows that others have changed may bear both outcomes: the later one is the last. */
+static bool read_verification(const PGresult *result, int row, struct history_row *out,
+                              struct error *err)
+{
+    bool failed = query_text(result, row, 18) != NULL;
+    int64_t verified_ms = query_number(result, row, 16);
+    int64_t failed_ms = query_number(result, row, 18);
+
+    if (query_text(result, row, 16) != NULL && (!failed || verified_ms > failed_ms)) {
+        out->verification = VERIFICATION_GOOD;
+        out->verification_ms = verified_ms;
+        out->has_verified_rows = query_text(result, row, 17) != NULL;
+        out->verified_rows = query_number(result, row, 17);
+    } else if (failed) {
+        out->verification = VERIFICATION_FAILED;
+        out->verification_ms = failed_ms;
+        return query_copy_text(result, row, 19, &out->verify_error, err);
+    }
+    return true;
+}
+
 static bool read_row(const PGresult *result, int row, struct history_row *out, struct error *err)
 {
     query_copy(result, row, 0, out->history_id, sizeof(out->history_id));
@@ -388,7 +409,8 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
     out->completed_ms = query_number(result, row, 14);
     query_copy(result, row, 15, out->database, sizeof(out->database));
     return query_copy_text(result, row, 6, &out->error_message, err) &&
-           query_copy_text(result, row, 12, &out->store, err);
+           query_copy_text(result, row, 12, &out->store, err) &&
+           read_verification(result, row, out, err);
 }
 
 /* The columns of ours are read through to_jsonb(), which has no opinion on whether they exist: the
@@ -401,7 +423,12 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
     " (extract(epoch FROM (to_jsonb(h)->>'occurrence_at')::timestamptz)::numeric * "               \
     "1000.0)::bigint,"                                                                             \
     " to_jsonb(h)->>'attempt', to_jsonb(h)->>'store', to_jsonb(h)->>'ledger',"                     \
-    " (extract(epoch FROM completed_at)::numeric * 1000.0)::bigint, to_jsonb(h)->>'database_name'" \
+    " (extract(epoch FROM completed_at)::numeric * 1000.0)::bigint, "                              \
+    "to_jsonb(h)->>'database_name',"                                                               \
+    " (extract(epoch FROM (to_jsonb(h)->>'verified_at')::timestamptz)::numeric * 1000.0)::bigint," \
+    " to_jsonb(h)->>'verified_rows',"                                                              \
+    " (extract(epoch FROM (to_jsonb(h)->>'verify_failed_at')::timestamptz)::numeric * "            \
+    "1000.0)::bigint, left(to_jsonb(h)->>'verify_error', 2000)"                                    \
     " FROM backup_history h "
 
 static bool read_rows(struct session *session, const char *sql, int count,
@@ -526,6 +553,7 @@ void backup_history_clear(struct history_rows *rows)
     for (size_t i = 0; i < rows->count; i++) {
         free(rows->items[i].error_message);
         free(rows->items[i].store);
+        free(rows->items[i].verify_error);
     }
     free(rows->items);
     *rows = (struct history_rows){.items = NULL};

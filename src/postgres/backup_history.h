@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
+#include "postgres/verification.h"
 
 #define HISTORY_ID_SIZE     37
 #define HISTORY_RUN_ID_SIZE 17
@@ -109,6 +110,11 @@ struct history_row {
     int64_t attempt;
     bool has_occurrence;
     int64_t occurrence_ms;
+    enum verification_outcome verification; /* how the last one ended */
+    int64_t verification_ms;                /* when */
+    bool has_verified_rows;                 /* only of a good one, as the number */
+    int64_t verified_rows;
+    char *verify_error; /* only of one that failed; or NULL */
 };
 struct history_rows {
     struct history_row *items;

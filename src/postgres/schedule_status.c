@@ -25,7 +25,11 @@ static const char read_query[] =
     " AND s.timed_at < now() + interval '1 hour') IS NOT TRUE"
     " AND NOT EXISTS (SELECT FROM backup_history h WHERE h.schedule_id = s.schedule_id"
     " AND h.status = 'completed' AND h.occurrence_at BETWEEN o.at AND c.now)"
-    " THEN (extract(epoch FROM o.at)::numeric * 1000.0)::bigint END"
+    " THEN (extract(epoch FROM o.at)::numeric * 1000.0)::bigint END,"
+    " v.backup_filename, (extract(epoch FROM v.verified_at)::numeric * 1000.0)::bigint,"
+    " CASE WHEN w.failed THEN w.backup_filename END,"
+    " (extract(epoch FROM w.verify_failed_at)::numeric * 1000.0)::bigint,"
+    " CASE WHEN w.failed THEN left(w.verify_error, 2000) END"
     " FROM backup_schedule s"
     " CROSS JOIN (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
     " CROSS JOIN LATERAL (SELECT rythm_backup_problem(s) IS NULL AS fine OFFSET 0) p"
@@ -44,6 +48,16 @@ static const char read_query[] =
     " CROSS JOIN LATERAL (SELECT count(*) AS count, max(h.started_at) AS started_at"
     " FROM backup_history h WHERE h.schedule_id = s.schedule_id AND h.status = 'started'"
     " AND h.run_id IS NOT NULL) r"
+    " LEFT JOIN LATERAL (SELECT h.backup_filename, h.verified_at FROM backup_history h"
+    " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.started_at <= c.now"
+    " AND h.verified_at <= c.now AND (h.verify_failed_at < h.verified_at) IS NOT FALSE"
+    " ORDER BY h.started_at DESC LIMIT 1) v ON true"
+    " LEFT JOIN LATERAL (SELECT h.backup_filename, h.verify_failed_at, h.verify_error,"
+    " (h.verified_at > h.verify_failed_at) IS NOT TRUE AND h.verify_failed_at IS NOT NULL AS failed"
+    " FROM backup_history h WHERE h.schedule_id = s.schedule_id AND h.status = 'completed'"
+    " AND (h.verified_at IS NOT NULL OR h.verify_failed_at IS NOT NULL)"
+    " AND greatest(h.verified_at, h.verify_failed_at) <= c.now"
+    " ORDER BY greatest(h.verified_at, h.verify_failed_at) DESC LIMIT 1) w ON true"
     " ORDER BY s.schedule_id";
 
 static bool read_row(const PGresult *result, int row, struct schedule_status *out,
@@ -61,7 +75,12 @@ static bool read_row(const PGresult *result, int row, struct schedule_status *ou
     out->locked = query_bool(result, row, 8);
     out->has_missing = query_text(result, row, 10) != NULL;
     out->missing_ms = query_number(result, row, 10);
-    return query_copy_text(result, row, 5, &out->error, err);
+    query_copy(result, row, 11, out->verified_name, sizeof(out->verified_name));
+    out->verified_ms = query_number(result, row, 12);
+    query_copy(result, row, 13, out->refuted_name, sizeof(out->refuted_name));
+    out->refuted_ms = query_number(result, row, 14);
+    return query_copy_text(result, row, 5, &out->error, err) &&
+           query_copy_text(result, row, 15, &out->verify_error, err);
 }
 
 bool schedule_status_read(struct session *session, struct schedule_statuses *out, struct error *err)
@@ -94,6 +113,7 @@ void schedule_status_clear(struct schedule_statuses *statuses)
 {
     for (size_t i = 0; i < statuses->count; i++) {
         free(statuses->items[i].error);
+        free(statuses->items[i].verify_error);
     }
     free(statuses->items);
     *statuses = (struct schedule_statuses){.items = NULL};
@@ -139,4 +159,10 @@ bool schedule_status_has_failed(const struct schedule_status *status,
                                 const struct schedule *schedule)
 {
     return schedule->enabled && status != NULL && strcmp(status->outcome, "failed") == 0;
+}
+
+bool schedule_status_is_refuted(const struct schedule_status *status,
+                                const struct schedule *schedule)
+{
+    return schedule->enabled && status != NULL && status->refuted_name[0] != '\0';
 }

@@ -15,6 +15,8 @@
  *
  * Failed: an enabled schedule whose newest finished run, by completed_at, is a failure.
  *
+ * Refuted: an enabled schedule of whose backups the one that was verified last was found to be bad.
+ *
  * What is dated after the server's clock (a rehearsal's, under --now) is passed over.
  */
 #ifndef POSTGRES_SCHEDULE_STATUS_H
@@ -25,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "postgres/backup_history.h"
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
 
@@ -40,7 +43,12 @@ struct schedule_status {
     int64_t started;    /* rows */
     int64_t started_ms; /* the newest of them */
     bool locked;
-    bool has_missing; /* an occurrence whose backup should have been made by now, and was not */
+    char verified_name[HISTORY_NAME_SIZE]; /* the newest backup that was verified, or "" */
+    int64_t verified_ms;                   /* when it was */
+    char refuted_name[HISTORY_NAME_SIZE];  /* where the last verification of all failed, or "" */
+    int64_t refuted_ms;
+    char *verify_error; /* why, or NULL */
+    bool has_missing;   /* an occurrence whose backup should have been made by now, and was not */
     int64_t missing_ms;
 };
 
@@ -66,6 +74,8 @@ bool schedule_status_is_running(const struct schedule_status *status);
 bool schedule_status_is_interrupted(const struct schedule_status *status);
 bool schedule_status_is_overdue(const struct schedule_status *status);
 bool schedule_status_has_failed(const struct schedule_status *status,
+                                const struct schedule *schedule);
+bool schedule_status_is_refuted(const struct schedule_status *status,
                                 const struct schedule *schedule);
 
 #endif

@@ -7,6 +7,7 @@ import pytest
 
 import backups
 from stores import FileStore
+from tables import note_verification
 
 OLD = datetime.datetime(2025, 1, 29, 2, 0, 1, 123000, datetime.timezone.utc)
 OLD_NAME = "rythm-backup-2025-01-29T02-00-01-123Z.sql"
@@ -84,8 +85,9 @@ def test_table(file_here, file_store, small_database):
         " VALUES (%s, 'manual', 'completed')", name)
     table = [line.split("  ") for line in file_here.ok("list").out.splitlines()]
     assert [[cell.strip() for cell in row if cell] for row in table] == [
-        ["NAME", "CREATED", "SIZE", "DURATION", "TYPE", "STATUS"],
-        [name, "2025-01-29T02:00:01.123Z", f"{len(content)} B", "2s", "manual", "completed"]]
+        ["NAME", "CREATED", "SIZE", "DURATION", "TYPE", "STATUS", "VERIFIED"],
+        [name, "2025-01-29T02:00:01.123Z", f"{len(content)} B", "2s", "manual", "completed",
+         "-"]]
 
 
 def test_everything_about_a_backup(here, small_database, store):
@@ -100,7 +102,8 @@ def test_everything_about_a_backup(here, small_database, store):
         "run_id": made["run_id"], "database": small_database.name,
         "server_version": stored.metadata["server"],
         "duration_ms": int(stored.metadata["durationms"]), "sha256": made["sha256"],
-        "ledger": "completed", "legacy": False}
+        "ledger": "completed", "legacy": False, "verified_at": None, "verified_rows": None,
+        "verify_failed_at": None, "verify_error": None}
     assert made["name"].startswith(
         "rythm-backup-" + listed["created"].replace(":", "-").replace(".", "-"))
 
@@ -127,8 +130,40 @@ def test_backup_that_the_ledger_does_not_know(here, small_database):
     name = here.ok("run", "--no-notify").out.strip()
     small_database.execute("DELETE FROM backup_history")
     assert here.ok("list").out.splitlines()[1].startswith(name)
-    assert here.ok("list").out.splitlines()[1].endswith("not in ledger")
+    assert here.ok("list").out.splitlines()[1].endswith("not in ledger  -")
     assert here.ok("list", "--json").json["backups"][0]["ledger"] is None
+
+
+def test_verified_backup(here, small_database):
+    made = here.ok("run", "--no-notify", "--json").json
+    note_verification(small_database, made["name"], made["run_id"], when="2031-05-06 03:00:01.5Z")
+    (listed,) = here.ok("list", "--json").json["backups"]
+    assert (listed["verified_at"], listed["verified_rows"]) == ("2031-05-06T03:00:01.500Z", 7)
+    assert (listed["verify_failed_at"], listed["verify_error"]) == (None, None)
+    assert here.ok("list").out.splitlines()[1].endswith("completed  2031-05-06")
+
+
+def test_backup_that_failed_its_verification(here, small_database):
+    """Also where somebody left the older success beside it: the later outcome counts."""
+    made = here.ok("run", "--no-notify", "--json").json
+    for earlier in (None, "2031-05-06 02:59Z"):
+        note_verification(small_database, made["name"], made["run_id"], "a row is gone",
+                          "2031-05-06 03:00Z")
+        small_database.execute("UPDATE backup_history SET verified_at = %s", earlier)
+        (listed,) = here.ok("list", "--json").json["backups"]
+        assert (listed["verified_at"], listed["verified_rows"]) == (None, None)
+        assert (listed["verify_failed_at"], listed["verify_error"]) == (
+            "2031-05-06T03:00:00.000Z", "a row is gone")
+        assert here.ok("list").out.splitlines()[1].endswith("completed  failed")
+    small_database.execute("UPDATE backup_history SET verified_at = '2031-05-06 03:01Z'")
+    assert here.ok("list").out.splitlines()[1].endswith("completed  2031-05-06")
+
+
+def test_nobody_knows_what_was_verified_without_the_database(file_here, file_store,
+                                                             small_database):
+    file_here.ok("run", "--no-notify")
+    result = file_here.with_settings(DATABASE_URL=NOWHERE).ok("list")
+    assert result.out.splitlines()[1].split()[-2:] == ["?", "?"]
 
 
 def test_ledger_row_without_object_is_not_a_backup(here, small_database):

@@ -9,7 +9,7 @@ import pg_dumps
 import processes
 import pytest
 from backups import instant
-from tables import add_schedule, at, enable, history, rows
+from tables import add_schedule, at, enable, history, note_verification, rows
 
 TOMORROW = "2031-05-07"
 
@@ -87,7 +87,8 @@ def test_before_the_first_backup(tool, probe):
     assert (code, schedule["status"], schedule["last_completed"]) == (0, "ok", None)
     result = tool.ok("status")
     header, line = result.out.splitlines()
-    assert re.split(r"  +", header) == ["SCHEDULE", "STATUS", "LAST COMPLETED", "NEXT", "NOTE"]
+    assert re.split(r"  +", header) == ["SCHEDULE", "STATUS", "LAST COMPLETED", "VERIFIED", "NEXT",
+                                       "NOTE"]
     assert re.split(r"  +", line)[:3] == ["nightly", "ok", "never"]
     assert tool.ok("status", "--quiet").out == ""
 
@@ -103,7 +104,7 @@ def test_after_a_backup(tool, nightly, probe):
     assert (schedule["last_error"], schedule["started"], schedule["problem"]) == (None, None, None)
     line = tool.ok("status", *at("05:00:30")).out.splitlines()[1]
     assert re.split(r"  +", line) == ["nightly", "ok", "2031-05-06T02:00Z (3h ago)",
-                                      "2031-05-07T02:00Z", "-"]
+                                      "never", "2031-05-07T02:00Z", "-"]
 
 
 @pytest.mark.parametrize("time, day, age", [
@@ -240,6 +241,70 @@ def test_a_failure_before_a_success_is_history(tool, tmp_path, probe):
     tool.ok("check", *at("02:01:30"))
     code, schedule = probe(*at("03:00:00"))
     assert (code, schedule["last_outcome"], schedule["last_error"]) == (0, "completed", None)
+
+
+# Verified
+
+@pytest.fixture
+def two_made(tool, nightly):
+    """The (name, run id) of two backups, the older one first."""
+    for day in ("2031-05-05", "2031-05-06"):
+        tool.ok("check", *at("02:00:10", day=day))
+    return [(row["backup_filename"], row["run_id"])
+            for row in rows(nightly, "SELECT * FROM backup_history ORDER BY started_at")]
+
+
+def test_never_verified(two_made, probe):
+    code, schedule = probe(*at("05:00:00"))
+    assert (code, schedule["verification_failed"]) == (0, False)
+    assert [schedule[name] for name in (
+        "last_verified", "last_verified_backup", "verify_failed_at", "verify_failed_backup",
+        "verify_error")] == [None] * 5
+
+
+def test_the_newest_verified_backup(tool, nightly, two_made, probe):
+    """Not the one that was verified last: the older one, once more."""
+    note_verification(nightly, *two_made[1], when="2031-05-06 03:00Z")
+    note_verification(nightly, *two_made[0], when="2031-05-06 04:00Z")
+    code, schedule = probe(*at("05:00:00"))
+    assert (code, schedule["status"], schedule["last_verified"], schedule[
+        "last_verified_backup"]) == (0, "ok", "2031-05-06T03:00:00.000Z", two_made[1][0])
+    assert re.search(r"nightly +ok .*  2031-05-06T03:00Z \(2h ago\)  2031-05-07T02:00Z  -\n",
+                     tool.ok("status", *at("05:00:00")).out)
+
+
+def test_the_last_verification_failed(tool, nightly, two_made, probe):
+    note_verification(nightly, *two_made[0], when="2031-05-06 03:00Z")
+    note_verification(nightly, *two_made[1], "table public.a: a row is gone", "2031-05-06 04:00Z")
+    code, schedule = probe(*at("05:00:00"))
+    assert (code, schedule["status"], schedule["verification_failed"]) == (
+        1, "verify-failed", True)
+    assert (schedule["last_verified_backup"], schedule["verify_failed_backup"]) == (
+        two_made[0][0], two_made[1][0])
+    assert (schedule["verify_failed_at"], schedule["verify_error"]) == (
+        "2031-05-06T04:00:00.000Z", "table public.a: a row is gone")
+    result = tool.run("status", "--quiet", *at("05:00:00"))
+    assert result.code == 1
+    assert (f"verification failed 2031-05-06T04:00Z (1h ago) of {two_made[1][0]}:"
+            " table public.a: a row is gone\n") in result.out
+
+
+def test_what_is_verified_afterwards_mends_it(nightly, two_made, probe):
+    note_verification(nightly, *two_made[1], "bad", "2031-05-06 03:00Z")
+    note_verification(nightly, *two_made[0], when="2031-05-06 04:00Z")
+    assert probe(*at("05:00:00"))[0] == 0
+    assert probe(*at("03:30:00"))[0] == 1    # what is dated after that is passed over
+    nightly.execute("UPDATE backup_history SET verified_at = verify_failed_at"
+                    " + interval '1 minute' WHERE verify_failed_at IS NOT NULL")
+    code, schedule = probe(*at("03:30:00"))
+    assert (code, schedule["last_verified_backup"]) == (0, two_made[1][0])
+    assert (schedule["verify_failed_at"], schedule["verify_error"]) == (None, None)
+
+
+def test_a_disabled_schedule_has_nothing_to_prove(nightly, two_made, probe):
+    note_verification(nightly, *two_made[1], "bad", "2031-05-06 03:00Z")
+    nightly.execute("UPDATE backup_schedule SET enabled = false")
+    assert probe(*at("05:00:00"))[0] == 0
 
 
 # Running, interrupted

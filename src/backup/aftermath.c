@@ -195,3 +195,40 @@ bool aftermath_keep_silent(const struct backup_request *request, const struct ba
     session_close(session);
     return ok;
 }
+
+bool aftermath_verification_failed(const struct settings *settings, struct session *session,
+                                   const struct aftermath_refutation *refutation, struct error *err)
+{
+    const struct backup_object *backup = refutation->backup;
+    const char *name = backup->object->name;
+    const char *run_id = backup->facts.run_id;
+    const struct verified_backup verified = {name, run_id};
+    char key[KEY_SIZE];
+    int64_t now_ms;
+    size_t added;
+    bool recorded;
+    struct error unrecorded = ERROR_INIT;
+
+    snprintf(key, sizeof(key), "%s verification failed", *run_id != '\0' ? run_id : name);
+    struct refutation news = {
+        .key = key,
+        .run_id = run_id,
+        .name = name,
+        .database = backup->facts.database[0] != '\0' ? backup->facts.database : NULL,
+        .begun_ms = backup->begun_ms,
+        .duration_ms = refutation->duration_ms,
+        .error = refutation->why,
+    };
+    if (session_now(session, &now_ms, err)) {
+        news.at_ms = now_ms;
+        if (outbox_enqueue_refutation(session, settings, &news, &added, err)) {
+            return true;
+        }
+    }
+    if (!verification_record_failure(session, &verified, refutation->why, refutation->duration_ms,
+                                     &recorded, &unrecorded)) {
+        log_warning("verification_not_recorded", "The failed verification is not recorded: %s",
+                    unrecorded.text);
+    }
+    return error_prefix(err, "preparing the notification");
+}

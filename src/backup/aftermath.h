@@ -1,6 +1,6 @@
 /*
- * What follows a run: prune, tell. Invariant I7: what fails here leaves the backup as good as it
- * is; it is logged, and shows in the exit code.
+ * What follows a run, or a verification: prune, tell. Invariant I7: what fails here leaves the
+ * backup as good as it is; it is logged, and shows in the exit code.
  */
 #ifndef BACKUP_AFTERMATH_H
 #define BACKUP_AFTERMATH_H
@@ -31,5 +31,19 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
 /* Nobody is told of this run, now or by a later tick. */
 bool aftermath_keep_silent(const struct backup_request *request, const struct backup_result *result,
                            struct error *err);
+
+/* A verification that found the backup to be bad. */
+struct aftermath_refutation {
+    const struct backup_object *backup;
+    const char *why;
+    int64_t duration_ms; /* of the verification */
+};
+/* Records it in the ledger, and writes one mail per admin to the outbox: once per backup, however
+ * often it fails. Where the mails cannot be written it is recorded all the same, and false tells
+ * why they were not. A backup that the ledger does not know is mailed, and not recorded. Delivering
+ * (outbox_deliver()) is the caller's. */
+bool aftermath_verification_failed(const struct settings *settings, struct session *session,
+                                   const struct aftermath_refutation *refutation,
+                                   struct error *err);
 
 #endif

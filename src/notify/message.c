@@ -9,6 +9,7 @@
 
 #define SUBJECT_COMPLETED "✅ Database Backup Completed Successfully"
 #define SUBJECT_FAILED    "❌ Database Backup Failed"
+#define SUBJECT_REFUTED   "❌ Database Backup Verification Failed"
 #define SUBJECT_TEST      "📧 Database Backup Test Message"
 
 #define BODY_CAP       (256 * 1024)
@@ -147,6 +148,31 @@ bool message_for_outcome(const struct outcome *outcome, struct message *out, str
     if (!outcome->completed) {
         add_row(&content, "Error", outcome->error != NULL ? outcome->error : "no reason is known");
     }
+    return write_message(&content, out, err);
+}
+
+bool message_for_refutation(const struct refutation *refutation, struct message *out,
+                            struct error *err)
+{
+    char begun[CLOCK_ISO_SIZE];
+    char duration[CLOCK_DURATION_SIZE];
+    char at[CLOCK_ISO_SIZE];
+    struct content content = {
+        .subject = SUBJECT_REFUTED,
+        .sentence = "The database backup was found to be bad: do not rely on it. The error is "
+                    "below.",
+    };
+
+    clock_format_iso(begun, refutation->begun_ms);
+    clock_format_duration(duration, refutation->duration_ms);
+    clock_format_iso(at, refutation->at_ms);
+    add_row(&content, "Backup", refutation->name);
+    add_row(&content, "Database", refutation->database);
+    add_row(&content, "Backup made", begun);
+    add_row(&content, "Duration", duration);
+    add_row(&content, "Timestamp", at);
+    add_row(&content, "Error",
+            refutation->error != NULL ? refutation->error : "no reason is known");
     return write_message(&content, out, err);
 }
 

@@ -1,5 +1,6 @@
 /*
- * The words of a notification: from a run's outcome to subject, plain text and HTML. Pure.
+ * The words of a notification: from a run's or a verification's outcome to subject, plain text and
+ * HTML. Pure.
  */
 #ifndef NOTIFY_MESSAGE_H
 #define NOTIFY_MESSAGE_H
@@ -24,6 +25,18 @@ struct outcome {
     const char *error; /* failed only */
 };
 
+/* A verification that failed. (One that went well is no news.) */
+struct refutation {
+    const char *key; /* as an outcome's */
+    const char *run_id;
+    const char *name;     /* of the backup */
+    const char *database; /* or NULL */
+    int64_t begun_ms;     /* when the backup was */
+    int64_t duration_ms;  /* of the verification */
+    int64_t at_ms;        /* when it ended */
+    const char *error;
+};
+
 struct message {
     char *subject;
     char *plain_text; /* lines end in LF */
@@ -32,6 +45,8 @@ struct message {
 
 /* The caller clears it, also after a failure. */
 bool message_for_outcome(const struct outcome *outcome, struct message *out, struct error *err);
+bool message_for_refutation(const struct refutation *refutation, struct message *out,
+                            struct error *err);
 bool message_for_test(struct message *out, struct error *err);
 void message_clear(struct message *message);
 

@@ -13,6 +13,7 @@
 #include "postgres/backup_history.h"
 #include "postgres/email_logs.h"
 #include "postgres/transaction.h"
+#include "postgres/verification.h"
 
 /* A tick has to come to its end: what has not begun by then waits for the next one. */
 #define DELIVERY_MS (5 * 60 * 1000)
@@ -57,23 +58,62 @@ static bool add_all(struct session *session, struct email_draft *draft,
     return true;
 }
 
+/* What is to be told, and what marks it as told in the ledger: the mark and the mails are one
+ * transaction. */
+struct news {
+    struct email_draft draft; /* all but `to`, `from` and the words */
+    /* *first is false when it was marked already, so that it is not to be told again. */
+    bool (*mark)(struct session *session, const void *what, bool *first, struct error *err);
+    bool (*word)(const void *what, struct message *out, struct error *err);
+    const void *what;
+};
+
+static bool mark_outcome(struct session *session, const void *what, bool *first, struct error *err)
+{
+    const struct outcome *outcome = what;
+
+    return backup_history_tell(session, outcome->history_id, first, err);
+}
+
+static bool word_outcome(const void *what, struct message *out, struct error *err)
+{
+    return message_for_outcome(what, out, err);
+}
+
+/* Recording it is the mark; the mails' key says whether they are new. */
+static bool mark_refutation(struct session *session, const void *what, bool *first,
+                            struct error *err)
+{
+    const struct refutation *refutation = what;
+    const struct verified_backup backup = {refutation->name, refutation->run_id};
+    bool recorded;
+
+    *first = true;
+    return verification_record_failure(session, &backup, refutation->error, refutation->duration_ms,
+                                       &recorded, err);
+}
+
+static bool word_refutation(const void *what, struct message *out, struct error *err)
+{
+    return message_for_refutation(what, out, err);
+}
+
 /* The news is out, though there is nobody to write to. */
-static bool tell_nobody(struct session *session, const struct outcome *outcome, bool again,
-                        struct error *err)
+static bool tell_nobody(struct session *session, const struct news *news, struct error *err)
 {
     bool first;
 
-    return again || backup_history_tell(session, outcome->history_id, &first, err);
+    return news->draft.again || news->mark(session, news->what, &first, err);
 }
 
 /* All mails and the mark, or none. */
-static bool tell(struct session *session, const struct outcome *outcome, struct email_draft *draft,
+static bool tell(struct session *session, const struct news *news, struct email_draft *draft,
                  const struct addresses *recipients, size_t *added, struct error *err)
 {
     bool first = true;
 
     if (transaction_begin(session, err) &&
-        (draft->again || backup_history_tell(session, outcome->history_id, &first, err)) &&
+        (draft->again || news->mark(session, news->what, &first, err)) &&
         (!first || add_all(session, draft, recipients, added, err)) &&
         transaction_commit(session, err)) {
         return true;
@@ -83,8 +123,8 @@ static bool tell(struct session *session, const struct outcome *outcome, struct 
     return false;
 }
 
-bool outbox_enqueue(struct session *session, const struct settings *settings,
-                    const struct outcome *outcome, bool again, size_t *added, struct error *err)
+static bool enqueue(struct session *session, const struct settings *settings,
+                    const struct news *news, size_t *added, struct error *err)
 {
     const char *missing = missing_setting(settings);
     struct addresses recipients;
@@ -94,33 +134,61 @@ bool outbox_enqueue(struct session *session, const struct settings *settings,
     *added = 0;
     if (missing != NULL) {
         log_warning("mail_not_configured", "no notification by e-mail: %s is not set", missing);
-        return tell_nobody(session, outcome, again, err);
+        return tell_nobody(session, news, err);
     }
     if (!recipients_read(session, settings, &recipients, &why_none, err)) {
         return error_prefix(err, "finding out whom to notify");
     }
     if (recipients.count == 0) {
         log_warning("no_recipients", "nobody is notified: %s", why_none);
-        return tell_nobody(session, outcome, again, err);
+        return tell_nobody(session, news, err);
     }
-    bool ok = message_for_outcome(outcome, &message, err);
+    bool ok = news->word(news->what, &message, err);
     if (ok) {
-        struct email_draft draft = {
-            .key = outcome->key,
-            .run_id = outcome->run_id,
-            .outcome = outcome->completed ? "completed" : "failed",
-            .backup_name = outcome->name,
-            .from = settings_get(settings, SETTING_ACS_SENDER),
-            .subject = message.subject,
-            .plain_text = message.plain_text,
-            .html = message.html,
-            .again = again,
-        };
-        ok = tell(session, outcome, &draft, &recipients, added, err);
+        struct email_draft draft = news->draft;
+        draft.from = settings_get(settings, SETTING_ACS_SENDER);
+        draft.subject = message.subject;
+        draft.plain_text = message.plain_text;
+        draft.html = message.html;
+        ok = tell(session, news, &draft, &recipients, added, err);
     }
     message_clear(&message);
     admin_addresses_clear(&recipients);
     return ok;
+}
+
+bool outbox_enqueue(struct session *session, const struct settings *settings,
+                    const struct outcome *outcome, bool again, size_t *added, struct error *err)
+{
+    const struct news news = {
+        .draft = {.key = outcome->key,
+                  .run_id = outcome->run_id,
+                  .outcome = outcome->completed ? "completed" : "failed",
+                  .backup_name = outcome->name,
+                  .again = again},
+        .mark = mark_outcome,
+        .word = word_outcome,
+        .what = outcome,
+    };
+
+    return enqueue(session, settings, &news, added, err);
+}
+
+bool outbox_enqueue_refutation(struct session *session, const struct settings *settings,
+                               const struct refutation *refutation, size_t *added,
+                               struct error *err)
+{
+    const struct news news = {
+        .draft = {.key = refutation->key,
+                  .run_id = refutation->run_id,
+                  .outcome = "verification failed",
+                  .backup_name = refutation->name},
+        .mark = mark_refutation,
+        .word = word_refutation,
+        .what = refutation,
+    };
+
+    return enqueue(session, settings, &news, added, err);
 }
 
 /* One mail's turn, and what came of it. */

@@ -1,8 +1,8 @@
 /*
- * The outbox: what is to be told about a run's outcome is written down first (email_logs), then
- * delivered, now or by a later tick. Invariant I7: nothing here can make a good backup a failed
- * one; a mail that could not go stays pending and is tried again, at most OUTBOX_MOST_ATTEMPTS
- * times.
+ * The outbox: what is to be told about a run's or a verification's outcome is written down first
+ * (email_logs), then delivered, now or by a later tick. Invariant I7: nothing here can make a good
+ * backup a failed one; a mail that could not go stays pending and is tried again, at most
+ * OUTBOX_MOST_ATTEMPTS times.
  */
 #ifndef NOTIFY_OUTBOX_H
 #define NOTIFY_OUTBOX_H
@@ -29,6 +29,13 @@ struct outbox_report {
  * and recipients that have this outcome's mail already (outcome->key). */
 bool outbox_enqueue(struct session *session, const struct settings *settings,
                     const struct outcome *outcome, bool again, size_t *added, struct error *err);
+
+/* Records that the verification failed (verification_record_failure()) and writes one pending mail
+ * per recipient that has none of this key, in one transaction. Recipients and mail as above. A
+ * false leaves nothing recorded. */
+bool outbox_enqueue_refutation(struct session *session, const struct settings *settings,
+                               const struct refutation *refutation, size_t *added,
+                               struct error *err);
 
 /* Sends what is pending; logs each failure, and "📧 Backup notification sent to N admin(s)". False
  * only when the outbox itself cannot be read or written, or with ERROR_STOPPED, the rest staying

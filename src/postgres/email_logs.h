@@ -21,7 +21,7 @@
 struct email_draft {
     const char *key; /* with `to`: one mail per key and address, unless `again` */
     const char *run_id;
-    const char *outcome; /* "completed", "failed" or "test" */
+    const char *outcome; /* "completed", "failed", "verification failed" or "test" */
     const char *backup_name;
     const char *to;
     const char *from;

@@ -190,6 +190,43 @@ static void test_message_shows_no_secret(void **state)
     redact_clear();
 }
 
+static void test_message_of_a_failed_verification(void **state)
+{
+    struct refutation refutation = {
+        .key = "0123456789abcdef verification failed",
+        .run_id = "0123456789abcdef",
+        .name = "rythm-backup-2025-01-29T02-00-01-123Z.sql.zst",
+        .database = "rythm",
+        .begun_ms = INT64_C(1738116001123),
+        .duration_ms = 75000,
+        .at_ms = INT64_C(1738119600000),
+        .error = "table public.<orders>: 41 rows, 42 expected\nand more",
+    };
+    static const char *const facts[] = {"rythm-backup-2025-01-29T02-00-01-123Z.sql.zst", "rythm",
+                                        "2025-01-29T02:00:01.123Z", "2025-01-29T03:00:00.000Z",
+                                        "1m 15s"};
+    struct message message;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(message_for_refutation(&refutation, &message, &err));
+    assert_string_equal(message.subject, "❌ Database Backup Verification Failed");
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        assert_non_null(strstr(message.plain_text, facts[i]));
+        assert_non_null(strstr(message.html, facts[i]));
+    }
+    assert_non_null(strstr(message.plain_text, "public.<orders>: 41 rows, 42 expected and more"));
+    assert_non_null(strstr(message.html, "public.&lt;orders&gt;"));
+    message_clear(&message);
+    /* Of an object of the old service less is known. */
+    refutation.database = NULL;
+    refutation.error = NULL;
+    assert_true(message_for_refutation(&refutation, &message, &err));
+    assert_null(strstr(message.plain_text, "Database: "));
+    assert_non_null(strstr(message.plain_text, "Error: no reason is known"));
+    message_clear(&message);
+}
+
 static void test_message_for_a_test(void **state)
 {
     struct message message;
@@ -587,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_message_of_hostile_text),
         cmocka_unit_test(test_message_of_a_megabyte),
         cmocka_unit_test(test_message_shows_no_secret),
+        cmocka_unit_test(test_message_of_a_failed_verification),
         cmocka_unit_test(test_message_for_a_test),
         cmocka_unit_test(test_account_good),
         cmocka_unit_test(test_account_bad),

@@ -4,14 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/backup_choice.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "commands/command.h"
 #include "commands/context.h"
+#include "commands/list_tables.h"
 #include "commands/output.h"
 #include "commands/store_plans.h"
 #include "postgres/backup_history.h"
+#include "store/manifest.h"
+#include "store/manifest_read.h"
 
 enum { OPTION_JSON };
 
@@ -23,15 +27,18 @@ static int by_name(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
-/* The ledger, sorted by name; *known is false, with a warning, when the database does not answer:
- * the list is what the store holds, with or without it. */
-static void read_ledger(struct context *context, struct history_rows *rows, bool *known)
+/* The ledger, sorted by name, or of it only the backup of this name; *known is false, with a
+ * warning, when the database does not answer: the list is what the store holds, with or without
+ * it. */
+static void read_ledger(struct context *context, const char *name, struct history_rows *rows,
+                        bool *known)
 {
     struct session *session = NULL;
     struct error problem = ERROR_INIT;
 
     *known = context_connect(context, &session, &problem) &&
-             backup_history_read_all(session, rows, &problem);
+             (name != NULL ? backup_history_find(session, name, rows, &problem)
+                           : backup_history_read_all(session, rows, &problem));
     session_close(session);
     if (!*known) {
         log_warning("ledger_not_read", "The list is what the store holds, without the ledger: %s",
@@ -204,44 +211,113 @@ static bool print(const struct listing *listing, bool json, struct error *err)
     return ok;
 }
 
-/* The stores that schedules name are known only while the database answers. */
-static bool open_stores(struct context *context, struct store_plans *out, struct error *err)
+static bool list_all(struct context *context, struct listing *listing, bool json, struct error *err)
 {
-    struct schedules schedules = {.items = NULL};
-    struct error ignored = ERROR_INIT;
+    if (!store_plans_list(&listing->stores, NULL, err)) {
+        return false;
+    }
+    read_ledger(context, NULL, &listing->rows, &listing->ledger_known);
+    return print(listing, json, err) &&
+           (listing->stores.left_out == 0 || error_set(err, ERROR_DEGRADED, "%s", ""));
+}
 
-    context_read_schedules(context, &schedules, &ignored);
-    bool ok = store_plans_open(context, &schedules, out, err);
-    backup_schedule_clear(&schedules);
+/* Its manifest tells what is in it; *found is false for a backup that was made without one. */
+static bool read_manifest(const struct backup_choice *choice, struct manifest_copy *manifest,
+                          bool *found, struct error *err)
+{
+    const char *name = choice->object.name;
+
+    if (!manifest_read(choice->store, &choice->backup, manifest, found, err)) {
+        return false;
+    }
+    if (!*found && choice->backup.facts.manifest_sha256[0] != '\0') {
+        return error_set(err, ERROR_FAILED, "%s in %s had a manifest, %s%s, and it is gone", name,
+                         choice->store->location, name, MANIFEST_SUFFIX);
+    }
+    return true;
+}
+
+static bool print_one(const struct listing *listing, const struct backup_choice *choice,
+                      const struct manifest_copy *manifest, bool json, struct error *err)
+{
+    const char *name = choice->object.name;
+
+    if (json) {
+        json_t *object =
+            to_json(&choice->backup, find_row(&listing->rows, name), choice->store->location);
+        if (object != NULL && !list_tables_json(object, manifest)) {
+            json_decref(object);
+            object = NULL;
+        }
+        return output_json(object, err);
+    }
+    if (manifest == NULL) {
+        log_info(LOG_MARK_NOTE, "no_manifest",
+                 "%s has no manifest: what is in it is not known before it is read", name);
+        return true;
+    }
+    return list_tables_print(manifest, err);
+}
+
+static bool list_one(struct context *context, struct listing *listing,
+                     const struct schedules *schedules, const struct invocation *invocation,
+                     struct error *err)
+{
+    bool json = invocation->options[OPTION_JSON] != NULL;
+    struct backup_choice choice;
+    struct manifest_copy manifest;
+    bool found = false;
+
+    bool ok =
+        backup_choice_find(&context->stores, schedules, invocation->arguments[0], &choice, err) &&
+        read_manifest(&choice, &manifest, &found, err);
+    if (ok) {
+        if (json) {
+            read_ledger(context, choice.object.name, &listing->rows, &listing->ledger_known);
+        }
+        ok = print_one(listing, &choice, found ? &manifest : NULL, json, err);
+    }
+    if (found) {
+        manifest_copy_clear(&manifest);
+    }
+    backup_choice_clear(&choice);
     return ok;
 }
 
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
     struct listing listing = {.ledger_known = false};
+    struct schedules schedules = {.items = NULL};
+    struct error ignored = ERROR_INIT;
+    bool one = invocation->argument_count > 0;
 
-    bool ok =
-        open_stores(context, &listing.stores, err) && store_plans_list(&listing.stores, NULL, err);
-    if (ok) {
-        read_ledger(context, &listing.rows, &listing.ledger_known);
-        ok = print(&listing, invocation->options[OPTION_JSON] != NULL, err);
+    if (one && !backup_choice_check(invocation->arguments[0], err)) {
+        return false;
     }
-    ok = ok && (listing.stores.left_out == 0 || error_set(err, ERROR_DEGRADED, "%s", ""));
+    /* The stores that schedules name are known only while the database answers. */
+    bool known = context_read_schedules(context, &schedules, &ignored);
+    bool ok = store_plans_open(context, &schedules, &listing.stores, err) &&
+              (one ? list_one(context, &listing, known ? &schedules : NULL, invocation, err)
+                   : list_all(context, &listing, invocation->options[OPTION_JSON] != NULL, err));
     backup_history_clear(&listing.rows);
     store_plans_clear(&listing.stores);
+    backup_schedule_clear(&schedules);
     return ok;
 }
 
 const struct command command_list = {
     .name = "list",
-    .arguments = "",
-    .summary = "list the backups in the store, newest first",
+    .arguments = "[NAME]",
+    .most_arguments = 1,
+    .summary = "list the backups in the store, newest first, or the tables in one",
     .description =
         "Lists the backups that the store holds, newest first, joined with the ledger. It works\n"
         "without the database, which it then says. Stores that schedules name follow the\n"
         "configured one; they are known only while the database answers. One that cannot be\n"
-        "listed is told, and left out.",
-    .options = {{"json", NULL, "print the list as JSON"}},
+        "listed is told, and left out.\n\n"
+        "With NAME, lists the tables in that backup, as its manifest tells them. NAME is one of\n"
+        "the list's, or latest, or latest:SCHEDULE.",
+    .options = {{"json", NULL, "print it as JSON, with all that is known"}},
     .needs_store = true,
     .run = run,
 };

@@ -1,0 +1,218 @@
+#include "backup/backup_choice.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+
+#define OF_SCHEDULE BACKUP_CHOICE_LATEST ":"
+/* Bytes of a wrong name that are told. */
+#define SHOWN 100
+
+/* What is looked for, and what went wrong meanwhile. */
+struct search {
+    const char *wanted;
+    bool by_name;
+    const char *schedule_id; /* of the latest one; NULL: of any */
+    bool is_default;         /* the old service's belong to that schedule */
+    struct error damaged;    /* found, but not whole */
+    struct error unanswered; /* of the first store that did not answer */
+};
+
+static bool hint_names(struct error *err)
+{
+    return error_hint(err, "'rythm-backup list' shows the backups");
+}
+
+static bool names_schedule(const char *wanted)
+{
+    return strncmp(wanted, OF_SCHEDULE, strlen(OF_SCHEDULE)) == 0;
+}
+
+bool backup_choice_check(const char *wanted, struct error *err)
+{
+    int64_t begun_ms;
+
+    if (names_schedule(wanted)) {
+        size_t length = strlen(wanted + strlen(OF_SCHEDULE));
+        return (length > 0 && length < SCHEDULE_NAME_SIZE) ||
+               error_set(err, ERROR_USAGE,
+                         "'%.*s' names no schedule: write " OF_SCHEDULE "SCHEDULE, by its name or "
+                         "id",
+                         SHOWN, wanted);
+    }
+    if (strcmp(wanted, BACKUP_CHOICE_LATEST) == 0 || backup_name_parse(wanted, &begun_ms)) {
+        return true;
+    }
+    error_set(err, ERROR_USAGE,
+              "'%.*s' is no backup's name: write one as "
+              "rythm-backup-2031-05-06T02-00-00-000Z.sql.zst, or " BACKUP_CHOICE_LATEST
+              ", or " OF_SCHEDULE "SCHEDULE",
+              SHOWN, wanted);
+    return hint_names(err);
+}
+
+/* An id that no row has may be that of a schedule which was removed. */
+static void choose_schedule(struct search *search, const struct schedules *schedules)
+{
+    if (!names_schedule(search->wanted)) {
+        return;
+    }
+    search->schedule_id = search->wanted + strlen(OF_SCHEDULE);
+    const struct schedule *schedule =
+        schedules != NULL ? backup_schedule_find(schedules, search->schedule_id) : NULL;
+    if (schedule != NULL) {
+        search->schedule_id = schedule->id;
+        search->is_default = schedule->is_default;
+    }
+}
+
+static bool belongs(const struct search *search, const struct backup_object *backup)
+{
+    if (search->schedule_id == NULL) {
+        return true;
+    }
+    return backup->legacy ? search->is_default
+                          : strcasecmp(backup->facts.schedule_id, search->schedule_id) == 0;
+}
+
+/* Moves the object there. */
+static void take(struct store *store, struct object *object, struct backup_choice *out)
+{
+    object_clear(&out->object);
+    out->store = store;
+    out->object = *object;
+    *object = (struct object)OBJECT_INIT;
+    backup_object_parse(&out->object, &out->backup);
+}
+
+/* Keeps the newest one, of stores that were asked before, too. */
+static bool find_latest(struct search *search, struct store *store, struct backup_choice *out,
+                        struct error *err)
+{
+    struct objects objects = OBJECTS_INIT;
+    struct object *newest = NULL;
+    int64_t begun_ms = out->store != NULL ? out->backup.begun_ms : INT64_MIN;
+
+    if (!store_list(store, BACKUP_NAME_PREFIX, &objects, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < objects.count; i++) {
+        struct backup_object backup;
+        if (backup_object_parse(&objects.items[i], &backup) && belongs(search, &backup) &&
+            backup.begun_ms > begun_ms) {
+            newest = &objects.items[i];
+            begun_ms = backup.begun_ms;
+        }
+    }
+    if (newest != NULL) {
+        take(store, newest, out);
+    }
+    objects_clear(&objects);
+    return true;
+}
+
+static bool find_name(struct search *search, struct store *store, struct backup_choice *out,
+                      struct error *err)
+{
+    struct object object = OBJECT_INIT;
+    struct backup_object backup;
+    bool found = false;
+
+    if (!store_head(store, search->wanted, &object, &found, err)) {
+        return false;
+    }
+    if (found && backup_object_parse(&object, &backup)) {
+        take(store, &object, out);
+    } else if (found) {
+        error_set(&search->damaged, ERROR_FAILED,
+                  "%s in %s is not whole: its length or its metadata are not a backup's",
+                  search->wanted, store->location);
+    }
+    object_clear(&object);
+    return true;
+}
+
+/* The first that has the name ends the search; of the latest one every store knows its own. */
+static bool ask_stores(struct search *search, const struct store_pool *stores,
+                       struct backup_choice *out, struct error *err)
+{
+    for (size_t i = 0; i < stores->count && !(search->by_name && out->store != NULL); i++) {
+        struct store *store = stores->items[i];
+        struct error problem = ERROR_INIT;
+        if (search->by_name ? find_name(search, store, out, &problem)
+                            : find_latest(search, store, out, &problem)) {
+            continue;
+        }
+        error_prefix(&problem, "looking for %s in %s", search->wanted, store->location);
+        if (problem.kind == ERROR_STOPPED) {
+            *err = problem;
+            return false;
+        }
+        if (search->unanswered.kind == ERROR_NONE) {
+            search->unanswered = problem;
+        } else {
+            log_warning("store_not_asked", "A store was left out: %s", problem.text);
+        }
+    }
+    return true;
+}
+
+static bool report_none(const struct search *search, bool schedules_known, struct error *err)
+{
+    if (search->unanswered.kind != ERROR_NONE) {
+        *err = search->unanswered;
+        return false;
+    }
+    if (search->damaged.kind != ERROR_NONE) {
+        *err = search->damaged;
+        return false;
+    }
+    if (search->by_name) {
+        error_set(err, ERROR_USAGE, "there is no backup '%s'", search->wanted);
+    } else if (search->schedule_id == NULL) {
+        error_set(err, ERROR_USAGE, "there is no backup yet");
+    } else {
+        error_set(err, ERROR_USAGE, "there is no backup of a schedule '%s'",
+                  search->wanted + strlen(OF_SCHEDULE));
+        if (!schedules_known) {
+            error_hint(err, "the database does not answer, so give the schedule's id: its name is "
+                            "known there alone");
+        }
+    }
+    return hint_names(err);
+}
+
+bool backup_choice_find(const struct store_pool *stores, const struct schedules *schedules,
+                        const char *wanted, struct backup_choice *out, struct error *err)
+{
+    int64_t begun_ms;
+    struct search search = {
+        .wanted = wanted,
+        .by_name = backup_name_parse(wanted, &begun_ms),
+        .damaged = ERROR_INIT,
+        .unanswered = ERROR_INIT,
+    };
+
+    *out = (struct backup_choice){.object = OBJECT_INIT};
+    if (!backup_choice_check(wanted, err)) {
+        return false;
+    }
+    choose_schedule(&search, schedules);
+    if (!ask_stores(&search, stores, out, err)) {
+        return false;
+    }
+    if (out->store == NULL) {
+        return report_none(&search, schedules != NULL, err);
+    }
+    if (search.unanswered.kind != ERROR_NONE) {
+        log_warning("store_not_asked", "A store was left out: %s", search.unanswered.text);
+    }
+    return true;
+}
+
+void backup_choice_clear(struct backup_choice *choice)
+{
+    object_clear(&choice->object);
+    *choice = (struct backup_choice){.object = OBJECT_INIT};
+}

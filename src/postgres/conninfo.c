@@ -15,7 +15,7 @@ static bool is_uri(const char *text)
 
 static bool malformed(struct error *err, const char *why)
 {
-    return error_set(err, ERROR_CONFIG, "reading DATABASE_URL: %s (its value is not shown)", why);
+    return error_set(err, ERROR_CONFIG, "%s (its value is not shown)", why);
 }
 
 /* In a URI the password ends at the first '/' or '?', whatever the user meant: "u:pa/ss@host" is
@@ -69,14 +69,10 @@ bool conninfo_is_secret(const char *keyword, const char *display)
            strcmp(keyword, "scram_server_key") == 0;
 }
 
-bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
+static bool parse(const char *text, struct conninfo *out, struct error *err)
 {
     char *message = NULL;
 
-    *out = (struct conninfo)CONNINFO_INIT;
-    if (text == NULL) {
-        return true;
-    }
     if (!is_uri(text) && strchr(text, '=') == NULL) {
         /* libpq would take all of it for a database's name, which the server then repeats. */
         if (strchr(text, '@') != NULL || strstr(text, ":/") != NULL) {
@@ -117,6 +113,12 @@ bool conninfo_parse(const char *text, struct conninfo *out, struct error *err)
     return true;
 }
 
+bool conninfo_parse(const char *text, const char *given_by, struct conninfo *out, struct error *err)
+{
+    *out = (struct conninfo)CONNINFO_INIT;
+    return text == NULL || parse(text, out, err) || error_prefix(err, "reading %s", given_by);
+}
+
 void conninfo_clear(struct conninfo *conninfo)
 {
     PQconninfoFree(conninfo->parsed);
@@ -154,6 +156,34 @@ void conninfo_retarget(struct conninfo *conninfo, const char *dbname, const char
     } else {
         set(conninfo, "dbname", dbname);
     }
+}
+
+bool conninfo_database(const char *text, const char *given_by, char *out, size_t size,
+                       struct error *err)
+{
+    static const char *const places[] = {"host", "hostaddr", "port"};
+    struct conninfo conninfo;
+
+    if (!conninfo_parse(text, given_by, &conninfo, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        drop(&conninfo, places[i]);
+    }
+    set(&conninfo, "host", "/nonexistent");
+    PGconn *nowhere = PQconnectStartParams(conninfo.keywords, conninfo.values, 0);
+    const char *name = nowhere != NULL ? PQdb(nowhere) : NULL;
+    bool ok = name != NULL && strlen(name) < size;
+    if (ok) {
+        memcpy(out, name, strlen(name) + 1);
+    } else {
+        error_set(err, ERROR_CONFIG,
+                  "reading %s: it does not name a database, or by a name of more than %zu bytes",
+                  given_by, size - 1);
+    }
+    PQfinish(nowhere);
+    conninfo_clear(&conninfo);
+    return ok;
 }
 
 static const char *const place_variables[CONNINFO_PLACE_VARIABLES] = {"PGHOST", "PGHOSTADDR",

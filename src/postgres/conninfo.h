@@ -27,9 +27,10 @@ struct conninfo {
     }
 
 /* Takes `text`, which must outlive *out, apart; NULL means libpq's environment variables alone. A
- * password in it is registered for redaction. On failure the error tells what is wrong without
- * quoting it. */
-bool conninfo_parse(const char *text, struct conninfo *out, struct error *err);
+ * password in it is registered for redaction. On failure the error tells what is wrong with
+ * `given_by` ("DATABASE_URL") without quoting its value. */
+bool conninfo_parse(const char *text, const char *given_by, struct conninfo *out,
+                    struct error *err);
 void conninfo_clear(struct conninfo *conninfo);
 
 /* Is this option's value a secret? `display` is libpq's dispchar. */
@@ -49,6 +50,12 @@ struct conninfo_place {
 bool conninfo_place_hide(struct conninfo_place *out, struct error *err);
 /* Puts them back. */
 void conninfo_place_restore(struct conninfo_place *place);
+
+/* Which database it names, by libpq's own rules: here, in a service, in the environment, or else
+ * the user's name. Nothing is connected to. One that is not named, or whose name does not fit in
+ * `size` bytes, is an error. */
+bool conninfo_database(const char *text, const char *given_by, char *out, size_t size,
+                       struct error *err);
 
 /* Adds a keyword at the end unless it is set already. Both strings are borrowed. */
 void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value);

@@ -9,7 +9,7 @@
 
 #define TALKING "talking to Postgres"
 
-static struct deadline query_deadline(const struct session *session)
+struct deadline query_deadline(const struct session *session)
 {
     return session->ignore_stop ? deadline_cleanup_in_ms(session->limit_ms)
                                 : deadline_in_ms(session->limit_ms);
@@ -67,9 +67,23 @@ bool query_report_result(struct session *session, const PGresult *result, struct
     return false;
 }
 
+bool query_report_context(struct session *session, const PGresult *result, struct error *err)
+{
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+
+    query_report_result(session, result, err);
+    if (context != NULL) {
+        error_hint(err, "%.*s", (int)strcspn(context, "\n"), context);
+    }
+    return false;
+}
+
 /* Of a statement about tables of ours. */
 static void hint(const struct session *session, struct error *err)
 {
+    if (session->is_target) {
+        return;
+    }
     /* undefined_table, undefined_column, undefined_function (manual, appendix A) */
     if (!session->is_reader &&
         (strcmp(session->sqlstate, "42P01") == 0 || strcmp(session->sqlstate, "42703") == 0 ||
@@ -83,6 +97,24 @@ static void hint(const struct session *session, struct error *err)
     }
 }
 
+bool query_next(struct session *session, const struct deadline *deadline, PGresult **out,
+                struct error *err)
+{
+    while (PQisBusy(session->connection) != 0) {
+        int flushed = PQflush(session->connection);
+        if (!query_wait(session, flushed > 0 ? POLLIN | POLLOUT : POLLIN, deadline, err)) {
+            return error_prefix(err, "waiting for Postgres");
+        }
+        if (PQconsumeInput(session->connection) == 0) {
+            query_report(session, TALKING, err);
+            err->retryable = true;
+            return false;
+        }
+    }
+    *out = PQgetResult(session->connection);
+    return true;
+}
+
 /* Collects the results of what was sent; keeps the last one, or the first that failed. */
 static PGresult *collect(struct session *session, struct error *err)
 {
@@ -90,23 +122,20 @@ static PGresult *collect(struct session *session, struct error *err)
     PGresult *kept = NULL;
 
     for (;;) {
-        while (PQisBusy(session->connection) != 0) {
-            int flushed = PQflush(session->connection);
-            if (!query_wait(session, flushed > 0 ? POLLIN | POLLOUT : POLLIN, &deadline, err)) {
-                PQclear(kept);
-                error_prefix(err, "waiting for Postgres");
-                return NULL;
-            }
-            if (PQconsumeInput(session->connection) == 0) {
-                PQclear(kept);
-                query_report(session, TALKING, err);
-                err->retryable = true;
-                return NULL;
-            }
+        PGresult *result = NULL;
+        if (!query_next(session, &deadline, &result, err)) {
+            PQclear(kept);
+            return NULL;
         }
-        PGresult *result = PQgetResult(session->connection);
         if (result == NULL) {
             break;
+        }
+        ExecStatusType status = PQresultStatus(result);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) {
+            PQclear(result);
+            PQclear(kept);
+            error_set(err, ERROR_FAILED, TALKING ": rows are being copied");
+            return NULL;
         }
         if (kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) {
             PQclear(result);
@@ -159,6 +188,17 @@ bool query_script(struct session *session, const char *sql, struct error *err)
     PGresult *result = collect(session, err);
     PQclear(result);
     return result != NULL;
+}
+
+bool query_settle(struct session *session, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+
+    if (PQtransactionStatus(session->connection) == PQTRANS_ACTIVE) {
+        PQclear(collect(session, &ignored));
+    }
+    return PQtransactionStatus(session->connection) == PQTRANS_IDLE ||
+           query_script(session, "ROLLBACK", err);
 }
 
 const char *query_text(const PGresult *result, int row, int column)

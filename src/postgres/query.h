@@ -23,6 +23,8 @@ struct session {
     char shift[24];     /* of the clock, in milliseconds, as a parameter */
     char sqlstate[6];   /* of the last error, or "" */
     bool is_reader;     /* of what a dump reads, which are not tables of ours */
+    bool is_target;     /* of a restore: neither tables nor privileges of ours */
+    uint64_t notices;   /* that the server has sent */
     int interrupt_fd;   /* the connection's socket once more, for session_interrupt(); or -1 */
     bool is_pooled;     /* a pooler stands between us and the server process */
 };
@@ -38,6 +40,12 @@ bool query_report(struct session *session, const char *doing, struct error *err)
 
 /* What the server says in a result that is an error; its SQLSTATE goes to the session. False. */
 bool query_report_result(struct session *session, const PGresult *result, struct error *err);
+/* As query_report_result(), and in what it happened: "COPY t, line 3, column a". */
+bool query_report_context(struct session *session, const PGresult *result, struct error *err);
+
+/* Waits for the next result of what was sent; NULL after the last. False without one. */
+bool query_next(struct session *session, const struct deadline *deadline, PGresult **out,
+                struct error *err);
 
 /* Runs one statement with text parameters (NULL = SQL null) whose types the server infers. Returns
  * its result, for PQclear(), or NULL with the error: a missing table, column or function says to
@@ -49,6 +57,11 @@ bool query_execute(struct session *session, const char *sql, int count, const ch
                    struct error *err);
 /* Runs a script of several statements in one implicit transaction. */
 bool query_script(struct session *session, const char *sql, struct error *err);
+/* Makes the session good for another statement after a failure of any kind: what is left of one
+ * whose wait was given up is waited for, and an open transaction is rolled back. */
+bool query_settle(struct session *session, struct error *err);
+/* The deadline of a statement that begins now. */
+struct deadline query_deadline(const struct session *session);
 
 /* In SQL an operator or function is given arguments of exactly the types that pg_catalog has it
  * for: otherwise one that fits better, made by whoever may create in a schema of the search path,

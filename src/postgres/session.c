@@ -128,9 +128,11 @@ static bool set_up(struct session *session, int64_t limit_ms, struct error *err)
     return set ? true : pooler_refuse(session, err);
 }
 
-static void ignore_notice(void *context, const PGresult *result)
+static void note_notice(void *context, const PGresult *result)
 {
-    (void)context;
+    struct session *session = context;
+
+    session->notices++;
     log_debug("postgres_notice", "Postgres notes: %s", PQresultErrorMessage(result));
 }
 
@@ -165,7 +167,7 @@ static bool connect_session(struct session *session, const char *const *keywords
     if (PQsetnonblocking(session->connection, 1) != 0) {
         return query_report(session, SETTING_UP, err);
     }
-    PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
+    PQsetNoticeReceiver(session->connection, note_notice, session);
     return true;
 }
 
@@ -197,7 +199,8 @@ bool session_open(const struct session_options *options, struct session **out, s
     }
     session->connect_ms = options->connect_s * 1000;
     snprintf(session->shift, sizeof(session->shift), "%" PRId64, options->clock_shift_ms);
-    bool ok = conninfo_parse(options->conninfo, &conninfo, err) &&
+    const char *given_by = options->given_by != NULL ? options->given_by : "DATABASE_URL";
+    bool ok = conninfo_parse(options->conninfo, given_by, &conninfo, err) &&
               (options->service == NULL || conninfo_place_hide(&place, err));
     if (ok) {
         conninfo_retarget(&conninfo, options->dbname, options->service);
@@ -252,7 +255,6 @@ bool session_open_beside(struct session *session, struct session **out, struct e
     }
     beside->connect_ms = session->connect_ms;
     memcpy(beside->shift, session->shift, sizeof(beside->shift));
-    PQsetNoticeReceiver(beside->connection, ignore_notice, NULL);
     if (!set_up(beside, beside->connect_ms, err)) {
         session_close(beside);
         return false;

@@ -18,6 +18,7 @@ struct session;
 
 struct session_options {
     const char *conninfo; /* DATABASE_URL's value, or NULL for libpq's own variables */
+    const char *given_by; /* what errors call it ("--to"); NULL: "DATABASE_URL" */
     int64_t connect_s;    /* limit for connecting */
     /* At most one is not NULL: another database of that server, or a service of libpq's service
      * file that says where; with the same credentials. */

@@ -61,7 +61,7 @@ static void test_good(void **state)
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct conninfo conninfo;
         struct error err = ERROR_INIT;
-        if (!conninfo_parse(good[i].text, &conninfo, &err)) {
+        if (!conninfo_parse(good[i].text, "DATABASE_URL", &conninfo, &err)) {
             fail_msg("%s: %s", good[i].text, err.text);
         }
         assert_string_equal(value_of(&conninfo, "host"), good[i].host);
@@ -82,7 +82,7 @@ static void test_environment_alone(void **state)
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_true(conninfo_parse(NULL, &conninfo, &err));
+    assert_true(conninfo_parse(NULL, "DATABASE_URL", &conninfo, &err));
     assert_int_equal(conninfo.count, 0);
     assert_null(conninfo.keywords[0]);
     conninfo_clear(&conninfo);
@@ -135,7 +135,7 @@ static void test_malformed(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct conninfo conninfo;
         struct error err = ERROR_INIT;
-        if (conninfo_parse(bad[i], &conninfo, &err)) {
+        if (conninfo_parse(bad[i], "DATABASE_URL", &conninfo, &err)) {
             fail_msg("taken for good: %s", bad[i]);
         }
         assert_int_equal(err.kind, ERROR_CONFIG);
@@ -155,7 +155,8 @@ static void test_password_is_registered(void **state)
     char text[] = "it was can@ry, or can%40ry";
 
     (void)state;
-    assert_true(conninfo_parse("postgresql://u:can%40ry@db/rythm", &conninfo, &err));
+    assert_true(
+        conninfo_parse("postgresql://u:can%40ry@db/rythm", "DATABASE_URL", &conninfo, &err));
     redact_text(text);
     assert_string_equal(text, "it was ***, or ***");
     conninfo_clear(&conninfo);
@@ -180,7 +181,7 @@ static void test_defaults(void **state)
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_true(conninfo_parse("host=db application_name=mine", &conninfo, &err));
+    assert_true(conninfo_parse("host=db application_name=mine", "DATABASE_URL", &conninfo, &err));
     conninfo_default(&conninfo, "application_name", "theirs");
     conninfo_default(&conninfo, "client_encoding", "UTF8");
     assert_string_equal(value_of(&conninfo, "application_name"), "mine");
@@ -203,7 +204,7 @@ static void check_retarget(const char *text, const char *dbname, const char *ser
     struct error err = ERROR_INIT;
     size_t set = 0;
 
-    assert_true(conninfo_parse(text, &conninfo, &err));
+    assert_true(conninfo_parse(text, "DATABASE_URL", &conninfo, &err));
     conninfo_retarget(&conninfo, dbname, service);
     for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
         assert_string_equal(value_of(&conninfo, keywords[i]), expected[i]);
@@ -361,6 +362,30 @@ static void test_migrations(void **state)
     }
 }
 
+static void test_database_name(void **state)
+{
+    char name[64] = "";
+    struct error err = ERROR_INIT;
+    char too_long[80];
+
+    (void)state;
+    assert_true(conninfo_database("host=db dbname='My \"db'", "--to", name, sizeof(name), &err));
+    assert_string_equal(name, "My \"db");
+    assert_true(
+        conninfo_database("postgresql://u@db:5433/x%2Fy", "--to", name, sizeof(name), &err));
+    assert_string_equal(name, "x/y");
+    assert_true(conninfo_database("host=db user=somebody", "--to", name, sizeof(name), &err));
+    assert_string_equal(name, "somebody");
+    memset(too_long, 'x', sizeof(too_long) - 1);
+    too_long[sizeof(too_long) - 1] = '\0';
+    assert_false(conninfo_database(too_long, "--to", name, sizeof(name), &err));
+    assert_int_equal(err.kind, ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "--to"));
+    assert_false(conninfo_database("host=db passwort=geheim", "--to", name, sizeof(name), &err));
+    assert_null(strstr(err.text, "geheim"));
+    assert_string_equal(name, "somebody");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_array_that_is_null),
         cmocka_unit_test(test_ledger_text),
         cmocka_unit_test(test_migrations),
+        cmocka_unit_test(test_database_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,44 @@
+/*
+ * A session that a backup is restored through: settings under which a dump's statements and rows
+ * mean what they meant where they were written, and statements that may take hours.
+ *
+ * What such a session runs comes out of a backup and is not trusted: whatever a statement sends
+ * back is dropped row by row, and one that begins a COPY is an error.
+ */
+#ifndef POSTGRES_TARGET_SESSION_H
+#define POSTGRES_TARGET_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "postgres/session.h"
+
+struct target_session_options {
+    const char *encoding;    /* of the dump; NULL: the database's own */
+    int64_t lock_timeout_ms; /* waiting longer for a lock fails */
+};
+
+/* Prepares an open session. From here on no statement has a limit of ours: building an index takes
+ * what it takes. A stop still ends the wait, and so does a connection that died (keepalives). */
+bool target_session_prepare(struct session *session, const struct target_session_options *options,
+                            struct error *err);
+
+/* Runs one statement, or several in one implicit transaction. The error has Postgres' message, its
+ * detail and the first line of its context. */
+bool target_session_run(struct session *session, const char *sql, struct error *err);
+
+/* The code (manual, appendix A: "40P01" is a deadlock) of the last error that the server reported
+ * in this session, of a COPY, too; "" when the last statement failed without one, or did not. */
+const char *target_session_sqlstate(const struct session *session);
+
+/* After any failure, a stop included: waits for what is left of the statement, and rolls back, so
+ * that the session is good for another one. After a statement that copies rows out it is not, and
+ * only good for closing. */
+bool target_session_recover(struct session *session, struct error *err);
+
+/* Switches off triggers and with them the checks of foreign keys, for the rest of the session.
+ * *done is false, without an error, when this role may not. Also within a transaction. */
+bool target_session_disable_triggers(struct session *session, bool *done, struct error *err);
+
+#endif

@@ -18,6 +18,7 @@
 #include "postgres/ledger.h"
 #include "postgres/migrations.h"
 #include "postgres/query.h"
+#include "postgres/scratch_database.h"
 
 static const char *value_of(const struct conninfo *conninfo, const char *keyword)
 {
@@ -386,6 +387,31 @@ static void test_database_name(void **state)
     assert_string_equal(name, "somebody");
 }
 
+/* What has such a name is dropped: no other must pass. */
+static void test_scratch_name(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "rythm",
+        "rythm_restore_",
+        "rythm_restore_0123456789abcde",
+        "rythm_restore_0123456789abcdef0",
+        "rythm_restore_0123456789ABCDEF",
+        "rythm_restore_0123456789abcdeg",
+        "rythm_restore_0123456789abcdef\n",
+        "xrythm_restore_0123456789abcdef",
+        "rythm_backup_0123456789abcdef",
+    };
+
+    (void)state;
+    assert_true(scratch_database_is_name("rythm_restore_0123456789abcdef"));
+    assert_true(scratch_database_is_name("rythm_verify_0123456789abcdef"));
+    assert_true(scratch_database_is_name("rythm_replaced_0123456789abcdef"));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_false(scratch_database_is_name(wrong[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_ledger_text),
         cmocka_unit_test(test_migrations),
         cmocka_unit_test(test_database_name),
+        cmocka_unit_test(test_scratch_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

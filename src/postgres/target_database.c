@@ -1,0 +1,171 @@
+#include "postgres/target_database.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "postgres/query.h"
+
+bool target_database_describe(struct session *session, const char *name,
+                              struct target_database *out, struct error *err)
+{
+    const char *values[] = {name};
+    PGresult *result =
+        query_run(session,
+                  "SELECT datallowconn, pg_encoding_to_char(encoding), datcollate, datctype,"
+                  " pg_get_userbyid(datdba) FROM pg_database WHERE datname = $1::name",
+                  1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "looking at database %s", name);
+    }
+    *out = (struct target_database){.exists = PQntuples(result) == 1};
+    if (out->exists) {
+        out->allows_connections = query_bool(result, 0, 0);
+        query_copy(result, 0, 1, out->encoding, sizeof(out->encoding));
+        query_copy(result, 0, 2, out->collate, sizeof(out->collate));
+        query_copy(result, 0, 3, out->ctype, sizeof(out->ctype));
+        query_copy(result, 0, 4, out->owner, sizeof(out->owner));
+    }
+    PQclear(result);
+    return true;
+}
+
+/* The server ends its own autovacuum workers when they are in the way. */
+static const char users_query[] =
+    "SELECT pid, coalesce(nullif(application_name, ''), backend_type, '?'), coalesce(usename, '?')"
+    " FROM pg_stat_activity WHERE datname = $1::name AND pid <> pg_backend_pid()"
+    " AND backend_type IS DISTINCT FROM 'autovacuum worker' ORDER BY backend_start LIMIT 1";
+
+bool target_database_check_unused(struct session *session, const char *name, struct error *err)
+{
+    const char *values[] = {name};
+    PGresult *result = query_run(session, users_query, 1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "asking who is connected to database %s", name);
+    }
+    bool unused = PQntuples(result) == 0;
+    if (!unused) {
+        const char *pid = PQgetvalue(result, 0, 0);
+        error_set(err, ERROR_CONFIG, "database %s is in use, by process %s (%s, user %s)", name,
+                  pid, PQgetvalue(result, 0, 1), PQgetvalue(result, 0, 2));
+        err->retryable = true;
+        error_hint(err,
+                   "stop what is connected to it, or end the session with"
+                   " SELECT pg_terminate_backend(%s), and try again",
+                   pid);
+    }
+    PQclear(result);
+    return unused;
+}
+
+/* What initdb makes has an oid below 16384 (FirstNormalObjectId). An extension's members are not
+ * named before the extension, and temporary objects are of no account. */
+#define NORMAL(catalog, more)                                                                      \
+    " UNION ALL SELECT '" catalog "'::regclass, oid FROM " catalog " WHERE oid >= 16384" more
+#define IN_SCHEMA(column)                                                                          \
+    " AND " column " NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_')"
+
+static const char objects_query[] =
+    "SELECT i.type, i.identity FROM (SELECT 'pg_extension'::regclass::oid, oid FROM pg_extension"
+    " WHERE oid >= 16384 AND extname <> 'plpgsql'"
+    " UNION ALL SELECT 'pg_largeobject'::regclass, oid FROM pg_largeobject_metadata"
+    /* clang-format off */
+    NORMAL("pg_namespace", " AND nspname !~ '^pg_' AND nspname <> 'public'")
+    NORMAL("pg_class", " AND relkind NOT IN ('i', 'I', 't', 'c')" IN_SCHEMA("relnamespace"))
+    NORMAL("pg_proc", IN_SCHEMA("pronamespace"))
+    NORMAL("pg_type", " AND oid NOT IN (SELECT typarray FROM pg_type)" IN_SCHEMA("typnamespace"))
+    NORMAL("pg_operator", IN_SCHEMA("oprnamespace"))
+    NORMAL("pg_opfamily", IN_SCHEMA("opfnamespace"))
+    NORMAL("pg_opclass", IN_SCHEMA("opcnamespace"))
+    NORMAL("pg_collation", IN_SCHEMA("collnamespace"))
+    NORMAL("pg_conversion", IN_SCHEMA("connamespace"))
+    NORMAL("pg_ts_config", IN_SCHEMA("cfgnamespace"))
+    NORMAL("pg_ts_dict", IN_SCHEMA("dictnamespace"))
+    NORMAL("pg_ts_parser", IN_SCHEMA("prsnamespace"))
+    NORMAL("pg_ts_template", IN_SCHEMA("tmplnamespace"))
+    NORMAL("pg_am", "")
+    NORMAL("pg_cast", "")
+    NORMAL("pg_language", "")
+    NORMAL("pg_transform", "")
+    NORMAL("pg_foreign_data_wrapper", "")
+    NORMAL("pg_foreign_server", "")
+    NORMAL("pg_event_trigger", "")
+    NORMAL("pg_publication", "")
+    NORMAL("pg_default_acl", "")
+    " UNION ALL SELECT 'pg_subscription'::regclass, s.oid FROM pg_subscription s"
+    " JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()"
+                                        /* clang-format on */
+                                        ") o (class, object), LATERAL pg_identify_object(o.class, "
+                                        "o.object, 0) i"
+                                        " WHERE i.type IS NOT NULL AND NOT EXISTS (SELECT FROM "
+                                        "pg_depend d WHERE d.classid = o.class"
+                                        " AND d.objid = o.object AND d.deptype = 'e') LIMIT 1";
+
+bool target_database_find_object(struct session *session, char *out, size_t size, struct error *err)
+{
+    PGresult *result = query_run(session, objects_query, 0, NULL, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "looking whether the database is empty");
+    }
+    out[0] = '\0';
+    if (PQntuples(result) == 1) {
+        snprintf(out, size, "%s %s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
+        text_cut_utf8(out);
+    }
+    PQclear(result);
+    return true;
+}
+
+static bool has_no_row(struct session *session, const char *ident, bool *empty, struct error *err)
+{
+    struct text sql = TEXT_INIT(4096);
+    PGresult *result = NULL;
+
+    text_appendf(&sql, "SELECT NOT EXISTS (SELECT FROM %s)", ident);
+    if (sql.failed) {
+        error_set_memory(err);
+    } else {
+        result = query_run(session, text_string(&sql), 0, NULL, err);
+    }
+    text_clear(&sql);
+    if (result == NULL) {
+        return error_prefix(err, "looking whether table %s is empty", ident);
+    }
+    *empty = query_bool(result, 0, 0);
+    PQclear(result);
+    return true;
+}
+
+bool target_database_table_state(struct session *session, const char *schema, const char *name,
+                                 bool *exists, bool *empty, struct error *err)
+{
+    const char *values[] = {schema, name};
+    PGresult *result =
+        query_run(session,
+                  "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
+                  " c.relkind IN ('r', 'p') FROM pg_class c JOIN pg_namespace n"
+                  " ON n.oid = c.relnamespace WHERE n.nspname = $1::name AND c.relname = $2::name",
+                  2, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "looking for table %s.%s", schema, name);
+    }
+    bool found = PQntuples(result) == 1;
+    bool none = true;
+    bool ok = true;
+    if (found && !query_bool(result, 0, 1)) {
+        ok = error_set(err, ERROR_CONFIG, "%s is there, but is not a table",
+                       PQgetvalue(result, 0, 0));
+    } else if (found) {
+        ok = has_no_row(session, PQgetvalue(result, 0, 0), &none, err);
+    }
+    PQclear(result);
+    if (ok) {
+        *exists = found;
+        *empty = none;
+    }
+    return ok;
+}

@@ -1,0 +1,41 @@
+/*
+ * The database, or the table, that a backup is to be restored into: what is there already, and who
+ * uses it.
+ */
+#ifndef POSTGRES_TARGET_DATABASE_H
+#define POSTGRES_TARGET_DATABASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "postgres/session.h"
+
+struct target_database {
+    bool exists; /* false: the rest is empty */
+    bool allows_connections;
+    char encoding[32]; /* "UTF8" */
+    char collate[128]; /* "en_US.utf8"; of the C library also where ICU sorts */
+    char ctype[128];
+    char owner[64 * 4];
+};
+
+/* Of any database of the session's server. */
+bool target_database_describe(struct session *session, const char *name,
+                              struct target_database *out, struct error *err);
+
+/* False with ERROR_CONFIG when anybody but this session is connected to that database: the error
+ * names one and says what to do. One that does not exist has nobody in it. */
+bool target_database_check_unused(struct session *session, const char *name, struct error *err);
+
+/* The first thing in the session's own database that a new one has not ("table public.orders"), or
+ * "" if there is none. */
+bool target_database_find_object(struct session *session, char *out, size_t size,
+                                 struct error *err);
+
+/* A table, partitioned or not, by its names as they are in the database, unquoted. *empty is true
+ * for one that does not exist. A view or anything else of that name is an error. */
+bool target_database_table_state(struct session *session, const char *schema, const char *name,
+                                 bool *exists, bool *empty, struct error *err);
+
+#endif

@@ -61,6 +61,22 @@ const char *compression_name(enum compression_method method)
     return methods[method].name;
 }
 
+bool compression_of_name(const char *backup_name, enum compression_method *out)
+{
+    const char *last = NULL;
+
+    for (const char *at = backup_name; (at = strstr(at, ".sql")) != NULL; at += strlen(".sql")) {
+        last = at + strlen(".sql");
+    }
+    for (size_t i = 0; last != NULL && i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (strcmp(last, methods[i].suffix) == 0) {
+            *out = (enum compression_method)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 struct stage *compress_stage_new(const struct compression *compression, struct stage *next,
                                  struct error *err)
 {

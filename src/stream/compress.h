@@ -23,6 +23,8 @@ bool compression_parse(const char *value, struct compression *out, struct error 
 const char *compression_suffix(enum compression_method method);
 /* "zstd", "gzip", "none". */
 const char *compression_name(enum compression_method method);
+/* By the end of a backup's name: .sql.zst, .sql.gz or .sql. False for any other. */
+bool compression_of_name(const char *backup_name, enum compression_method *out);
 
 /* Takes over `next`, also on failure; a NULL `next` is passed on as the failure of whoever made it.
  * For COMPRESSION_NONE this returns `next` itself.

@@ -21,6 +21,7 @@
 #include "crypto/digest.h"
 #include "stream/blocks.h"
 #include "stream/compress.h"
+#include "stream/decompress.h"
 #include "stream/digest_stage.h"
 
 #define SINK_MOST 4096
@@ -323,6 +324,195 @@ static void test_compression_values(void **state)
     }
 }
 
+/* A last stage that keeps what comes. */
+struct keep_stage {
+    struct stage stage;
+    struct text bytes;
+};
+
+static bool keep_write(struct stage *stage, const void *data, size_t size, struct error *err)
+{
+    struct keep_stage *self = (struct keep_stage *)stage;
+
+    (void)err;
+    text_append_bytes(&self->bytes, data, size);
+    assert_false(self->bytes.failed);
+    return true;
+}
+
+static bool keep_finish(struct stage *stage, struct error *err)
+{
+    (void)stage;
+    (void)err;
+    return true;
+}
+
+static void keep_free(struct stage *stage)
+{
+    text_clear(&((struct keep_stage *)stage)->bytes);
+    free(stage);
+}
+
+static struct keep_stage *keep_new(void)
+{
+    static const struct stage_ops ops = {keep_write, keep_finish, keep_free};
+    struct keep_stage *self = calloc(1, sizeof(*self));
+
+    assert_non_null(self);
+    *self =
+        (struct keep_stage){.stage = {.ops = &ops}, .bytes = TEXT_INIT((size_t)256 * 1024 * 1024)};
+    return self;
+}
+
+static bool feed(struct stage *stage, const void *data, size_t size, size_t piece,
+                 struct error *err)
+{
+    for (size_t at = 0; at < size; at += piece) {
+        size_t length = size - at < piece ? size - at : piece;
+        if (!stage_write(stage, (const char *)data + at, length, err)) {
+            return false;
+        }
+    }
+    return stage_finish(stage, err);
+}
+
+static const struct {
+    const char *name;
+    enum compression_method method;
+} decompressed[] = {
+    {"zstd", COMPRESSION_ZSTD}, {"gzip", COMPRESSION_GZIP}, {"none", COMPRESSION_NONE}};
+#define DECOMPRESSED (sizeof(decompressed) / sizeof(decompressed[0]))
+
+/* Two streams after one another are one; then another one through the same stage. The bound is
+ * exactly what there is. */
+static void test_decompress_round_trips(void **state)
+{
+    static const size_t sizes[] = {0, 1, 5000, 262144, 1500000};
+    static const size_t pieces[] = {1, 4099, SIZE_MAX / 2};
+
+    (void)state;
+    for (size_t i = 0; i < DECOMPRESSED * 5 * 3; i++) {
+        size_t size = sizes[i / 3 % 5];
+        size_t piece = pieces[i % 3];
+        struct error err = ERROR_INIT;
+        unsigned char *data = sample_new(size);
+        struct sink *sink = compressed(decompressed[i / 15].name, data, size, 65536);
+        struct text twice = TEXT_INIT((size_t)64 * 1024 * 1024);
+        struct keep_stage *keep = keep_new();
+        struct stage *stage =
+            decompress_stage_new(decompressed[i / 15].method, 2 * size, &keep->stage, &err);
+        assert_non_null(stage);
+        text_append_bytes(&twice, sink->bytes.data, sink->bytes.length);
+        text_append_bytes(&twice, sink->bytes.data, sink->bytes.length);
+        assert_true(feed(stage, twice.data, twice.length, piece, &err));
+        decompress_stage_renew(stage, size);
+        assert_true(feed(stage, sink->bytes.data, sink->bytes.length, piece, &err));
+        assert_int_equal(keep->bytes.length, 3 * size);
+        for (size_t copy = 0; copy < 3 && size > 0; copy++) {
+            assert_memory_equal(keep->bytes.data + copy * size, data, size);
+        }
+        stage_free(stage);
+        text_clear(&twice);
+        sink_free(sink);
+        free(data);
+    }
+}
+
+static void check_decompress_fails(enum compression_method method, const struct text *bytes,
+                                   size_t length, uint64_t most, const char *expected)
+{
+    static const size_t pieces[] = {1, 100, SIZE_MAX / 2};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct error err = ERROR_INIT;
+        struct keep_stage *keep = keep_new();
+        struct stage *stage = decompress_stage_new(method, most, &keep->stage, &err);
+        assert_non_null(stage);
+        assert_false(feed(stage, bytes->data, length, pieces[i], &err));
+        if (strstr(err.text, expected) == NULL) {
+            fail_msg("%s; not: %s", err.text, expected);
+        }
+        assert_true(keep->bytes.length <= most);
+        stage_free(stage);
+    }
+}
+
+static void test_decompress_bound(void **state)
+{
+    unsigned char *data = sample_new(300000);
+
+    (void)state;
+    for (size_t i = 0; i < DECOMPRESSED; i++) {
+        struct sink *sink = compressed(decompressed[i].name, data, 300000, 65536);
+        check_decompress_fails(decompressed[i].method, &sink->bytes, sink->bytes.length, 299999,
+                               "longer than the 299999 bytes that they should be");
+        check_decompress_fails(decompressed[i].method, &sink->bytes, sink->bytes.length, 0,
+                               "longer than the 0 bytes");
+        sink_free(sink);
+    }
+    free(data);
+}
+
+/* Cut short at every byte, every byte changed, and with something behind the end. */
+static void test_decompress_damage(void **state)
+{
+    unsigned char *data = sample_new(400);
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        enum compression_method method = decompressed[i].method;
+        struct sink *sink = compressed(decompressed[i].name, data, 400, 400);
+        struct text *bytes = &sink->bytes;
+        for (size_t length = 0; length < bytes->length; length++) {
+            check_decompress_fails(method, bytes, length, 400, "in the middle of a");
+        }
+        bytes->data[bytes->length - 1] ^= 1;
+        check_decompress_fails(method, bytes, bytes->length, 400, "decompressing with");
+        bytes->data[bytes->length - 1] ^= 1;
+        bytes->data[bytes->length / 2] ^= 4;
+        check_decompress_fails(method, bytes, bytes->length, 400, "");
+        bytes->data[bytes->length / 2] ^= 4;
+        text_append(bytes, "trailing garbage");
+        check_decompress_fails(method, bytes, bytes->length, 400, "decompressing with");
+        sink_free(sink);
+    }
+    free(data);
+}
+
+/* A frame's header that asks for 256 MiB (RFC 8878 section 3.1.1.1.2). */
+static void test_decompress_window(void **state)
+{
+    char frame[] = {0x28, (char)0xb5, 0x2f, (char)0xfd, 0x00, (char)((28 - 10) << 3),
+                    0x01, 0x00,       0x00};
+    const struct text bytes = {.data = frame, .length = sizeof(frame)};
+
+    (void)state;
+    check_decompress_fails(COMPRESSION_ZSTD, &bytes, bytes.length, 100, "too much memory");
+}
+
+static void test_compression_of_names(void **state)
+{
+    static const struct {
+        const char *name;
+        enum compression_method method;
+    } good[] = {{"rythm-backup-2025-01-29T02-00-01-123Z.sql", COMPRESSION_NONE},
+                {"a.sql.zst", COMPRESSION_ZSTD},
+                {"a.sql.sql.gz", COMPRESSION_GZIP}};
+    static const char *const bad[] = {"",      "a", "a.zst", "a.sql.zst.json", "a.sql.zst.age",
+                                      "a.sqlx"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        enum compression_method method;
+        assert_true(compression_of_name(good[i].name, &method));
+        assert_int_equal(method, good[i].method);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        enum compression_method method;
+        assert_false(compression_of_name(bad[i], &method));
+    }
+}
+
 static void test_block_sizes(void **state)
 {
     static const struct block_limits azure = {
@@ -533,6 +723,11 @@ int main(void)
         cmocka_unit_test(test_zstd_damage_is_detected),
         cmocka_unit_test(test_gzip_header_holds_no_time),
         cmocka_unit_test(test_compression_values),
+        cmocka_unit_test(test_decompress_round_trips),
+        cmocka_unit_test(test_decompress_bound),
+        cmocka_unit_test(test_decompress_damage),
+        cmocka_unit_test(test_decompress_window),
+        cmocka_unit_test(test_compression_of_names),
         cmocka_unit_test(test_block_sizes),
         cmocka_unit_test(test_blocks_grow),
         cmocka_unit_test(test_too_many_blocks),

@@ -72,29 +72,20 @@ static bool begin_large_object(void *context, const char *oid, const char *defin
         return false;
     }
     output->segment->rows++;
-    fingerprint_add(&output->segment->fingerprint, oid, strlen(oid));
+    large_object_add(&output->segment->fingerprint, oid);
     /* 131072: INV_WRITE (libpq/libpq-fs.h) */
     return segment_stream_print(output->stream, "SELECT pg_catalog.lo_open('", err) &&
            segment_stream_print(output->stream, oid, err) &&
            segment_stream_print(output->stream, "', 131072);\n", err);
 }
 
-/* The fingerprint is of "OID<tab>OFFSET<tab>HEX", a row per piece. */
 static bool write_piece(void *context, const char *oid, uint64_t offset, const char *hex,
                         size_t digits, struct error *err)
 {
     struct output *output = context;
-    struct text row = TEXT_INIT((size_t)LARGE_OBJECT_PIECE * 2 + 64);
 
-    text_appendf(&row, "%s\t%" PRIu64 "\t", oid, offset);
-    text_append_bytes(&row, hex, digits);
-    if (row.failed) {
-        text_clear(&row);
-        return error_set_memory(err);
-    }
-    fingerprint_add(&output->segment->fingerprint, row.data, row.length);
-    text_clear(&row);
-    return segment_stream_print(output->stream, "SELECT pg_catalog.lowrite(0, '\\x", err) &&
+    return large_object_add_piece(&output->segment->fingerprint, oid, offset, hex, digits, err) &&
+           segment_stream_print(output->stream, "SELECT pg_catalog.lowrite(0, '\\x", err) &&
            segment_stream_write(output->stream, hex, digits, err) &&
            segment_stream_print(output->stream, "');\n", err);
 }

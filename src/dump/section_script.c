@@ -7,7 +7,7 @@
 
 #include "base/wait.h"
 #include "dump/pg_dump_process.h"
-#include "dump/script_end.h"
+#include "stream/script_end.h"
 
 #define BEGINNING      "--\n-- PostgreSQL database dump\n--\n\n"
 #define BEGINNING_MOST 256

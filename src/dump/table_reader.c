@@ -7,23 +7,12 @@
 #include "base/text.h"
 #include "postgres/copy_out.h"
 #include "postgres/snapshot.h"
+#include "postgres/table_copy.h"
 
 #define SQL_CAP ((size_t)16 * 1024 * 1024)
 /* Whoever has not got the locks on the indexes by then leaves them to the exporter. */
 #define INDEX_LOCK_WAIT_MS 1000
 
-/* "(a, b)" -> "a, b" */
-static void append_bare_columns(struct text *sql, const struct table_entry *entry)
-{
-    size_t length = strlen(entry->columns);
-
-    if (length > 2) {
-        text_append_bytes(sql, entry->columns + 1, length - 2);
-    }
-}
-
-/* Without a WHERE clause the table itself is copied, which is the fastest; both leave out what
- * inherits from it. */
 static bool is_query(const struct table_entry *entry, const struct segment *segment)
 {
     return segment->is_range || entry->condition[0] != '\0';
@@ -32,22 +21,9 @@ static bool is_query(const struct table_entry *entry, const struct segment *segm
 static void append_copy(struct text *sql, const struct table_entry *entry,
                         const struct segment *segment)
 {
-    if (!is_query(entry, segment)) {
-        text_appendf(sql, "COPY %s %s TO STDOUT;", entry->ident, entry->columns);
-        return;
-    }
-    text_append(sql, "COPY (SELECT ");
-    append_bare_columns(sql, entry);
-    text_appendf(sql, " FROM ONLY %s ", entry->ident);
-    if (entry->condition[0] != '\0') {
-        text_append(sql, entry->condition);
-    } else {
-        text_appendf(sql, "WHERE ctid >= '(%" PRIu64 ",0)'", segment->from_page);
-        if (segment->until_page != SEGMENT_OPEN_ENDED) {
-            text_appendf(sql, " AND ctid < '(%" PRIu64 ",0)'", segment->until_page);
-        }
-    }
-    text_append(sql, ") TO STDOUT;");
+    const struct table_pages pages = {segment->from_page, segment->until_page};
+
+    table_copy_append(sql, entry, segment->is_range ? &pages : NULL);
 }
 
 /* Locks come first, so that no COPY waits in the queue behind somebody who waits for us. To plan a

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "dump/pg_dump_process.h"
-#include "dump/script_end.h"
+#include "stream/script_end.h"
 
 #define CHUNK_SIZE ((size_t)256 * 1024)
 

@@ -17,7 +17,7 @@ static bool bound_write(struct stage *stage, const void *data, size_t size, stru
     struct bound_stage *self = (struct bound_stage *)stage;
 
     if (size > self->left) {
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "the data are longer than the %" PRIu64 " bytes that they should be",
                          self->most);
     }

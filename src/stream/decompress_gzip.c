@@ -19,7 +19,10 @@ struct gzip_decoder {
 
 static bool fail(const struct gzip_decoder *self, int result, struct error *err)
 {
-    return error_set(err, ERROR_FAILED, "decompressing with gzip: %s (%d)",
+    if (result == Z_MEM_ERROR) {
+        return error_set_memory(err);
+    }
+    return error_set(err, ERROR_DAMAGED, "decompressing with gzip: %s (%d)",
                      self->inflate.msg != NULL ? self->inflate.msg : "zlib refuses", result);
 }
 
@@ -66,7 +69,7 @@ static bool gzip_decoder_finish(struct stage *stage, struct error *err)
     struct gzip_decoder *self = (struct gzip_decoder *)stage;
 
     if (!self->at_end) {
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "decompressing with gzip: the data end in the middle of a member");
     }
     self->at_end = false;

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "stream/decompress_methods.h"
 
@@ -24,8 +25,11 @@ static bool zstd_decoder_write(struct stage *stage, const void *data, size_t siz
     while (input.pos < input.size || (!self->at_end && output.pos == output.size)) {
         output.pos = 0;
         size_t left = ZSTD_decompressStream(self->context, &output, &input);
+        if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation) {
+            return error_set_memory(err);
+        }
         if (ZSTD_isError(left)) {
-            return error_set(err, ERROR_FAILED, "decompressing with zstd: %s",
+            return error_set(err, ERROR_DAMAGED, "decompressing with zstd: %s",
                              ZSTD_getErrorName(left));
         }
         self->at_end = left == 0;
@@ -41,7 +45,7 @@ static bool zstd_decoder_finish(struct stage *stage, struct error *err)
     struct zstd_decoder *self = (struct zstd_decoder *)stage;
 
     if (!self->at_end) {
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "decompressing with zstd: the data end in the middle of a frame");
     }
     self->at_end = false;

@@ -21,7 +21,7 @@
 #include "dump/ordered_writer.h"
 #include "dump/pg_dump.h"
 #include "dump/plan.h"
-#include "dump/script_end.h"
+#include "stream/script_end.h"
 #include "dump/segment_stream.h"
 #include "postgres/server_version.h"
 #include "store/manifest.h"

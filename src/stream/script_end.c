@@ -1,4 +1,4 @@
-#include "dump/script_end.h"
+#include "stream/script_end.h"
 
 #include <string.h>
 

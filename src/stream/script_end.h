@@ -2,8 +2,8 @@
  * How a script ends. pg_dump writes a comment at the end of every script that it finished; ours has
  * one more line, the last one, after it.
  */
-#ifndef DUMP_SCRIPT_END_H
-#define DUMP_SCRIPT_END_H
+#ifndef STREAM_SCRIPT_END_H
+#define STREAM_SCRIPT_END_H
 
 #include <stdbool.h>
 #include <stddef.h>

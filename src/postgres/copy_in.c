@@ -19,9 +19,6 @@
 /* A message that comes in pieces is whole by then. */
 #define HEARD_MS 1000
 
-/* What ends with the server's answer waits no longer for it. */
-#define ABANDON_MS 10000
-
 static struct deadline stall_deadline(const struct copy_in *copy)
 {
     return copy->session->ignore_stop ? deadline_cleanup_in_ms(copy->stall_ms)
@@ -234,14 +231,4 @@ bool copy_in_end(struct copy_in *copy, int64_t *rows, struct error *err)
     }
     *rows = counted;
     return true;
-}
-
-void copy_in_abandon(struct copy_in *copy)
-{
-    struct deadline deadline = deadline_cleanup_in_ms(ABANDON_MS);
-    struct error ignored = ERROR_INIT;
-    bool failed = false;
-
-    PQputCopyEnd(copy->session->connection, GIVEN_UP);
-    drain(copy, &deadline, &failed, &ignored);
 }

@@ -35,8 +35,5 @@ bool copy_in_write(struct copy_in *copy, const void *data, size_t size, struct e
  * rest of the string. *rows: how many it counted. An error has the server's context: "COPY t, line
  * 3, column a". */
 bool copy_in_end(struct copy_in *copy, int64_t *rows, struct error *err);
-/* Instead of copy_in_end(), also after a failure and a stop: no row of this COPY stays. The session
- * can go on unless it has died. */
-void copy_in_abandon(struct copy_in *copy);
 
 #endif

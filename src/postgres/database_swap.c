@@ -58,12 +58,17 @@ static bool check_owner(struct session *session, const char *target, struct erro
     return may;
 }
 
+bool database_swap_check(struct session *session, const char *target, struct error *err)
+{
+    return (check_owner(session, target, err) && check_dependents(session, target, err)) ||
+           error_prefix(err, "making sure that database %s can be replaced", target);
+}
+
 bool database_swap_rehearse(struct session *session, const char *scratch, const char *target,
                             struct error *err)
 {
     struct error ignored = ERROR_INIT;
-    bool ok = check_owner(session, target, err) && check_dependents(session, target, err) &&
-              query_script(session, "BEGIN", err);
+    bool ok = query_script(session, "BEGIN", err);
 
     if (ok) {
         ok = database_properties_copy(session, target, scratch, err);
@@ -121,7 +126,10 @@ static bool commit(struct session *session, const char *target, struct error *er
     if (query_script(session, "COMMIT", err)) {
         return true;
     }
-    return error_hint(err, "whether database %s was replaced has to be looked at", target);
+    return error_hint(err,
+                      "if there is a database rythm_replaced_..., %s was replaced: the next "
+                      "restore drops that one",
+                      target);
 }
 
 /* object_in_use: who? */
@@ -137,13 +145,33 @@ static void name_user(struct session *session, const char *scratch, const char *
     }
 }
 
+/* Names may have changed hands since it was described. */
+static bool check_identity(struct session *session, const char *target,
+                           const struct target_database *expected, struct error *err)
+{
+    struct target_database found;
+
+    if (!target_database_describe(session, target, &found, err)) {
+        return false;
+    }
+    if (found.exists == expected->exists && found.oid == expected->oid) {
+        return true;
+    }
+    error_set(err, ERROR_FAILED, "database %s was %s meanwhile", target,
+              !found.exists      ? "dropped or renamed"
+              : expected->exists ? "replaced by another of that name"
+                                 : "made by somebody else");
+    return error_hint(err, "nothing was changed: look at it, and restore again");
+}
+
 static bool replace(struct session *session, const char *scratch, const char *target,
-                    const char *replaced, struct error *err)
+                    const struct target_database *expected, const char *replaced, struct error *err)
 {
     struct error ignored = ERROR_INIT;
 
     if (begin(session, scratch, target, err) &&
-        (*replaced == '\0' || rename_database(session, target, replaced, err)) &&
+        (*replaced == '\0' || (rename_database(session, target, replaced, err) &&
+                               check_identity(session, replaced, expected, err))) &&
         rename_database(session, scratch, target, err)) {
         return commit(session, target, err);
     }
@@ -155,22 +183,22 @@ static bool replace(struct session *session, const char *scratch, const char *ta
 }
 
 bool database_swap_commit(struct session *session, const char *scratch, const char *target,
-                          char replaced[SCRATCH_NAME_SIZE], struct error *err)
+                          const struct target_database *expected, char replaced[SCRATCH_NAME_SIZE],
+                          struct error *err)
 {
     char aside[SCRATCH_NAME_SIZE] = "";
-    struct target_database facts;
     bool held = false;
 
     bool ok = scratch_database_is_held(session, scratch, &held, err) &&
               (held || error_set(err, ERROR_FAILED, "the lock of database %s was lost", scratch)) &&
-              target_database_describe(session, target, &facts, err);
-    if (ok && facts.exists) {
+              check_identity(session, target, expected, err);
+    if (ok && expected->exists) {
         ok = check_dependents(session, target, err) &&
              target_database_check_unused(session, target, err) &&
              scratch_database_reserve(session, SCRATCH_REPLACED, aside, err);
     }
-    ok =
-        ok && close_scratch(session, scratch, err) && replace(session, scratch, target, aside, err);
+    ok = ok && close_scratch(session, scratch, err) &&
+         replace(session, scratch, target, expected, aside, err);
     if (!ok) {
         return error_prefix(err, "putting the restored database in the place of %s", target);
     }

@@ -150,3 +150,23 @@ bool large_objects_read(struct session *session, int64_t from, int64_t until, bo
     }
     return ok;
 }
+
+void large_object_add(struct fingerprint *sum, const char *oid)
+{
+    fingerprint_add(sum, oid, strlen(oid));
+}
+
+bool large_object_add_piece(struct fingerprint *sum, const char *oid, uint64_t offset,
+                            const char *hex, size_t digits, struct error *err)
+{
+    struct text row = TEXT_INIT((size_t)LARGE_OBJECT_PIECE * 2 + 64);
+
+    text_appendf(&row, "%s\t%" PRIu64 "\t", oid, offset);
+    text_append_bytes(&row, hex, digits);
+    bool ok = row.failed ? error_set_memory(err) : true;
+    if (ok) {
+        fingerprint_add(sum, row.data, row.length);
+    }
+    text_clear(&row);
+    return ok;
+}

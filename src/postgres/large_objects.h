@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "postgres/session.h"
+#include "stream/fingerprint.h"
 
 /* So many bytes of a large object at a time. Part of the format: a fingerprint is taken of each
  * such piece. */
@@ -36,5 +37,11 @@ struct large_object_sink {
  * that this role may not read is an error that names it. */
 bool large_objects_read(struct session *session, int64_t from, int64_t until, bool with_definitions,
                         const struct large_object_sink *sink, struct error *err);
+
+/* The fingerprint of large objects, as if each of them were a row OID, and each of its pieces a row
+ * OID<tab>OFFSET<tab>HEX. */
+void large_object_add(struct fingerprint *sum, const char *oid);
+bool large_object_add_piece(struct fingerprint *sum, const char *oid, uint64_t offset,
+                            const char *hex, size_t digits, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "postgres/session.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -216,8 +217,9 @@ bool session_open(const struct session_options *options, struct session **out, s
     return true;
 }
 
-bool session_open_again(struct session *session, const struct deadline *deadline,
-                        struct session **out, struct error *err)
+/* `dbname`: NULL for the session's own. */
+static bool connect_again(struct session *session, const char *dbname,
+                          const struct deadline *deadline, struct session **out, struct error *err)
 {
     const char *keywords[CONNINFO_MOST] = {NULL};
     const char *values[CONNINFO_MOST] = {NULL};
@@ -227,7 +229,9 @@ bool session_open_again(struct session *session, const struct deadline *deadline
 
     for (PQconninfoOption *option = options;
          option != NULL && option->keyword != NULL && count + 1 < CONNINFO_MOST; option++) {
-        const char *value = query_option_value(session, option);
+        const char *value = dbname != NULL && strcmp(option->keyword, "dbname") == 0
+                                ? dbname
+                                : query_option_value(session, option);
         if (value != NULL && *value != '\0') {
             keywords[count] = option->keyword;
             values[count++] = value;
@@ -245,12 +249,24 @@ bool session_open_again(struct session *session, const struct deadline *deadline
     return true;
 }
 
+bool session_open_again(struct session *session, const struct deadline *deadline,
+                        struct session **out, struct error *err)
+{
+    return connect_again(session, NULL, deadline, out, err);
+}
+
 bool session_open_beside(struct session *session, struct session **out, struct error *err)
+{
+    return session_open_in(session, NULL, out, err);
+}
+
+bool session_open_in(struct session *session, const char *dbname, struct session **out,
+                     struct error *err)
 {
     struct session *beside = NULL;
     struct deadline deadline = deadline_in_ms(session->connect_ms);
 
-    if (!session_open_again(session, &deadline, &beside, err)) {
+    if (!connect_again(session, dbname, &deadline, &beside, err)) {
         return false;
     }
     beside->connect_ms = session->connect_ms;
@@ -261,6 +277,11 @@ bool session_open_beside(struct session *session, struct session **out, struct e
     }
     /* Another thread must not look into libpq's connection. */
     beside->interrupt_fd = fcntl(PQsocket(beside->connection), F_DUPFD_CLOEXEC, 0);
+    if (beside->interrupt_fd < 0) {
+        error_set_system(err, errno, SETTING_UP);
+        session_close(beside);
+        return false;
+    }
     *out = beside;
     return true;
 }

@@ -39,6 +39,9 @@ bool session_open_again(struct session *session, const struct deadline *deadline
                         struct session **out, struct error *err);
 /* One more session like this one: the same server, database and role, the same settings. */
 bool session_open_beside(struct session *session, struct session **out, struct error *err);
+/* The same in another database of that very server, however many the connection string names. */
+bool session_open_in(struct session *session, const char *dbname, struct session **out,
+                     struct error *err);
 /* From another thread, of a session that session_open_beside() opened: whatever its owner is
  * waiting for ends with an error. It is only good for closing then. */
 void session_interrupt(struct session *session);

@@ -4,31 +4,51 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/wait.h"
 #include "postgres/query.h"
+
+/* A session that has been closed is still there for a moment, ours of before, too. */
+#define LEAVING_MS      ((int64_t)2000)
+#define LEAVING_STEP_MS ((int64_t)50)
 
 bool target_database_describe(struct session *session, const char *name,
                               struct target_database *out, struct error *err)
 {
     const char *values[] = {name};
-    PGresult *result =
-        query_run(session,
-                  "SELECT datallowconn, pg_encoding_to_char(encoding), datcollate, datctype,"
-                  " pg_get_userbyid(datdba) FROM pg_database WHERE datname = $1::name",
-                  1, values, err);
+    PGresult *result = query_run(session,
+                                 "SELECT oid, pg_encoding_to_char(encoding) FROM pg_database"
+                                 " WHERE datname = $1::name",
+                                 1, values, err);
 
     if (result == NULL) {
         return error_prefix(err, "looking at database %s", name);
     }
     *out = (struct target_database){.exists = PQntuples(result) == 1};
     if (out->exists) {
-        out->allows_connections = query_bool(result, 0, 0);
+        out->oid = query_number(result, 0, 0);
         query_copy(result, 0, 1, out->encoding, sizeof(out->encoding));
-        query_copy(result, 0, 2, out->collate, sizeof(out->collate));
-        query_copy(result, 0, 3, out->ctype, sizeof(out->ctype));
-        query_copy(result, 0, 4, out->owner, sizeof(out->owner));
     }
     PQclear(result);
     return true;
+}
+
+bool target_database_lock_table(struct session *session, const char *schema, const char *name,
+                                struct error *err)
+{
+    char *quoted_schema = PQescapeIdentifier(session->connection, schema, strlen(schema));
+    char *quoted_name = PQescapeIdentifier(session->connection, name, strlen(name));
+    struct text sql = TEXT_INIT(4096);
+
+    text_appendf(&sql, "LOCK TABLE ONLY %s.%s IN SHARE ROW EXCLUSIVE MODE",
+                 quoted_schema != NULL ? quoted_schema : "",
+                 quoted_name != NULL ? quoted_name : "");
+    bool ok = quoted_schema != NULL && quoted_name != NULL && !sql.failed
+                  ? query_script(session, text_string(&sql), err)
+                  : error_set_memory(err);
+    PQfreemem(quoted_schema);
+    PQfreemem(quoted_name);
+    text_clear(&sql);
+    return ok ? true : error_prefix(err, "locking table %s.%s", schema, name);
 }
 
 /* The server ends its own autovacuum workers when they are in the way. */
@@ -37,7 +57,7 @@ static const char users_query[] =
     " FROM pg_stat_activity WHERE datname = $1::name AND pid <> pg_backend_pid()"
     " AND backend_type IS DISTINCT FROM 'autovacuum worker' ORDER BY backend_start LIMIT 1";
 
-bool target_database_check_unused(struct session *session, const char *name, struct error *err)
+static bool find_user(struct session *session, const char *name, bool *found, struct error *err)
 {
     const char *values[] = {name};
     PGresult *result = query_run(session, users_query, 1, values, err);
@@ -45,8 +65,8 @@ bool target_database_check_unused(struct session *session, const char *name, str
     if (result == NULL) {
         return error_prefix(err, "asking who is connected to database %s", name);
     }
-    bool unused = PQntuples(result) == 0;
-    if (!unused) {
+    *found = PQntuples(result) > 0;
+    if (*found) {
         const char *pid = PQgetvalue(result, 0, 0);
         error_set(err, ERROR_CONFIG, "database %s is in use, by process %s (%s, user %s)", name,
                   pid, PQgetvalue(result, 0, 1), PQgetvalue(result, 0, 2));
@@ -57,7 +77,32 @@ bool target_database_check_unused(struct session *session, const char *name, str
                    pid);
     }
     PQclear(result);
-    return unused;
+    return true;
+}
+
+static bool nap(const struct session *session, int64_t duration_ms, struct error *err)
+{
+    struct deadline deadline =
+        session->ignore_stop ? deadline_cleanup_in_ms(duration_ms) : deadline_in_ms(duration_ms);
+
+    return wait_until(&deadline, err);
+}
+
+bool target_database_check_unused(struct session *session, const char *name, struct error *err)
+{
+    bool used = true;
+
+    for (int64_t waited_ms = 0; used; waited_ms += LEAVING_STEP_MS) {
+        struct error user = ERROR_INIT;
+        if (!find_user(session, name, &used, &user) || (used && waited_ms >= LEAVING_MS)) {
+            *err = user;
+            return false;
+        }
+        if (used && !nap(session, LEAVING_STEP_MS, err)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* What initdb makes has an oid below 16384 (FirstNormalObjectId). An extension's members are not

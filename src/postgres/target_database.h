@@ -7,17 +7,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "postgres/session.h"
 
 struct target_database {
     bool exists; /* false: the rest is empty */
-    bool allows_connections;
+    int64_t oid;
     char encoding[32]; /* "UTF8" */
-    char collate[128]; /* "en_US.utf8"; of the C library also where ICU sorts */
-    char ctype[128];
-    char owner[64 * 4];
 };
 
 /* Of any database of the session's server. */
@@ -25,13 +23,18 @@ bool target_database_describe(struct session *session, const char *name,
                               struct target_database *out, struct error *err);
 
 /* False with ERROR_CONFIG when anybody but this session is connected to that database: the error
- * names one and says what to do. One that does not exist has nobody in it. */
+ * names one and says what to do. Who is just leaving is waited for. One that does not exist has
+ * nobody in it. */
 bool target_database_check_unused(struct session *session, const char *name, struct error *err);
 
 /* The first thing in the session's own database that a new one has not ("table public.orders"), or
  * "" if there is none. */
 bool target_database_find_object(struct session *session, char *out, size_t size,
                                  struct error *err);
+
+/* In a transaction: nobody else changes this table's rows until it ends. */
+bool target_database_lock_table(struct session *session, const char *schema, const char *name,
+                                struct error *err);
 
 /* A table, partitioned or not, by its names as they are in the database, unquoted. *empty is true
  * for one that does not exist. A view or anything else of that name is an error. */

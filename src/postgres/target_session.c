@@ -50,7 +50,10 @@ static bool take(struct session *session, const PGresult *result, bool *failed, 
     case PGRES_EMPTY_QUERY:
         return true;
     case PGRES_COPY_IN:
-        PQputCopyEnd(session->connection, "no rows are expected here");
+        if (PQputCopyEnd(session->connection, "no rows are expected here") != 1) {
+            *failed = true;
+            return query_report(session, "ending a COPY", err);
+        }
         return true;
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
@@ -97,11 +100,6 @@ bool target_session_run(struct session *session, const char *sql, struct error *
 const char *target_session_sqlstate(const struct session *session)
 {
     return session->sqlstate;
-}
-
-bool target_session_recover(struct session *session, struct error *err)
-{
-    return query_settle(session, err) || error_prefix(err, "rolling back");
 }
 
 bool target_session_disable_triggers(struct session *session, bool *done, struct error *err)

@@ -16,7 +16,7 @@
 
 struct target_session_options {
     const char *encoding;    /* of the dump; NULL: the database's own */
-    int64_t lock_timeout_ms; /* waiting longer for a lock fails */
+    int64_t lock_timeout_ms; /* waiting longer for a lock fails; 0: no limit */
 };
 
 /* Prepares an open session. From here on no statement has a limit of ours: building an index takes
@@ -31,11 +31,6 @@ bool target_session_run(struct session *session, const char *sql, struct error *
 /* The code (manual, appendix A: "40P01" is a deadlock) of the last error that the server reported
  * in this session, of a COPY, too; "" when the last statement failed without one, or did not. */
 const char *target_session_sqlstate(const struct session *session);
-
-/* After any failure, a stop included: waits for what is left of the statement, and rolls back, so
- * that the session is good for another one. After a statement that copies rows out it is not, and
- * only good for closing. */
-bool target_session_recover(struct session *session, struct error *err);
 
 /* Switches off triggers and with them the checks of foreign keys, for the rest of the session.
  * *done is false, without an error, when this role may not. Also within a transaction. */

@@ -114,11 +114,11 @@ bool json_window_take(struct json_window *window, char byte, struct error *err)
         return false;
     }
     if (found == -1) {
-        return error_set(err, ERROR_FAILED, "it ends at byte %" PRIu64 ", where '%c' should stand",
+        return error_set(err, ERROR_DAMAGED, "it ends at byte %" PRIu64 ", where '%c' should stand",
                          window->bytes, byte);
     }
     if (found != byte) {
-        return error_set(err, ERROR_FAILED, "at byte %" PRIu64 " there should stand '%c'",
+        return error_set(err, ERROR_DAMAGED, "at byte %" PRIu64 " there should stand '%c'",
                          position(window), byte);
     }
     window->start++;
@@ -129,11 +129,11 @@ static bool refuse_value(const struct json_window *window, const json_error_t *p
                          struct error *err)
 {
     if (cut && json_error_code(problem) == json_error_premature_end_of_input) {
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "the value at byte %" PRIu64 " is longer than the %zu bytes allowed",
                          position(window), JSON_WINDOW_VALUE_CAP);
     }
-    return error_set(err, ERROR_FAILED, "the value at byte %" PRIu64 " is not JSON: %s",
+    return error_set(err, ERROR_DAMAGED, "the value at byte %" PRIu64 " is not JSON: %s",
                      position(window), problem->text);
 }
 

@@ -8,14 +8,14 @@ static bool check_equal(const char *what, const char *manifest, const char *back
                         struct error *err)
 {
     return strcmp(manifest, backup) == 0 ||
-           error_set(err, ERROR_FAILED, "its %s is '%s', the backup's is '%s'", what, manifest,
+           error_set(err, ERROR_DAMAGED, "its %s is '%s', the backup's is '%s'", what, manifest,
                      backup);
 }
 
 static bool check_number(const char *what, uint64_t manifest, uint64_t backup, struct error *err)
 {
     return manifest == backup ||
-           error_set(err, ERROR_FAILED, "its %s is %" PRIu64 ", the backup's is %" PRIu64, what,
+           error_set(err, ERROR_DAMAGED, "its %s is %" PRIu64 ", the backup's is %" PRIu64, what,
                      manifest, backup);
 }
 
@@ -45,18 +45,18 @@ static bool check_kind(const struct segments *segments, size_t index, struct err
 
     if ((segment->kind == SEGMENT_PRE_DATA) != first ||
         (segment->kind == SEGMENT_POST_DATA) != last) {
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "segments[%zu] of %zu is %s: the first one is pre-data, the last one "
                          "post-data, and none between them is either",
                          index, segments->count, segment_kind_name(segment->kind));
     }
     if ((segment->kind == SEGMENT_TABLE) != (segment->table != SEGMENT_NO_TABLE)) {
-        return error_set(err, ERROR_FAILED, "segments[%zu] is %s and has %s table", index,
+        return error_set(err, ERROR_DAMAGED, "segments[%zu] is %s and has %s table", index,
                          segment_kind_name(segment->kind),
                          segment->table != SEGMENT_NO_TABLE ? "a" : "no");
     }
     if (segment->kind == SEGMENT_TABLE && segment->table >= segments->table_count) {
-        return error_set(err, ERROR_FAILED, "segments[%zu] is of table %zu of %zu", index,
+        return error_set(err, ERROR_DAMAGED, "segments[%zu] is of table %zu of %zu", index,
                          segment->table, segments->table_count);
     }
     return true;
@@ -68,7 +68,7 @@ static bool check_sum(const char *what, uint64_t *sum, uint64_t more, uint64_t m
                       struct error *err)
 {
     *sum += more;
-    return *sum <= most || error_set(err, ERROR_FAILED,
+    return *sum <= most || error_set(err, ERROR_DAMAGED,
                                      "the %s of the segments up to segments[%zu] are %" PRIu64
                                      " and more than the manifest's %" PRIu64,
                                      what, index, *sum, most);
@@ -77,7 +77,7 @@ static bool check_sum(const char *what, uint64_t *sum, uint64_t more, uint64_t m
 static bool check_total(const char *what, uint64_t sum, uint64_t told, struct error *err)
 {
     return sum == told ||
-           error_set(err, ERROR_FAILED,
+           error_set(err, ERROR_DAMAGED,
                      "the %s of its segments are %" PRIu64 " and not the %" PRIu64 " it tells",
                      what, sum, told);
 }
@@ -91,13 +91,13 @@ static bool check_segments(const struct manifest_copy *manifest, struct error *e
     uint64_t rows = 0;
 
     if (segments->count < 2) {
-        return error_set(err, ERROR_FAILED, "it has %zu segments, and every backup has two",
+        return error_set(err, ERROR_DAMAGED, "it has %zu segments, and every backup has two",
                          segments->count);
     }
     for (size_t i = 0; i < segments->count; i++) {
         const struct segment *segment = &segments->items[i];
         if (segment->offset != bytes) {
-            return error_set(err, ERROR_FAILED,
+            return error_set(err, ERROR_DAMAGED,
                              "segments[%zu] begins at byte %" PRIu64
                              ", and what is before it ends at byte %" PRIu64,
                              i, segment->offset, bytes);
@@ -129,7 +129,7 @@ static bool check_pages(const struct segments *segments, size_t first, size_t co
         }
         if (!segment->is_range || segment->from_page != page ||
             (segment->until_page == SEGMENT_OPEN_ENDED) != last) {
-            return error_set(err, ERROR_FAILED,
+            return error_set(err, ERROR_DAMAGED,
                              "the pages of segments[%zu] do not adjoin those beside it in its "
                              "table, or leave out a beginning or an end",
                              i);
@@ -159,7 +159,7 @@ static bool check_sums(const struct segments *segments, const struct manifest_cl
                             ? "fingerprint"
                             : NULL;
     return wrong == NULL ||
-           error_set(err, ERROR_FAILED, "the %s of tables[%zu] is not the sum of its segments'",
+           error_set(err, ERROR_DAMAGED, "the %s of tables[%zu] is not the sum of its segments'",
                      wrong, table);
 }
 
@@ -168,14 +168,14 @@ static bool check_table(const struct segments *segments, const struct manifest_c
 {
     if (claim->segment_count == 0 || claim->first_segment > segments->count ||
         claim->segment_count > segments->count - claim->first_segment) {
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "tables[%zu] has %" PRIu64 " segments from segments[%" PRIu64
                          "] on, of %zu",
                          table, claim->segment_count, claim->first_segment, segments->count);
     }
     for (uint64_t i = claim->first_segment; i < claim->first_segment + claim->segment_count; i++) {
         if (segments->items[i].table != table) {
-            return error_set(err, ERROR_FAILED,
+            return error_set(err, ERROR_DAMAGED,
                              "segments[%" PRIu64 "] is not of tables[%zu], which says so", i,
                              table);
         }
@@ -200,7 +200,7 @@ static bool check_tables(const struct manifest_copy *manifest, const struct mani
 
     for (size_t i = 0; i < segments->table_count; i++) {
         if (i > 0 && !is_ascending(&segments->tables[i - 1], &segments->tables[i])) {
-            return error_set(err, ERROR_FAILED,
+            return error_set(err, ERROR_DAMAGED,
                              "tables[%zu] (%s.%s) does not stand behind the one before it in the "
                              "order of schemas and names",
                              i, segments->tables[i].schema, segments->tables[i].name);
@@ -214,7 +214,7 @@ static bool check_tables(const struct manifest_copy *manifest, const struct mani
         found += segments->items[i].kind == SEGMENT_TABLE;
     }
     return claimed == found ||
-           error_set(err, ERROR_FAILED,
+           error_set(err, ERROR_DAMAGED,
                      "its tables have %" PRIu64 " segments, and %" PRIu64 " segments have a table",
                      claimed, found);
 }

@@ -12,9 +12,9 @@ bool manifest_field_refuse(const struct manifest_place *place, const char *key, 
                            struct error *err)
 {
     if (place->array == NULL) {
-        return error_set(err, ERROR_FAILED, "%s %s", key, problem);
+        return error_set(err, ERROR_DAMAGED, "%s %s", key, problem);
     }
-    return error_set(err, ERROR_FAILED, "%s[%zu].%s %s", place->array, place->index, key, problem);
+    return error_set(err, ERROR_DAMAGED, "%s[%zu].%s %s", place->array, place->index, key, problem);
 }
 
 static bool refuse_or_miss(const struct manifest_place *place, const char *key, const json_t *value,

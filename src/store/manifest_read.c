@@ -38,15 +38,15 @@ static bool read_element(struct reader *reader, const struct array *array, size_
     json_t *element;
 
     if (index == array->most) {
-        return error_set(err, ERROR_FAILED, "%s has more than the %zu elements allowed", array->key,
-                         array->most);
+        return error_set(err, ERROR_DAMAGED, "%s has more than the %zu elements allowed",
+                         array->key, array->most);
     }
     if (!json_window_value(reader->window, &element, err)) {
         return error_prefix(err, "%s[%zu]", array->key, index);
     }
     bool ok = json_is_object(element)
                   ? array->take(&reader->parts, &place, element, err)
-                  : error_set(err, ERROR_FAILED, "%s[%zu] is not an object", array->key, index);
+                  : error_set(err, ERROR_DAMAGED, "%s[%zu] is not an object", array->key, index);
     json_decref(element);
     return ok;
 }
@@ -186,7 +186,7 @@ static bool read_key(struct reader *reader, char key[KEY_MOST + 1], struct error
     if (ok) {
         memcpy(key, json_string_value(value), json_string_length(value) + 1);
     } else {
-        error_set(err, ERROR_FAILED, "a key is not a text of at most %d bytes", KEY_MOST);
+        error_set(err, ERROR_DAMAGED, "a key is not a text of at most %d bytes", KEY_MOST);
     }
     json_decref(value);
     return ok;
@@ -203,7 +203,7 @@ static bool read_member(struct reader *reader, struct error *err)
         return manifest_field_refuse(&outermost, key, "is there twice", err);
     }
     if (json_object_size(reader->top) == MANIFEST_MOST_KEYS) {
-        return error_set(err, ERROR_FAILED, "it has more than the %d keys allowed",
+        return error_set(err, ERROR_DAMAGED, "it has more than the %d keys allowed",
                          MANIFEST_MOST_KEYS);
     }
     return json_window_take(reader->window, ':', err) && read_value(reader, key, err);
@@ -226,7 +226,7 @@ static bool read_outermost(struct reader *reader, struct error *err)
         !json_window_peek(reader->window, &next, err)) {
         return false;
     }
-    return next == -1 || error_set(err, ERROR_FAILED, "something follows its end");
+    return next == -1 || error_set(err, ERROR_DAMAGED, "something follows its end");
 }
 
 static bool take_texts(struct reader *reader, struct error *err)
@@ -258,6 +258,14 @@ static bool is_one_of(const char *text, const char *const allowed[])
     return false;
 }
 
+/* What a later version may write is not damage. */
+static bool refuse_newer(const char *key, const char *what, struct error *err)
+{
+    manifest_field_refuse(&outermost, key, what, err);
+    err->kind = ERROR_FAILED;
+    return error_hint(err, "use a newer rythm-backup");
+}
+
 static bool check_words(const struct manifest_copy *copy, struct error *err)
 {
     static const char *const types[] = {"scheduled", "manual", NULL};
@@ -267,10 +275,9 @@ static bool check_words(const struct manifest_copy *copy, struct error *err)
 
     return (is_one_of(facts->type, types) ||
             manifest_field_refuse(&outermost, "type", "is neither scheduled nor manual", err)) &&
-           (is_one_of(facts->engine, engines) ||
-            manifest_field_refuse(&outermost, "engine", "is not parallel", err)) &&
+           (is_one_of(facts->engine, engines) || refuse_newer("engine", "is not parallel", err)) &&
            (is_one_of(facts->compression, compressions) ||
-            manifest_field_refuse(&outermost, "compression", "is not zstd, gzip or none", err));
+            refuse_newer("compression", "is not zstd, gzip or none", err));
 }
 
 /* What the outermost object says beside its arrays. */
@@ -288,12 +295,12 @@ static bool take_facts(struct reader *reader, struct error *err)
         }
     }
     const json_t *encryption = json_object_get(reader->top, "encryption");
+    if (encryption == NULL) {
+        return manifest_field_refuse(&outermost, "encryption", "is missing", err);
+    }
     if (!json_is_null(encryption)) {
-        return manifest_field_refuse(&outermost, "encryption",
-                                     encryption == NULL
-                                         ? "is missing"
-                                         : "is not null: this program reads no encrypted backups",
-                                     err);
+        return refuse_newer("encryption", "is not null: this program reads no encrypted backups",
+                            err);
     }
     facts->has_rows = true;
     facts->tables = reader->parts.segments.table_count;
@@ -325,7 +332,7 @@ static bool check_digest(struct reader *reader, const struct backup_facts *facts
     if (strcmp(hex, facts->manifest_sha256) == 0) {
         return understood;
     }
-    error_set(err, ERROR_FAILED,
+    error_set(err, ERROR_DAMAGED,
               "its SHA-256 is %s, and the backup's metadata say %s: it is not the one that was "
               "stored with the backup",
               hex, facts->manifest_sha256);
@@ -363,7 +370,7 @@ static bool read_object(struct store *store, const struct object *object,
     bool ok = false;
 
     if (object->bytes > MANIFEST_MOST_BYTES) {
-        error_set(err, ERROR_FAILED, "it has %" PRIu64 " bytes, more than the %" PRIu64 " allowed",
+        error_set(err, ERROR_DAMAGED, "it has %" PRIu64 " bytes, more than the %" PRIu64 " allowed",
                   object->bytes, MANIFEST_MOST_BYTES);
         goto done;
     }

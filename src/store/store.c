@@ -233,7 +233,15 @@ bool store_download_read(struct download *download, uint64_t offset, void *buffe
                          " on were asked for of an object of %" PRIu64 " bytes",
                          size, offset, download->bytes);
     }
+    if (atomic_load(&download->cancelled)) {
+        return error_set(err, ERROR_STOPPED, "reading was given up");
+    }
     return size == 0 || download->store->ops->download_read(download, offset, buffer, size, err);
+}
+
+void store_download_cancel(struct download *download)
+{
+    atomic_store(&download->cancelled, true);
 }
 
 void store_download_close(struct download *download)

@@ -17,6 +17,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -110,7 +111,8 @@ struct upload {
 };
 struct download {
     struct store *store;
-    uint64_t bytes; /* of the object */
+    uint64_t bytes;        /* of the object */
+    atomic_bool cancelled; /* store_download_cancel() */
 };
 
 struct store_kind {
@@ -167,6 +169,8 @@ bool store_download_open(struct store *store, const struct object *object, struc
  * and a stop is heard. */
 bool store_download_read(struct download *download, uint64_t offset, void *buffer, size_t size,
                          struct error *err);
+/* From another thread: the read that goes on, and every later one, ends with ERROR_STOPPED. */
+void store_download_cancel(struct download *download);
 void store_download_close(struct download *download);
 void store_close(struct store *store);
 

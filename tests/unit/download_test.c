@@ -569,6 +569,28 @@ static void whole_blob_needs_no_range(void **state)
     fixture_free(fixture);
 }
 
+static void *cancel_soon(void *context)
+{
+    usleep(50 * 1000);
+    store_download_cancel(context);
+    return NULL;
+}
+
+/* Each of its attempts would be waited for a second. */
+static void reading_can_be_cancelled(void **state)
+{
+    struct fixture *fixture = fixture_new(FAULT_STALL, -1);
+    struct error err = ERROR_INIT;
+    pthread_t other;
+
+    (void)state;
+    assert_int_equal(pthread_create(&other, NULL, cancel_soon, fixture->download), 0);
+    assert_false(azure_download_read(fixture->download, 0, fixture->buffer, 1000, &err));
+    assert_int_equal(err.kind, ERROR_STOPPED);
+    pthread_join(other, NULL);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +600,7 @@ int main(void)
         cmocka_unit_test(file_that_changes_is_not_read_on),
         cmocka_unit_test(file_that_ends_early_says_where),
         cmocka_unit_test(blob_is_read_in_ranges),
+        cmocka_unit_test(reading_can_be_cancelled),
         cmocka_unit_test(transient_failures_of_a_read_are_repaired),
         cmocka_unit_test(service_that_tells_no_md5_is_believed),
         cmocka_unit_test(failures_that_stay_are_told),

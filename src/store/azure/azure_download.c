@@ -212,6 +212,8 @@ bool azure_download_open(const struct azure_download_options *options, struct do
     if (self->session.client == NULL) {
         goto failed;
     }
+    http_client_cancel_with(self->session.client, &self->base.cancelled);
+    self->session.policy.cancelled = &self->base.cancelled;
     *out = (struct download *)self;
     return true;
 

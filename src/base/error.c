@@ -29,6 +29,7 @@ int error_exit_code(enum error_kind kind)
     case ERROR_BUSY:
         return 4;
     case ERROR_FAILED:
+    case ERROR_DAMAGED:
     case ERROR_STOPPED:
         break;
     }

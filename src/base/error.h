@@ -17,6 +17,7 @@
 enum error_kind {
     ERROR_NONE,
     ERROR_FAILED,   /* the operation was tried and failed */
+    ERROR_DAMAGED,  /* what was read is not what had been written: a backup is not good */
     ERROR_USAGE,    /* the command line is wrong */
     ERROR_CONFIG,   /* a setting, a schedule or the database's set-up is wrong: a person must act */
     ERROR_BUSY,     /* another process holds the schedule's lock */

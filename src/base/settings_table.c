@@ -80,6 +80,11 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_PG_DUMP] = {.name = "RYTHM_BACKUP_PG_DUMP",
                          .help = "path of pg_dump; unset: the one that fits the server, from the "
                                  "usual versioned folders or PATH"},
+    [SETTING_VERIFY_SERVER] = {.name = "RYTHM_BACKUP_VERIFY_SERVER",
+                               .secret = true,
+                               .help = "where verifications restore to, in a scratch database: "
+                                       "libpq connection string or URI; unset: the server of "
+                                       "DATABASE_URL"},
     [SETTING_LOCK_TIMEOUT] = {.name = "RYTHM_BACKUP_LOCK_TIMEOUT",
                               .type = SETTING_TYPE_SECONDS,
                               .min = 1,

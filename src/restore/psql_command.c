@@ -54,7 +54,7 @@ bool psql_command_refuse(const char *line, size_t length, struct error *err)
         size++;
     }
     shown[size] = '\0';
-    return error_set(err, ERROR_FAILED,
+    return error_set(err, ERROR_DAMAGED,
                      "the script has the psql command %s, which restore does not run", shown);
 }
 
@@ -67,7 +67,7 @@ bool psql_command_pass(struct psql_restriction *restriction, const char *line, s
     if (is_command(line, length, "\\restrict", &rest) &&
         read_key(key, line + rest, length - rest)) {
         if (restriction->key[0] != '\0') {
-            return error_set(err, ERROR_FAILED,
+            return error_set(err, ERROR_DAMAGED,
                              "the script has a second \\restrict before an "
                              "\\unrestrict");
         }
@@ -77,7 +77,7 @@ bool psql_command_pass(struct psql_restriction *restriction, const char *line, s
     if (is_command(line, length, "\\unrestrict", &rest) &&
         read_key(key, line + rest, length - rest)) {
         if (restriction->key[0] != '\0' && strcmp(restriction->key, key) != 0) {
-            return error_set(err, ERROR_FAILED,
+            return error_set(err, ERROR_DAMAGED,
                              "the script's \\unrestrict has another key than its \\restrict");
         }
         restriction->key[0] = '\0';

@@ -94,7 +94,7 @@ static bool insert(struct script_names *names, char *name, struct error *err)
     }
     if (names->count == SCRIPT_FACTS_MOST) {
         free(name);
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "the script names more than %zu roles, extensions or tablespaces",
                          SCRIPT_FACTS_MOST);
     }

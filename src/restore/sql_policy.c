@@ -17,7 +17,7 @@ static const char *const client_encodings[] = {
 static bool refuse_copy(struct error *err)
 {
     return error_set(
-        err, ERROR_FAILED,
+        err, ERROR_DAMAGED,
         "COPY in a form that dumps do not have; restore runs only COPY TABLE (COLUMNS) "
         "FROM stdin");
 }
@@ -99,12 +99,12 @@ static bool check_value(bool is_strings, const struct sql_token *value, struct e
     }
     bool ok = true;
     if (is_strings && strcmp(text, "on") != 0) {
-        ok = error_set(err, ERROR_FAILED,
+        ok = error_set(err, ERROR_DAMAGED,
                        "standard_conforming_strings is not set to on; restore cannot read such a "
                        "script");
     } else if (!is_strings && is_client_encoding(text)) {
         ok =
-            error_set(err, ERROR_FAILED,
+            error_set(err, ERROR_DAMAGED,
                       "client_encoding is set to %.40s, which no database can have; restore cannot "
                       "read such a script",
                       text);

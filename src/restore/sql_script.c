@@ -170,7 +170,7 @@ static bool read_copy_end(struct sql_script *self, bool *needs_more, struct erro
     }
     for (size_t i = 0; i < length; i++) {
         if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r') {
-            error_set(err, ERROR_FAILED, "something follows COPY ... FROM stdin in the same line");
+            error_set(err, ERROR_DAMAGED, "something follows COPY ... FROM stdin in the same line");
             return refuse_at(self, self->lexer.start, err);
         }
     }
@@ -240,7 +240,7 @@ static bool read_buffer(struct sql_script *self, struct error *err)
     }
     size_t done = self->in_statement ? self->begin : self->lexer.start;
     if (self->lexer.length - done > SQL_STATEMENT_MOST) {
-        error_set(err, ERROR_FAILED, "a statement or comment is longer than %zu MiB",
+        error_set(err, ERROR_DAMAGED, "a statement or comment is longer than %zu MiB",
                   SQL_STATEMENT_MOST / 1024 / 1024);
         return refuse_at(self, done, err);
     }
@@ -282,7 +282,7 @@ static bool add_to_buffer(struct sql_script *self, const char *data, size_t size
         return false;
     }
     if (zero != NULL) {
-        error_set(err, ERROR_FAILED, "the script has a zero byte");
+        error_set(err, ERROR_DAMAGED, "the script has a zero byte");
         return refuse_at(self, self->lexer.length - size + (size_t)(zero - data), err);
     }
     return read_buffer(self, err);
@@ -313,16 +313,17 @@ static bool sql_script_finish(struct stage *stage, struct error *err)
         return false;
     }
     if (self->mode == MODE_ROWS || self->mode == MODE_COPY_END) {
-        return error_set(err, ERROR_FAILED,
+        return error_set(err, ERROR_DAMAGED,
                          "the script ends in the middle of the rows of the COPY in line %" PRIu64,
                          self->begin_line);
     }
     if (self->in_statement || sql_lexer_unfinished(&self->lexer) != NULL) {
         const char *what = sql_lexer_unfinished(&self->lexer);
         uint64_t line = line_at(self, self->lexer.start);
-        return error_set(
-            err, ERROR_FAILED, "the script ends in the middle of %s, which begins in line %" PRIu64,
-            what != NULL ? what : "a statement", what != NULL ? line : self->begin_line);
+        return error_set(err, ERROR_DAMAGED,
+                         "the script ends in the middle of %s, which begins in line %" PRIu64,
+                         what != NULL ? what : "a statement",
+                         what != NULL ? line : self->begin_line);
     }
     return true;
 }

@@ -139,7 +139,7 @@ static void check_fails_bytes(const char *script, size_t length, const char *exp
         if (strcmp(err.text, expected) != 0) {
             fail_msg("%s\n  gives: %s\n  not:   %s", script, err.text, expected);
         }
-        assert_int_equal(err.kind, ERROR_FAILED);
+        assert_int_equal(err.kind, ERROR_DAMAGED);
         text_clear(&transcript.text);
     }
 }

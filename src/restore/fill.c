@@ -1,0 +1,194 @@
+#include "restore/fill.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "postgres/ledger.h"
+#include "postgres/target_session.h"
+#include "restore/index_builder.h"
+#include "restore/segment_reader.h"
+#include "restore/whole_object.h"
+#include "restore/workers.h"
+
+struct filling {
+    const struct fill_options *options;
+    bool like_source;
+    const struct segments *segments;
+    struct workers workers;
+    struct segment_reader *reader; /* of the session's own */
+    struct index_builder *builder;
+    struct row_sum sum;
+    atomic_uint_least64_t raw_bytes;
+};
+
+static int64_t stall_ms(const struct fill_options *options)
+{
+    return settings_get_number(options->settings, SETTING_STALL_TIMEOUT) * 1000;
+}
+
+static void tell_progress(void *context)
+{
+    struct filling *filling = context;
+
+    if (filling->options->progress != NULL) {
+        filling->options->progress(filling->options->progress_context,
+                                   atomic_load(&filling->raw_bytes));
+    }
+}
+
+static bool replay_segment(struct segment_reader *reader, const struct segment *segment,
+                           struct replay *replay, struct error *err)
+{
+    struct stage *stage = replay_stage_new(replay, err);
+    bool ok = stage != NULL && segment_reader_run(reader, segment, stage, err) &&
+              stage_finish(stage, err);
+
+    stage_free(stage);
+    return ok;
+}
+
+static bool replay_schema(struct filling *filling, const struct segment *segment, bool in_parallel,
+                          struct error *err)
+{
+    struct replay replay = {
+        .like_source = filling->like_source,
+        .session = filling->options->session,
+        .rules = &filling->options->rules,
+        .content = REPLAY_STATEMENTS,
+        .sum = &filling->sum,
+        .defer = in_parallel ? index_builder_take : NULL,
+        .catch_up = in_parallel ? index_builder_run : NULL,
+        .context = filling->builder,
+    };
+
+    return (replay_segment(filling->reader, segment, &replay, err) &&
+            (!in_parallel || index_builder_run(filling->builder, err))) ||
+           error_prefix(err, "restoring the %s section", segment_kind_name(segment->kind));
+}
+
+static bool replay_rows(struct filling *filling, struct worker *worker,
+                        const struct segment *segment, struct error *err)
+{
+    const struct segment_table *table = &filling->segments->tables[segment->table];
+    struct replay replay = {
+        .like_source = filling->like_source,
+        .session = worker->session,
+        .rules = &filling->options->rules,
+        .content = REPLAY_ROWS,
+        .stall_ms = stall_ms(filling->options),
+        .sum = &worker->sum,
+    };
+
+    row_sum_reset(&worker->sum);
+    return (replay_segment(worker->reader, segment, &replay, err) &&
+            row_sum_check(&worker->sum, segment, err)) ||
+           error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
+}
+
+static bool replay_objects(struct filling *filling, struct worker *worker,
+                           const struct segment *segment, struct error *err)
+{
+    struct replay replay = {
+        .like_source = filling->like_source,
+        .session = worker->session,
+        .rules = &filling->options->rules,
+        .content = REPLAY_STATEMENTS,
+        .sum = &worker->sum,
+    };
+
+    return replay_segment(worker->reader, segment, &replay, err) ||
+           error_prefix(err, "restoring the %s", segment_kind_name(segment->kind));
+}
+
+/* The segments between the first and the last. */
+static bool replay_data(void *context, struct worker *worker, size_t number, struct error *err)
+{
+    struct filling *filling = context;
+    const struct segment *segment = &filling->segments->items[number + 1];
+
+    return segment->kind == SEGMENT_TABLE ? replay_rows(filling, worker, segment, err)
+                                          : replay_objects(filling, worker, segment, err);
+}
+
+static bool prepare_session(void *context, struct session *session, struct error *err)
+{
+    const struct filling *filling = context;
+    const struct target_session_options how = {
+        .encoding = filling->options->source->manifest.encoding,
+    };
+
+    return target_session_prepare(session, &how, err);
+}
+
+static bool open_filling(struct filling *filling, struct error *err)
+{
+    const struct fill_options *options = filling->options;
+    const struct workers_options workers = {
+        .base = options->session,
+        .count = (size_t)settings_get_number(options->settings, SETTING_JOBS),
+        .prepare = prepare_session,
+        .context = filling,
+        .source = options->source,
+        .raw_bytes = &filling->raw_bytes,
+    };
+
+    filling->workers.tick = tell_progress;
+    filling->workers.tick_context = filling;
+    if (!row_sum_open(&filling->sum, err) || !prepare_session(filling, options->session, err) ||
+        !workers_open(&filling->workers, &workers, err)) {
+        return false;
+    }
+    filling->reader = segment_reader_new(options->source, &filling->raw_bytes, err);
+    filling->builder = index_builder_new(&filling->workers, filling->like_source, err);
+    return filling->reader != NULL && filling->builder != NULL;
+}
+
+static void close_filling(struct filling *filling)
+{
+    index_builder_free(filling->builder);
+    segment_reader_free(filling->reader);
+    workers_close(&filling->workers);
+    row_sum_close(&filling->sum);
+}
+
+static bool fill_by_segments(const struct fill_options *options, struct fill_result *result,
+                             struct error *err)
+{
+    const struct segments *segments = &options->source->manifest.segments;
+    struct filling filling = {.options = options,
+                              .like_source = fill_is_like_source(options),
+                              .segments = segments,
+                              .workers = WORKERS_INIT};
+    size_t last = segments->count - 1;
+
+    bool ok =
+        open_filling(&filling, err) && replay_schema(&filling, &segments->items[0], false, err) &&
+        (options->no_rows || workers_run(&filling.workers, last - 1, replay_data, &filling, err)) &&
+        replay_schema(&filling, &segments->items[last], true, err);
+    *result = (struct fill_result){.raw_bytes = atomic_load(&filling.raw_bytes)};
+    if (ok && !options->no_rows) {
+        result->tables = segments->table_count;
+        result->rows = segments_rows(segments);
+    }
+    close_filling(&filling);
+    return ok;
+}
+
+bool fill_is_like_source(const struct fill_options *options)
+{
+    const struct backup_facts *facts = &options->source->backup->facts;
+    struct ledger server;
+    struct error ignored = ERROR_INIT;
+
+    return facts->schemas[0] == '\0' && facts->source[0] != '\0' &&
+           ledger_identify(options->session, &server, &ignored) &&
+           strcmp(server.system, facts->source) == 0;
+}
+
+bool fill_database(const struct fill_options *options, struct fill_result *result,
+                   struct error *err)
+{
+    return options->source->has_manifest ? fill_by_segments(options, result, err)
+                                         : whole_object_replay(options, result, err);
+}

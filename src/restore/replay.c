@@ -1,0 +1,123 @@
+#include "restore/replay.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "postgres/target_session.h"
+#include "restore/script_facts.h"
+#include "restore/set_statement.h"
+#include "restore/statement_entry.h"
+
+/* Class 22 (data) but for what encodings and locales cannot have, and 42601 (syntax); where all of
+ * a database is restored on its own server, also classes 23 (constraints, which may depend on the
+ * locale) and 42 (names), but for privileges. */
+static bool is_own_fault(const char *code, bool like_source)
+{
+    static const char *const others[] = {"22021", "22023", "22P05", "42501"};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strcmp(code, others[i]) == 0) {
+            return false;
+        }
+    }
+    return strncmp(code, "22", 2) == 0 || strcmp(code, "42601") == 0 ||
+           (like_source && (strncmp(code, "23", 2) == 0 || strncmp(code, "42", 2) == 0));
+}
+
+bool replay_blame(const struct session *session, bool like_source, struct error *err)
+{
+    if (err->kind == ERROR_FAILED && is_own_fault(target_session_sqlstate(session), like_source)) {
+        err->kind = ERROR_DAMAGED;
+    }
+    return false;
+}
+
+bool replay_rules_want(const struct replay_rules *rules, const struct sql_statement *statement)
+{
+    return !set_statement_is_of_time(statement) &&
+           !(rules->no_owner && script_facts_is_ownership(statement)) &&
+           !(rules->no_privileges && script_facts_is_privilege(statement)) &&
+           (rules->wants == NULL || rules->wants(rules->context, statement));
+}
+
+static bool run_statement(struct replay *replay, const struct sql_statement *statement,
+                          struct error *err)
+{
+    bool taken = false;
+
+    if (replay->content == REPLAY_ROWS) {
+        return error_set(err, ERROR_DAMAGED, "there is a statement where only rows may be");
+    }
+    if (replay->defer != NULL && !replay->defer(replay->context, statement, &taken, err)) {
+        return false;
+    }
+    if (taken) {
+        return true;
+    }
+    return (replay->catch_up == NULL || replay->catch_up(replay->context, err)) &&
+           (target_session_run(replay->session, statement->text, err) ||
+            replay_blame(replay->session, replay->like_source, err));
+}
+
+static bool begin_rows(struct replay *replay, const struct sql_statement *statement,
+                       struct error *err)
+{
+    if (replay->content == REPLAY_STATEMENTS ||
+        (replay->content == REPLAY_ROWS && replay->blocks > 0)) {
+        return error_set(err, ERROR_DAMAGED, "there are rows where none may be");
+    }
+    replay->blocks++;
+    replay->rows_before = replay->sum->rows;
+    replay->copy = (struct copy_in){.session = replay->session, .stall_ms = replay->stall_ms};
+    return copy_in_begin(&replay->copy, statement->text, err) ||
+           replay_blame(replay->session, replay->like_source, err);
+}
+
+static bool take_statement(void *context, const struct sql_statement *statement, struct error *err)
+{
+    struct replay *replay = context;
+
+    replay->skipping = !replay_rules_want(replay->rules, statement);
+    if (replay->skipping) {
+        return true;
+    }
+    bool ok = statement->is_copy ? begin_rows(replay, statement, err)
+                                 : run_statement(replay, statement, err);
+    return ok ? true : statement_entry_prefix(statement, err);
+}
+
+static bool take_rows(void *context, const char *rows, size_t size, struct error *err)
+{
+    struct replay *replay = context;
+
+    if (replay->skipping) {
+        return true;
+    }
+    row_sum_add(replay->sum, rows, size);
+    return copy_in_write(&replay->copy, rows, size, err) ||
+           replay_blame(replay->session, replay->like_source, err);
+}
+
+static bool end_rows(void *context, struct error *err)
+{
+    struct replay *replay = context;
+    int64_t rows = 0;
+
+    if (replay->skipping) {
+        return true;
+    }
+    if (!copy_in_end(&replay->copy, &rows, err)) {
+        return replay_blame(replay->session, replay->like_source, err);
+    }
+    return (uint64_t)rows == replay->sum->rows - replay->rows_before ||
+           error_set(err, ERROR_FAILED, "the server took %" PRId64 " rows of %" PRIu64, rows,
+                     replay->sum->rows - replay->rows_before);
+}
+
+struct stage *replay_stage_new(struct replay *replay, struct error *err)
+{
+    const struct sql_script_sink sink = {
+        .statement = take_statement, .rows = take_rows, .rows_end = end_rows, .context = replay};
+
+    return sql_script_stage_new(&sink, err);
+}

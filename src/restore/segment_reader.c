@@ -1,0 +1,194 @@
+#include "restore/segment_reader.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stream/decompress.h"
+
+/* Of one request to the store. */
+#define PIECE_SIZE ((size_t)4 * 1024 * 1024)
+
+/* Counts what is given out. */
+struct tally {
+    struct stage stage;
+    struct stage *out; /* borrowed */
+    uint64_t bytes;
+    atomic_uint_least64_t *total; /* or NULL */
+};
+
+struct segment_reader {
+    const struct backup_source *source;
+    struct download *download;
+    struct digest *object_digest; /* borrowed, or NULL */
+    struct tally tally;
+    unsigned char *buffer;
+    size_t capacity;
+};
+
+static bool tally_write(struct stage *stage, const void *data, size_t size, struct error *err)
+{
+    struct tally *tally = (struct tally *)stage;
+
+    tally->bytes += size;
+    if (tally->total != NULL) {
+        atomic_fetch_add(tally->total, size);
+    }
+    return stage_write(tally->out, data, size, err);
+}
+
+static bool tally_finish(struct stage *stage, struct error *err)
+{
+    (void)stage;
+    (void)err;
+    return true;
+}
+
+/* It belongs to the reader. */
+static void tally_free(struct stage *stage)
+{
+    (void)stage;
+}
+
+struct segment_reader *segment_reader_new(const struct backup_source *source,
+                                          atomic_uint_least64_t *raw_bytes, struct error *err)
+{
+    static const struct stage_ops ops = {tally_write, tally_finish, tally_free};
+    struct segment_reader *reader = calloc(1, sizeof(*reader));
+
+    if (reader == NULL) {
+        error_set_memory(err);
+        return NULL;
+    }
+    reader->source = source;
+    reader->tally = (struct tally){.stage = {.ops = &ops}, .total = raw_bytes};
+    if (!store_download_open(source->store, source->backup->object, &reader->download, err)) {
+        segment_reader_free(reader);
+        return NULL;
+    }
+    return reader;
+}
+
+void segment_reader_free(struct segment_reader *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    store_download_close(reader->download);
+    free(reader->buffer);
+    free(reader);
+}
+
+void segment_reader_cancel(struct segment_reader *reader)
+{
+    store_download_cancel(reader->download);
+}
+
+void segment_reader_digest(struct segment_reader *reader, struct digest *digest)
+{
+    reader->object_digest = digest;
+}
+
+static bool make_room(struct segment_reader *reader, uint64_t size, struct error *err)
+{
+    if (size <= reader->capacity) {
+        return true;
+    }
+    free(reader->buffer);
+    reader->buffer = malloc((size_t)size);
+    reader->capacity = reader->buffer != NULL ? (size_t)size : 0;
+    return reader->buffer != NULL || error_set_memory(err);
+}
+
+/* What a reading of a segment feeds. */
+struct reading {
+    const struct segment *segment;
+    struct digest *digest;
+    struct digest *object_digest; /* or NULL */
+    struct stage *chain;          /* or NULL */
+    bool keep;                    /* all of it in the buffer, else piece after piece */
+};
+
+static bool read_pieces(struct segment_reader *reader, const struct reading *reading,
+                        struct error *err)
+{
+    const struct segment *segment = reading->segment;
+
+    for (uint64_t done = 0; done < segment->length;) {
+        uint64_t left = segment->length - done;
+        size_t size = left < PIECE_SIZE ? (size_t)left : PIECE_SIZE;
+        unsigned char *piece = reader->buffer + (reading->keep ? done : 0);
+        if (!store_download_read(reader->download, segment->offset + done, piece, size, err) ||
+            !digest_update(reading->digest, piece, size, err) ||
+            (reading->object_digest != NULL &&
+             !digest_update(reading->object_digest, piece, size, err)) ||
+            (reading->chain != NULL && !stage_write(reading->chain, piece, size, err))) {
+            return false;
+        }
+        done += size;
+    }
+    return true;
+}
+
+/* Reads the segment, and compares its digest. */
+static bool read_once(struct segment_reader *reader, const struct reading *wanted,
+                      struct error *err)
+{
+    struct reading reading = *wanted;
+    unsigned char sha256[DIGEST_SHA256_SIZE];
+
+    reading.digest = digest_new(DIGEST_SHA256, err);
+    bool ok = reading.digest != NULL && read_pieces(reader, &reading, err) &&
+              digest_final(reading.digest, sha256, err);
+    digest_free(reading.digest);
+    if (ok && memcmp(sha256, reading.segment->sha256, sizeof(sha256)) != 0) {
+        ok = error_set(err, ERROR_DAMAGED, "its SHA-256 is not the one in the manifest");
+    }
+    return ok;
+}
+
+static struct stage *new_chain(struct segment_reader *reader, const struct segment *segment,
+                               struct stage *out, struct error *err)
+{
+    reader->tally.out = out;
+    reader->tally.bytes = 0;
+    return decompress_stage_new(reader->source->method, segment->raw_length,
+                                stage_borrow_new(&reader->tally.stage, err), err);
+}
+
+static bool give_out(struct segment_reader *reader, const struct segment *segment,
+                     struct stage *chain, struct error *err)
+{
+    const struct reading again = {.segment = segment, .chain = chain};
+    bool ok = segment->length <= SEGMENT_READER_MEMORY
+                  ? stage_write(chain, reader->buffer, (size_t)segment->length, err)
+                  : read_once(reader, &again, err);
+
+    if (!ok || !stage_finish(chain, err)) {
+        return false;
+    }
+    return reader->tally.bytes == segment->raw_length ||
+           error_set(err, ERROR_DAMAGED,
+                     "it holds %" PRIu64 " bytes of SQL, its manifest says %" PRIu64,
+                     reader->tally.bytes, segment->raw_length);
+}
+
+bool segment_reader_run(struct segment_reader *reader, const struct segment *segment,
+                        struct stage *out, struct error *err)
+{
+    bool in_memory = segment->length <= SEGMENT_READER_MEMORY;
+    const struct reading check = {
+        .segment = segment, .object_digest = reader->object_digest, .keep = in_memory};
+    struct stage *chain = NULL;
+
+    bool ok = make_room(reader, in_memory ? segment->length : PIECE_SIZE, err) &&
+              read_once(reader, &check, err);
+    if (ok) {
+        chain = new_chain(reader, segment, out, err);
+        ok = chain != NULL && give_out(reader, segment, chain, err);
+    }
+    stage_free(chain);
+    return ok ? true
+              : error_prefix(err, "segment at byte %" PRIu64 " of %s", segment->offset,
+                             reader->source->backup->object->name);
+}

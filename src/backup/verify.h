@@ -1,0 +1,45 @@
+/*
+ * A verification of one backup, with what follows it: the ledger, and mails when it failed.
+ */
+#ifndef BACKUP_VERIFY_H
+#define BACKUP_VERIFY_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/settings.h"
+#include "postgres/session.h"
+#include "restore/proof.h"
+#include "store/backup_object.h"
+#include "store/store.h"
+
+struct verify_request {
+    const struct settings *settings;
+    const struct session_options *ledger;
+    const struct session_options *server; /* of the scratch database; unless quick */
+    struct store *store;
+    const struct backup_object *backup;
+    bool quick;
+    bool silent; /* what is bad is recorded, and not mailed */
+    bool show_progress;
+};
+
+enum verify_verdict {
+    VERIFY_GOOD,
+    VERIFY_BAD,     /* the error says why */
+    VERIFY_UNKNOWN, /* the error says what kept us from finding out */
+};
+
+struct verify_outcome {
+    enum verify_verdict verdict;
+    struct proof_result proof;
+    /* What could not be done afterwards (invariant I7), or ERROR_NONE. */
+    struct error degraded;
+};
+
+/* True for a backup that is good. Good and bad are recorded in the ledger (not a quick look, which
+ * proves less), and what is bad is mailed; delivering is the caller's. */
+bool verify_backup(const struct verify_request *request, struct verify_outcome *outcome,
+                   struct error *err);
+
+#endif

@@ -1,10 +1,12 @@
 /* One tick. The quiet one, with nothing due, is one connection and one small query. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backup/aftermath.h"
 #include "backup/backup.h"
+#include "backup/due_verification.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
@@ -25,6 +27,8 @@ struct tick {
     size_t failed;
     size_t degraded;
     bool mails; /* some may wait */
+    struct made_backup *made;
+    size_t made_count;
 };
 
 static void degrade(struct tick *tick, const char *event, const struct error *problem)
@@ -137,6 +141,22 @@ static void tell_failure(const struct backup_request *request, const struct back
     }
 }
 
+/* For when all that is due has been made. */
+static void remember(struct tick *tick, const struct backup_request *request,
+                     const struct backup_result *result)
+{
+    struct error problem = ERROR_INIT;
+    struct made_backup *longer = reallocarray(tick->made, tick->made_count + 1, sizeof(*longer));
+
+    if (longer == NULL) {
+        error_set_memory(&problem);
+        degrade(tick, "verification_left_out", &problem);
+        return;
+    }
+    tick->made = longer;
+    made_backup_note(&tick->made[tick->made_count++], request, result);
+}
+
 static void tell_success(const struct backup_request *request, const struct backup_result *result,
                          struct tick *tick)
 {
@@ -151,6 +171,7 @@ static void tell_success(const struct backup_request *request, const struct back
     if (!aftermath_enqueue(request, result, NULL, &problem)) {
         degrade(tick, "notification_not_prepared", &problem);
     }
+    remember(tick, request, result);
 }
 
 static void pass_over(const struct schedule *schedule, const char *problem, struct tick *tick)
@@ -285,6 +306,44 @@ static void deliver(struct context *context, struct tick *tick)
     session_close(session);
 }
 
+static void verify_one(const struct made_backup *made, const struct verify_request *how,
+                       struct tick *tick)
+{
+    struct verify_outcome outcome;
+    struct error problem = ERROR_INIT;
+    bool verified;
+
+    if (!due_verification_run(made, how, &verified, &outcome, &problem)) {
+        bool is_bad = outcome.verdict == VERIFY_BAD;
+        tick->failed += is_bad;
+        tick->degraded += !is_bad;
+        tick->mails = tick->mails || is_bad;
+        log_write(&LOG_LINE(is_bad ? LOG_ERROR : LOG_WARNING,
+                            is_bad ? LOG_MARK_FAILED : LOG_MARK_WARNING, "verification_failed"),
+                  "%s%s", is_bad ? "The backup is not good: " : "", problem.text);
+    }
+    if (outcome.degraded.kind != ERROR_NONE) {
+        degrade(tick, "verification_not_recorded", &outcome.degraded);
+    }
+}
+
+/* After the mails of what was made: it may take as long as the backups did. */
+static void verify_made(struct context *context, struct tick *tick)
+{
+    struct session_options server;
+    const struct verify_request how = {
+        .settings = &context->settings, .ledger = &context->session_options, .server = &server};
+
+    context_verify_server(context, NULL, &server);
+    tick->mails = false;
+    for (size_t i = 0; i < tick->made_count && stop_signal() == 0; i++) {
+        verify_one(&tick->made[i], &how, tick);
+    }
+    if (tick->mails && stop_signal() == 0) {
+        deliver(context, tick);
+    }
+}
+
 static bool print_plan_json(const struct schedules *schedules, struct error *err)
 {
     json_t *list = json_array();
@@ -381,6 +440,7 @@ static bool tick_once(struct context *context, const struct backup_quiet *quiet,
     if (tick->mails && stop_signal() == 0) {
         deliver(context, tick);
     }
+    verify_made(context, tick);
     return true;
 }
 
@@ -422,6 +482,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
                          err);
     }
     json_decref(tick.runs);
+    free(tick.made);
     return ok && conclude(&tick, err);
 }
 

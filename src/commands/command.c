@@ -5,8 +5,8 @@
 #include <string.h>
 
 const struct command *const command_table[] = {
-    &command_check,  &command_run,      &command_list,   &command_prune,
-    &command_notify, &command_schedule, &command_status, &command_migrate,
+    &command_check,  &command_run,    &command_list,     &command_prune,  &command_restore,
+    &command_verify, &command_notify, &command_schedule, &command_status, &command_migrate,
 };
 const size_t command_count = sizeof(command_table) / sizeof(command_table[0]);
 
@@ -92,7 +92,23 @@ static bool refuse_option(int problem, const char *name, const struct command *c
                       command != NULL ? " " : "");
 }
 
-static void take_option(int value, struct invocation *out)
+static bool take_command_option(int number, struct invocation *out, struct error *err)
+{
+    const struct command_option *option = &out->command->options[number];
+
+    out->options[number] = optarg != NULL ? optarg : "";
+    if (out->command->repeatable == NULL || strcmp(option->name, out->command->repeatable) != 0) {
+        return true;
+    }
+    if (out->repeated_count == COMMAND_MOST_REPEATS) {
+        return error_set(err, ERROR_USAGE, "option '--%s' is given more than %d times",
+                         option->name, COMMAND_MOST_REPEATS);
+    }
+    out->repeated[out->repeated_count++] = optarg;
+    return true;
+}
+
+static bool take_option(int value, struct invocation *out, struct error *err)
 {
     switch (value) {
     case 'c':
@@ -115,11 +131,13 @@ static void take_option(int value, struct invocation *out)
         break;
     default:
         if (value >= FIRST_COMMAND_OPTION) {
-            out->options[value - FIRST_COMMAND_OPTION] = optarg != NULL ? optarg : "";
-        } else if (value >= FIRST_SETTING && value < FIRST_SETTING + SETTING_COUNT) {
+            return take_command_option(value - FIRST_COMMAND_OPTION, out, err);
+        }
+        if (value >= FIRST_SETTING && value < FIRST_SETTING + SETTING_COUNT) {
             out->settings[value - FIRST_SETTING] = optarg;
         }
     }
+    return true;
 }
 
 /* Reads options up to the first word that is none ("+"), or, for a command, all of them, wherever
@@ -143,7 +161,9 @@ static bool read_options(int argc, char *argv[], const char *letters, struct inv
         if (value == 'd' && out->settings[SETTING_DATABASE_URL] != NULL) {
             return error_set(err, ERROR_USAGE, "option '--database' is given twice");
         }
-        take_option(value, out);
+        if (!take_option(value, out, err)) {
+            return false;
+        }
     }
     return true;
 }

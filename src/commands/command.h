@@ -25,6 +25,7 @@ struct command_option {
     const char *help;
 };
 #define COMMAND_MOST_OPTIONS 20
+#define COMMAND_MOST_REPEATS 1000
 
 struct command {
     const char *name;
@@ -35,7 +36,8 @@ struct command {
     /* Ends with a NULL name. One that is called like a setting's option takes its place behind the
      * command. */
     struct command_option options[COMMAND_MOST_OPTIONS];
-    bool needs_store; /* always */
+    const char *repeatable; /* the option that may be given several times; NULL: none */
+    bool needs_store;       /* always */
     /* False with the error that decides the exit code. An error whose text is empty has been told
      * already. */
     bool (*run)(struct context *context, const struct invocation *invocation, struct error *err);
@@ -51,6 +53,8 @@ struct invocation {
     bool version;
     const char
         *options[COMMAND_MOST_OPTIONS]; /* the command's, in its order: the argument, or "" */
+    const char *repeated[COMMAND_MOST_REPEATS]; /* the arguments of the repeatable one */
+    size_t repeated_count;
     char **arguments;
     int argument_count;
 };
@@ -63,6 +67,8 @@ extern const struct command command_notify;
 extern const struct command command_schedule;
 extern const struct command command_status;
 extern const struct command command_migrate;
+extern const struct command command_restore;
+extern const struct command command_verify;
 
 extern const struct command *const command_table[];
 extern const size_t command_count;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -92,6 +93,24 @@ void context_clear(struct context *context)
     store_pool_clear(&context->stores);
     settings_clear(&context->settings);
     context->store = NULL;
+}
+
+bool context_wants_progress(const struct context *context, const struct invocation *invocation)
+{
+    return !invocation->quiet && isatty(STDERR_FILENO) == 1 &&
+           strcmp(settings_get(&context->settings, SETTING_LOG_FORMAT), "text") == 0;
+}
+
+void context_verify_server(const struct context *context, const char *given,
+                           struct session_options *out)
+{
+    const char *configured = settings_get(&context->settings, SETTING_VERIFY_SERVER);
+
+    *out = context->session_options;
+    if (given != NULL || configured != NULL) {
+        out->conninfo = given != NULL ? given : configured;
+        out->given_by = given != NULL ? "--server" : settings_table[SETTING_VERIFY_SERVER].name;
+    }
 }
 
 bool context_connect(struct context *context, struct session **session, struct error *err)

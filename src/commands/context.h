@@ -36,6 +36,11 @@ size_t context_open_stores(struct context *context, const struct schedules *sche
 /* Calls an enabled schedule wrong whose own store is: cannot be opened or, in a command that opens
  * no store and so needs no key for one, has no URL. */
 void context_judge_stores(struct context *context, struct schedules *schedules);
+/* Whether a progress line is wanted: not by a program that reads the log as JSON. */
+bool context_wants_progress(const struct context *context, const struct invocation *invocation);
+/* Where verifications restore to: `given` (--server), or what is configured. */
+void context_verify_server(const struct context *context, const char *given,
+                           struct session_options *out);
 /* A new session to the configured database; the caller closes it. */
 bool context_connect(struct context *context, struct session **session, struct error *err);
 /* From here on every session's clock says what the --now argument says. */

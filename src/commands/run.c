@@ -2,10 +2,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backup/aftermath.h"
 #include "backup/backup.h"
+#include "backup/due_verification.h"
 #include "backup/export.h"
 #include "base/log.h"
 #include "base/stop.h"
@@ -16,7 +16,14 @@
 #include "dump/dump.h"
 #include "notify/outbox.h"
 
-enum { OPTION_OUTPUT, OPTION_RESTRICT_KEY, OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_JSON };
+enum {
+    OPTION_OUTPUT,
+    OPTION_RESTRICT_KEY,
+    OPTION_NO_PRUNE,
+    OPTION_NO_NOTIFY,
+    OPTION_NO_VERIFY,
+    OPTION_JSON
+};
 
 /* The schedule whose backup this is: the one named, or the only one. */
 static bool choose(const struct schedules *schedules, const char *name,
@@ -40,23 +47,13 @@ static bool choose(const struct schedules *schedules, const char *name,
     return true;
 }
 
-/* JSON on a terminal is for a program to read. */
-static bool wants_progress(const struct context *context, const struct invocation *invocation)
-{
-    return !invocation->quiet && isatty(STDERR_FILENO) == 1 &&
-           strcmp(settings_get(&context->settings, SETTING_LOG_FORMAT), "text") == 0;
-}
-
-static bool notify(struct context *context, const struct backup_request *request,
-                   const struct backup_result *result, const struct error *problem,
-                   struct error *err)
+static bool deliver(struct context *context, struct error *err)
 {
     struct session *session = NULL;
     struct outbox_report report = {0};
-
-    bool ok = aftermath_enqueue(request, result, problem, err) &&
-              context_connect(context, &session, err) &&
+    bool ok = context_connect(context, &session, err) &&
               outbox_deliver(session, &context->settings, &report, err);
+
     session_close(session);
     if (!ok) {
         return error_prefix(err, "notifying");
@@ -66,6 +63,14 @@ static bool notify(struct context *context, const struct backup_request *request
                          report.waiting + report.failed);
     }
     return true;
+}
+
+static bool notify(struct context *context, const struct backup_request *request,
+                   const struct backup_result *result, const struct error *problem,
+                   struct error *err)
+{
+    return (aftermath_enqueue(request, result, problem, err) || error_prefix(err, "notifying")) &&
+           deliver(context, err);
 }
 
 static bool print_result(const struct backup_result *result, bool json, struct error *err)
@@ -94,6 +99,40 @@ static bool unless_degraded(bool ok, const struct error *problem)
     return ok;
 }
 
+/* False with what is wrong with the backup, or with ERROR_DEGRADED. */
+static bool verify(struct context *context, const struct backup_request *request,
+                   const struct backup_result *result, struct error *err)
+{
+    struct session_options server;
+    struct made_backup made;
+    struct verify_outcome outcome;
+    struct error problem = ERROR_INIT;
+    bool verified;
+    const struct verify_request how = {.settings = &context->settings,
+                                       .ledger = &context->session_options,
+                                       .server = &server,
+                                       .silent = request->silent,
+                                       .show_progress = request->show_progress};
+
+    context_verify_server(context, NULL, &server);
+    made_backup_note(&made, request, result);
+    bool ok = due_verification_run(&made, &how, &verified, &outcome, err);
+    if (outcome.degraded.kind != ERROR_NONE) {
+        unless_degraded(false, &outcome.degraded);
+    }
+    if (outcome.verdict == VERIFY_BAD) {
+        unless_degraded(request->silent || deliver(context, &problem), &problem);
+        return false;
+    }
+    if (!ok && err->kind == ERROR_STOPPED) {
+        return false;
+    }
+    if (!ok) {
+        unless_degraded(false, err);
+    }
+    return (ok && outcome.degraded.kind == ERROR_NONE) || error_set(err, ERROR_DEGRADED, "%s", "");
+}
+
 static bool follow_up(struct context *context, const struct invocation *invocation,
                       const struct backup_request *request, const struct backup_result *result,
                       struct error *err)
@@ -114,6 +153,9 @@ static bool follow_up(struct context *context, const struct invocation *invocati
         whole =
             unless_degraded(notify(context, request, result, NULL, &problem), &problem) && whole;
     }
+    if (invocation->options[OPTION_NO_VERIFY] == NULL && !verify(context, request, result, err)) {
+        return false;
+    }
     return whole ? true : error_set(err, ERROR_DEGRADED, "%s", "");
 }
 
@@ -129,7 +171,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
         .schedule = schedule,
         .compression = context->compression,
         .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
-        .show_progress = wants_progress(context, invocation),
+        .show_progress = context_wants_progress(context, invocation),
         .silent = invocation->options[OPTION_NO_NOTIFY] != NULL,
     };
 
@@ -178,7 +220,7 @@ static bool run_to_store(struct context *context, const struct invocation *invoc
 /* What has no meaning there must not seem to have been heard. */
 static bool refuse_with_output(const struct invocation *invocation, struct error *err)
 {
-    static const int refused[] = {OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_JSON};
+    static const int refused[] = {OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_NO_VERIFY, OPTION_JSON};
 
     if (invocation->argument_count > 0) {
         return error_set(err, ERROR_USAGE, "run --output dumps the database: it takes no schedule");
@@ -209,7 +251,7 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
         .compression = context->compression,
         .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
         .path = path,
-        .show_progress = wants_progress(context, invocation),
+        .show_progress = context_wants_progress(context, invocation),
     };
     bool ok = export_run(&request, &written, err);
     session_close(session);
@@ -251,6 +293,7 @@ const struct command command_run = {
                  "the script's \\restrict key, to make equal objects of equal databases"},
                 {"no-prune", NULL, "do not apply retention afterwards"},
                 {"no-notify", NULL, "do not notify"},
+                {"no-verify", NULL, "do not verify it, though the schedule asks for that"},
                 {"json", NULL, "print the outcome as JSON"}},
     .run = run,
 };

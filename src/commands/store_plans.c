@@ -16,9 +16,9 @@ static void find_new(struct context *context)
     if (context->stores.count > 1 && context_connect(context, &session, &ignored)) {
         for (size_t i = 0; i < context->stores.count; i++) {
             struct store *store = context->stores.items[i];
-            store->is_new =
-                store != context->store &&
-                backup_history_used_store(session, store->location, &used, &ignored) && !used;
+            store->is_new = store != context->store &&
+                            backup_history_used_store(session, store->location, &used, &ignored) &&
+                            !used;
         }
     }
     session_close(session);

@@ -39,7 +39,7 @@ HOURLY = tuple(datetime.time(5, minute) for minute in (0, 15, 30, 45, 59))
 # What the admin page, psql or another client may have set.
 SESSION_ZONES = ("Asia/Kathmandu", "America/St_Johns", "UTC", "Europe/Stockholm")
 WINDOWS = 3     # parts of the range that are asked for on their own
-QUESTIONS = 30  # instants for latest and next of each schedule; with --full every transition
+QUESTIONS = 20  # instants for latest and next of each schedule; with --full every transition
 
 
 class Schedule(NamedTuple):
@@ -244,7 +244,7 @@ AROUND = 180        # minutes before and after it
 # ends; of the others some will do.
 DENSE = 62
 QUARTER, BESIDE = 15, 2
-SPARSE_STEP = 5
+SPARSE_STEP = 10
 CATCH_UP_S = 3600   # the program's default
 MINUTE = datetime.timedelta(minutes=1)
 # Where the clocks are never changed: what would be a change elsewhere, for comparison.

@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 import judge
 
 MOST_TOLD = 20      # of points that were not reached
-MOST_TRIED = 40     # of more points than this so many are tried, evenly, unless all are
+MOST_TRIED = 25     # of more points than this so many are tried, evenly, unless all are
 RESTORE_EVERY = 40  # so often the judge restores with psql; always the first point
 
 
@@ -264,7 +264,7 @@ class Run:
     def line(self):
         points = (f"{self.verdicts}" if self.verdicts == self.exist
                   else f"{self.verdicts} of {self.exist}")
-        text = (f"{self.case.name:<11} {self.kind:<6} {points:>12} points"
+        text = (f"{self.case.name:<16} {self.kind:<6} {points:>12} points"
                 f" {self.passed:>5} passed {self.failed:>3} findings"
                 f" {time.monotonic() - self._begun:>5.0f} s")
         more = [f"{count} {what}" for count, what in (

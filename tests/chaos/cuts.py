@@ -209,3 +209,42 @@ def stalls(run):
         with run.alongside(late, lambda lane, point: cut_at(cutters, lane, point), WAITING_LANES,
                            may_miss=LATE_MAY_MISS):
             pass
+
+
+# The parallel dump, of whose connections each is cut: the exporter's, a reader's, a pg_dump's. How
+# much a reader carries depends on which of them was faster.
+PARALLEL = {**SETTINGS, **arena.PARALLEL}
+CONNECTIONS = (rb"pg_export_snapshot", rb"READ ONLY;SET TRANSACTION", rb"application_name.pg_dump")
+PLACES = 3
+PLACES_OF_FULL = 100  # every byte would take a month
+PARALLEL_MAY_MISS = 0.3
+
+
+def bytes_since(transfers, request, direction):
+    """How many bytes the first connection on which this was sent carries from then on."""
+    asked = next(index for index, each in enumerate(transfers)
+                 if each.direction == UP and re.search(request, each.data))
+    return sum(len(each.data) for each in transfers[asked:]
+               if each.direction == direction and each.connection == transfers[asked].connection)
+
+
+def cuts_of_parallel(transfers, full):
+    for request in CONNECTIONS:
+        for direction in (UP, DOWN):
+            size = bytes_since(transfers, request, direction)
+            for number, at in enumerate(spread(size, PLACES_OF_FULL if full else PLACES)):
+                for how in HOWS if full else (HOWS[number % 2],):
+                    yield Cut(direction, at, how, request)
+
+
+@case("cuts-dump", kinds=("file",),
+      about="TCP cut after the k-th byte of a parallel dump's connections")
+def cuts_dump(run):
+    with contextlib.closing(Cutters()) as cutters:
+        transfers = learn(cutters, run.lanes[0], "postgres", PARALLEL)
+        points = [Point("postgres", cut) for cut in cuts_of_parallel(transfers, run.full)]
+        exist = sum(len(HOWS) * bytes_since(transfers, request, direction)
+                    for request in CONNECTIONS for direction in (UP, DOWN))
+
+        run.each(points, lambda lane, point: cut_at(cutters, lane, point, PARALLEL), exist=exist,
+                 may_miss=PARALLEL_MAY_MISS)

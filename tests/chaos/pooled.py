@@ -10,6 +10,8 @@ from cases import Tried, case
 from pgbouncer import PgBouncer
 
 KILL_STEP = 60
+# What is waited for, and how often, is not the same in two runs.
+MAY_MISS = 0.2
 MODES = ("transaction", "statement")
 SIZES = (2, 20)
 
@@ -81,7 +83,8 @@ def serve(run):
         with through(lane, session):
             every = list(kills.points_of(kills.enumerate_calls(lane)))
         telling = [point for point, chosen in every if chosen and point.call in kills.TELLING]
-        run.each([None, *telling[::1 if run.full else KILL_STEP]], serve_at, exist=len(telling) + 1)
+        run.each([None, *telling[::1 if run.full else KILL_STEP]], serve_at, exist=len(telling) + 1,
+                 may_miss=MAY_MISS)
 
 
 @case("pooled", about="PgBouncer: transaction mode refused, session mode as without it")

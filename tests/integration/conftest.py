@@ -6,12 +6,15 @@ import itertools
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 import pytest
 
+import postgres_cluster
 from acs_stub import AcsStub
 from azurite import Azurite
+from contents import WIDE
 from fault_proxy import HttpFaultProxy, TcpFaultProxy
 from postgres_cluster import PASSWORD, PostgresCluster
 from stores import AzureStore, FileStore
@@ -20,6 +23,7 @@ from tool import Tool
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 SAMPLE = SOURCE / "contrib/sample-database.sql"
 SAMPLE_SCALE = 0.01
+TORTURE = pathlib.Path(__file__).resolve().parent / "torture.sql"
 
 numbers = itertools.count(1)
 
@@ -104,6 +108,40 @@ def migrated_noise(cluster, migrated_small):
     connection.cursor().copy_expert("COPY noise FROM STDIN", io.BytesIO(lines))
     connection.close()
     return "migrated_noise"
+
+
+@pytest.fixture(scope="session")
+def torture(cluster):
+    cluster.create_database("torture")
+    cluster.load("torture", TORTURE)
+    cluster.execute("torture", WIDE)
+    return "torture"
+
+
+@pytest.fixture(scope="session")
+def bench(cluster):
+    """pgbench's tables."""
+    cluster.create_database("bench")
+    subprocess.run([postgres_cluster.program("pgbench"), "-i", "-q", "-s", "1",
+                    cluster.url("bench")], check=True, capture_output=True)
+    return "bench"
+
+
+@pytest.fixture
+def make_encoded(cluster):
+    """A function: an empty database of this encoding."""
+    made = []
+
+    def make(encoding):
+        name = f"encoded_{encoding.lower()}_{os.getpid()}_{len(made)}"
+        cluster.execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0 ENCODING"
+                                    f" '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        cluster.drop_database(name)
 
 
 @pytest.fixture

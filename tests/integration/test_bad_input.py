@@ -57,7 +57,7 @@ def configured(tool, tmp_path):
     (("check", "--now"), "option '--now' needs an argument; see rythm-backup check --help"),
     (("check", "-d"), "option '-d' needs an argument; see rythm-backup check --help"),
     (("check", "now"), "check takes no argument 'now'; see rythm-backup check --help"),
-    (("list", "--", "--json"), "list takes no argument '--json'; see rythm-backup list --help"),
+    (("check", "--", "--json"), "check takes no argument '--json'; see rythm-backup check --help"),
     (("run", "a", "b"), "run takes no argument 'b'; see rythm-backup run --help"),
     (("check", "-d", "A", "-d", "B"), "option '--database' is given twice"),
     (("--database=A", "check", "-dA"), "option '--database' is given twice"),

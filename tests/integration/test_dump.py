@@ -19,6 +19,7 @@ import psycopg2
 import pytest
 import xxhash
 from backups import DAY, enable, facts, name_at, now
+from contents import LARGE_OBJECTS, MANY, compared, replay
 from pg_dumps import REAL, gate_of_section, of_version_17, script
 from tables import rows
 
@@ -26,52 +27,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 SCHEMA = HERE.parents[1] / "contrib/manifest.schema.json"
 MIB = 1 << 20
 KEY = ("--restrict-key", "k" * 40)
-PSQL = postgres_cluster.program("psql")
-
-# What the generator makes: too long to write down.
-WIDE = "CREATE TABLE wide (" + ", ".join(f"c{i} integer" for i in range(1600)) + """);
-INSERT INTO wide (c0, c1599) VALUES (1, 2);"""
-MANY = """
-DO $$ BEGIN FOR i IN 1..5000 LOOP
-    EXECUTE format('CREATE TABLE many_%s (a integer, b text)', i);
-    IF mod(i, 3) = 0 THEN EXECUTE format('INSERT INTO many_%s VALUES (%s, ''x'')', i, i); END IF;
-    IF mod(i, 1000) = 0 THEN COMMIT; END IF;
-END LOOP; END $$
-"""
-
-
-@pytest.fixture(scope="session")
-def torture(cluster):
-    cluster.create_database("torture")
-    cluster.load("torture", HERE / "torture.sql")
-    cluster.execute("torture", WIDE)
-    return "torture"
-
-
-@pytest.fixture(scope="session")
-def bench(cluster):
-    """pgbench's tables."""
-    cluster.create_database("bench")
-    subprocess.run([postgres_cluster.program("pgbench"), "-i", "-q", "-s", "1",
-                    cluster.url("bench")], check=True, capture_output=True)
-    return "bench"
-
-
-@pytest.fixture
-def make_encoded(cluster):
-    """A function: an empty database of this encoding."""
-    made = []
-
-    def make(encoding):
-        name = f"encoded_{encoding.lower()}_{os.getpid()}_{len(made)}"
-        cluster.execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0 ENCODING"
-                                    f" '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")
-        made.append(name)
-        return name
-
-    yield make
-    for name in made:
-        cluster.drop_database(name)
 
 
 @pytest.fixture
@@ -87,22 +42,6 @@ def write(tool, path, *options):
     """run --output; the object's SHA-256."""
     tool.ok("run", "--output", path, *KEY, *options)
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def compared(cluster, name):
-    """A dump to compare by."""
-    return subprocess.run([REAL, "--restrict-key=k", cluster.url(name)], check=True,
-                          capture_output=True).stdout
-
-
-def replay(cluster, path, name):
-    """As README says: zstd -dc | psql, which must not fail."""
-    decompress = {".zst": "zstd", ".gz": "gzip"}.get(path.suffix, "cat")
-    command = f"{decompress} {'' if decompress == 'cat' else '-dc'} '{path}' |" \
-              f" '{PSQL}' -X -q -v ON_ERROR_STOP=1 -d '{cluster.url(name)}' >/dev/null"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True,
-                          text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def assert_restores(cluster, make_database, path, name):
@@ -243,30 +182,6 @@ def test_partitions_by_the_hash_of_an_enum(dumper, cluster, make_database, tmp_p
     replay(cluster, path, restored.name)
     everything = "SELECT m::text, a FROM hashed ORDER BY a"
     assert restored.execute(everything) == database.execute(everything)
-
-
-LARGE_OBJECTS = r"""
-CREATE ROLE {a}; CREATE ROLE {b}; CREATE ROLE "{a} it's "" \";
-SELECT lo_from_bytea(g, decode(repeat('0a', g), 'hex')) FROM generate_series(1, 250) g;
-SELECT lo_from_bytea(4000000000, decode(repeat('deadbeef', 100000), 'hex'));
-COMMENT ON LARGE OBJECT 1 IS 'it''s "large" \ and $$ ü';
-ALTER LARGE OBJECT 2 OWNER TO {a};
-ALTER LARGE OBJECT 3 OWNER TO "{a} it's "" \";
-GRANT SELECT ON LARGE OBJECT 3 TO PUBLIC;
-GRANT UPDATE ON LARGE OBJECT 3 TO "{a} it's "" \" WITH GRANT OPTION;
-REVOKE ALL ON LARGE OBJECT 4 FROM postgres;
-REVOKE UPDATE ON LARGE OBJECT 5 FROM postgres;
-GRANT SELECT ON LARGE OBJECT 5 TO {b};
-GRANT SELECT ON LARGE OBJECT 6 TO {a} WITH GRANT OPTION;
-GRANT UPDATE ON LARGE OBJECT 6 TO {a};
-SET SESSION AUTHORIZATION {a};
-GRANT SELECT ON LARGE OBJECT 6 TO {b};
-GRANT SELECT ON LARGE OBJECT 6 TO PUBLIC;
-RESET SESSION AUTHORIZATION;
-REVOKE ALL ON LARGE OBJECT 7 FROM postgres;
-GRANT SELECT ON LARGE OBJECT 7 TO {a};
-GRANT ALL ON LARGE OBJECT 7 TO postgres;
-"""
 
 
 @pytest.mark.parametrize("jobs", [1, 4])

@@ -291,9 +291,9 @@ def test_admin_page_retention_alone_is_no_new_time(make_tool, application):
     assert application.value("SELECT timed_at = '2025-01-01' FROM backup_schedule")
 
 
-def test_application_still_changes_its_columns_types(make_tool, application):
+def test_application_still_changes_its_columns_types(make_tool, application, file_store):
     """Also under a session that has edited a schedule before, as a pool's have."""
-    tool = make_tool(application)
+    tool = make_tool(application, file_store)
     tool.ok("migrate")
     with contextlib.closing(application.connect()) as pooled:
         cursor = pooled.cursor()

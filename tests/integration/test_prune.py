@@ -460,14 +460,16 @@ def test_replaced_backup_degrades_the_tick(proxied, azure_store, azure_proxy, sm
     """The backup is good; what has expired is still there, and a tick that tells of nothing wrong
     has removed it."""
     backups.enable(small_database)
-    names = put_aged(azure_store, small_database, 1, 2, 3, 100)
+    names = put_aged(azure_store, small_database, 3, 4, 5, 100)
+    # All of them are older than that, at any time of the day.
+    night = (backups.now() - datetime.timedelta(days=1)).replace(hour=2, minute=0, second=10)
 
     def replace(line, body):
         azure_store.put(names[3], b"another")
         return body
 
     azure_proxy.add(DELETE, edit=replace)
-    result = proxied.run("check", "--now", backups.now().replace(hour=2, minute=0, second=10))
+    result = proxied.run("check", "--now", night)
     assert result.code == 3
     assert "applying retention: 1 backup(s) could not be deleted" in result.err
     assert small_database.value("SELECT status FROM backup_history") == "completed"

@@ -244,7 +244,7 @@ AROUND = 180        # minutes before and after it
 # ends; of the others some will do.
 DENSE = 62
 QUARTER, BESIDE = 15, 2
-SPARSE_STEP = 10
+SPARSE_STEP = 15
 CATCH_UP_S = 3600   # the program's default
 MINUTE = datetime.timedelta(minutes=1)
 # Where the clocks are never changed: what would be a change elsewhere, for comparison.

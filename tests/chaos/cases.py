@@ -38,7 +38,8 @@ from dataclasses import dataclass, field
 import judge
 
 MOST_TOLD = 20      # of points that were not reached
-MOST_TRIED = 25     # of more points than this so many are tried, evenly, unless all are
+MOST_TRIED = 18     # of more points than this so many are tried, evenly, unless all are
+FEW = 2             # so many may be missed where any may
 RESTORE_EVERY = 40  # so often the judge restores with psql; always the first point
 
 
@@ -190,7 +191,8 @@ class Run:
         self._demand_reached(tally, may_miss)
 
     def _demand_reached(self, tally, may_miss):
-        if len(tally.missed) > may_miss * tally.tried:
+        # Of few points one or two are a large share, and by chance.
+        if len(tally.missed) > max(may_miss * tally.tried, FEW if may_miss > 0 else 0):
             self.fail("the points as a whole",
                       f"{len(tally.missed)} of {tally.tried} were not reached, at most"
                       f" {may_miss:.0%} may be: {', '.join(map(str, tally.missed[:MOST_TOLD]))}")

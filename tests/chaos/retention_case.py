@@ -20,7 +20,7 @@ from stores import FileStore
 from tool import Tool
 
 UTC = datetime.timezone.utc
-HISTORIES = 120
+HISTORIES = 60
 ALL_HISTORIES = 4000
 CHECK_EVERY = 6       # so many-th history's retention follows a backup
 AHEAD_YEARS = 30      # of the pretended clock

@@ -76,6 +76,10 @@ static bool check_options(const struct invocation *invocation, struct error *err
         error_set(err, ERROR_USAGE, "restore needs the name of a backup");
         return error_hint(err, "'rythm-backup list' lists them; 'latest' is the newest");
     }
+    /* Not the default of libpq: --to "$UNSET" --clean would replace a database nobody named. */
+    if (has(invocation, OPTION_TO) && invocation->options[OPTION_TO][0] == '\0') {
+        return error_set(err, ERROR_USAGE, "--to names no database");
+    }
     if (!has(invocation, OPTION_TO) && !has(invocation, OPTION_OUTPUT)) {
         error_set(err, ERROR_USAGE, "restore does not know where to");
         return error_hint(err, "--to CONNINFO names the database, --output FILE a file");

@@ -1199,6 +1199,13 @@ def test_options_that_exclude_each_other(restorer, tmp_path, options, pair):
     assert not (tmp_path / "x").exists()
 
 
+def test_an_empty_target_is_none(restorer):
+    """Whatever libpq would take instead."""
+    tool = restorer.tool.with_settings(PGDATABASE="postgres")
+    result = tool.run("restore", "latest", "--to", "", "--clean")
+    assert result.code == 2 and "--to names no database" in result.err
+
+
 def test_what_is_needed(restorer):
     for arguments, text in (((*ONE,), "needs the name of a backup"),
                             (("latest",), "does not know where to"),

@@ -1,7 +1,6 @@
 #include "restore/fill.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "postgres/ledger.h"
@@ -37,17 +36,6 @@ static void tell_progress(void *context)
     }
 }
 
-static bool replay_segment(struct segment_reader *reader, const struct segment *segment,
-                           struct replay *replay, struct error *err)
-{
-    struct stage *stage = replay_stage_new(replay, err);
-    bool ok = stage != NULL && segment_reader_run(reader, segment, stage, err) &&
-              stage_finish(stage, err);
-
-    stage_free(stage);
-    return ok;
-}
-
 static bool replay_schema(struct filling *filling, const struct segment *segment, bool in_parallel,
                           struct error *err)
 {
@@ -62,7 +50,7 @@ static bool replay_schema(struct filling *filling, const struct segment *segment
         .context = filling->builder,
     };
 
-    return (replay_segment(filling->reader, segment, &replay, err) &&
+    return (segment_reader_take(filling->reader, segment, replay_stage_new(&replay, err), err) &&
             (!in_parallel || index_builder_run(filling->builder, err))) ||
            error_prefix(err, "restoring the %s section", segment_kind_name(segment->kind));
 }
@@ -81,7 +69,7 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
     };
 
     row_sum_reset(&worker->sum);
-    return (replay_segment(worker->reader, segment, &replay, err) &&
+    return (segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) &&
             row_sum_check(&worker->sum, segment, err)) ||
            error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
 }
@@ -97,7 +85,7 @@ static bool replay_objects(struct filling *filling, struct worker *worker,
         .sum = &worker->sum,
     };
 
-    return replay_segment(worker->reader, segment, &replay, err) ||
+    return segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) ||
            error_prefix(err, "restoring the %s", segment_kind_name(segment->kind));
 }
 

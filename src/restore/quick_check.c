@@ -1,7 +1,6 @@
 #include "restore/quick_check.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "restore/row_sum.h"
@@ -45,17 +44,10 @@ static bool take_rows(void *context, const char *rows, size_t size, struct error
     return true;
 }
 
-static bool end_rows(void *context, struct error *err)
-{
-    (void)context;
-    (void)err;
-    return true;
-}
-
 static struct stage *new_stage(struct checking *checking, struct error *err)
 {
     const struct sql_script_sink sink = {
-        .statement = take_statement, .rows = take_rows, .rows_end = end_rows, .context = checking};
+        .statement = take_statement, .rows = take_rows, .context = checking};
 
     return sql_script_stage_new(&sink, err);
 }
@@ -77,13 +69,11 @@ static bool check_segment(struct checking *checking, const struct segment *segme
                           struct error *err)
 {
     const struct segments *segments = &checking->options->source->manifest.segments;
-    struct stage *stage = new_stage(checking, err);
 
     checking->blocks = 0;
     row_sum_reset(&checking->sum);
-    bool ok = stage != NULL && segment_reader_run(checking->reader, segment, stage, err) &&
-              stage_finish(stage, err) && judge(checking, segment, err);
-    stage_free(stage);
+    bool ok = segment_reader_take(checking->reader, segment, new_stage(checking, err), err) &&
+              judge(checking, segment, err);
     tell_progress(checking);
     if (ok || segment->kind != SEGMENT_TABLE) {
         return ok ? true : error_prefix(err, "%s", segment_kind_name(segment->kind));
@@ -127,17 +117,6 @@ static bool check_segments(struct checking *checking, struct error *err)
     return ok;
 }
 
-static bool check_whole(struct checking *checking, struct error *err)
-{
-    struct stage *stage = new_stage(checking, err);
-    bool ok = stage != NULL &&
-              whole_object_read(checking->options->source, stage, &checking->raw_bytes, err) &&
-              stage_finish(stage, err);
-
-    stage_free(stage);
-    return ok;
-}
-
 bool quick_check_run(const struct quick_check *check, struct quick_check_result *result,
                      struct error *err)
 {
@@ -145,7 +124,9 @@ bool quick_check_run(const struct quick_check *check, struct quick_check_result 
     struct checking checking = {.options = check};
 
     bool ok = row_sum_open(&checking.sum, err) &&
-              (source->has_manifest ? check_segments(&checking, err) : check_whole(&checking, err));
+              (source->has_manifest ? check_segments(&checking, err)
+                                    : whole_object_take(source, new_stage(&checking, err),
+                                                        &checking.raw_bytes, err));
     row_sum_close(&checking.sum);
     *result = (struct quick_check_result){.raw_bytes = atomic_load(&checking.raw_bytes)};
     if (ok && source->has_manifest) {

@@ -9,7 +9,7 @@
 /* Of one request to the store. */
 #define PIECE_SIZE ((size_t)4 * 1024 * 1024)
 
-/* Counts what is given out. */
+/* Counts what is given out. Only borrowed by the chain, which neither finishes nor frees it. */
 struct tally {
     struct stage stage;
     struct stage *out; /* borrowed */
@@ -37,23 +37,10 @@ static bool tally_write(struct stage *stage, const void *data, size_t size, stru
     return stage_write(tally->out, data, size, err);
 }
 
-static bool tally_finish(struct stage *stage, struct error *err)
-{
-    (void)stage;
-    (void)err;
-    return true;
-}
-
-/* It belongs to the reader. */
-static void tally_free(struct stage *stage)
-{
-    (void)stage;
-}
-
 struct segment_reader *segment_reader_new(const struct backup_source *source,
                                           atomic_uint_least64_t *raw_bytes, struct error *err)
 {
-    static const struct stage_ops ops = {tally_write, tally_finish, tally_free};
+    static const struct stage_ops ops = {.write = tally_write};
     struct segment_reader *reader = calloc(1, sizeof(*reader));
 
     if (reader == NULL) {
@@ -191,4 +178,14 @@ bool segment_reader_run(struct segment_reader *reader, const struct segment *seg
     return ok ? true
               : error_prefix(err, "segment at byte %" PRIu64 " of %s", segment->offset,
                              reader->source->backup->object->name);
+}
+
+bool segment_reader_take(struct segment_reader *reader, const struct segment *segment,
+                         struct stage *stage, struct error *err)
+{
+    bool ok = stage != NULL && segment_reader_run(reader, segment, stage, err) &&
+              stage_finish(stage, err);
+
+    stage_free(stage);
+    return ok;
 }

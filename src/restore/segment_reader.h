@@ -37,5 +37,9 @@ void segment_reader_digest(struct segment_reader *reader, struct digest *digest)
  * what the manifest says; only of a long segment can something have been written then. */
 bool segment_reader_run(struct segment_reader *reader, const struct segment *segment,
                         struct stage *out, struct error *err);
+/* The same into a stage that is finished then, and freed in any case; NULL is passed on as the
+ * failure of whoever made it. */
+bool segment_reader_take(struct segment_reader *reader, const struct segment *segment,
+                         struct stage *stage, struct error *err);
 
 #endif

@@ -185,6 +185,12 @@ static bool read_copy_end(struct sql_script *self, bool *needs_more, struct erro
     return true;
 }
 
+static bool pass_rows(const struct sql_script_sink *sink, const char *rows, size_t size,
+                      struct error *err)
+{
+    return size == 0 || sink->rows == NULL || sink->rows(sink->context, rows, size, err);
+}
+
 static bool read_rows(struct sql_script *self, const char *data, size_t size, size_t *used,
                       struct error *err)
 {
@@ -193,8 +199,8 @@ static bool read_rows(struct sql_script *self, const char *data, size_t size, si
 
     copy_end_read(&self->rows, data, size, &rows);
     *used = rows.used;
-    if ((rows.held_size > 0 && !sink->rows(sink->context, rows.held, rows.held_size, err)) ||
-        (rows.size > 0 && !sink->rows(sink->context, rows.rows, rows.size, err))) {
+    if (!pass_rows(sink, rows.held, rows.held_size, err) ||
+        !pass_rows(sink, rows.rows, rows.size, err)) {
         return false;
     }
     if (!rows.is_ended) {
@@ -202,7 +208,7 @@ static bool read_rows(struct sql_script *self, const char *data, size_t size, si
     }
     self->line += self->rows.breaks;
     self->mode = MODE_SQL;
-    return sink->rows_end(sink->context, err);
+    return sink->rows_end == NULL || sink->rows_end(sink->context, err);
 }
 
 static bool read_buffered_rows(struct sql_script *self, bool *needs_more, struct error *err)

@@ -33,7 +33,8 @@ struct sql_statement {
  * *err, and nothing is called any more. */
 struct sql_script_sink {
     bool (*statement)(void *context, const struct sql_statement *statement, struct error *err);
-    /* Rows of the COPY before, in pieces of any size, as they stand in the script. */
+    /* Rows of the COPY before, in pieces of any size, as they stand in the script. Both may be
+     * NULL, for who has nothing to do there. */
     bool (*rows)(void *context, const char *rows, size_t size, struct error *err);
     bool (*rows_end)(void *context, struct error *err);
     void *context;

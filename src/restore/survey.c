@@ -19,33 +19,6 @@ static bool take_statement(void *context, const struct sql_statement *statement,
            statement_entry_prefix(statement, err);
 }
 
-static bool pass_over(void *context, const char *rows, size_t size, struct error *err)
-{
-    (void)context;
-    (void)rows;
-    (void)size;
-    (void)err;
-    return true;
-}
-
-static bool end_rows(void *context, struct error *err)
-{
-    (void)context;
-    (void)err;
-    return true;
-}
-
-static bool read_segment(struct segment_reader *reader, const struct segment *segment,
-                         const struct sql_script_sink *sink, struct error *err)
-{
-    struct stage *stage = sql_script_stage_new(sink, err);
-    bool ok = stage != NULL && segment_reader_run(reader, segment, stage, err) &&
-              stage_finish(stage, err);
-
-    stage_free(stage);
-    return ok;
-}
-
 /* A pg_dump from 17 on leaves owners and privileges of large objects to the data. */
 static bool names_roles(const struct replay_rules *rules, const struct segment *segment)
 {
@@ -62,20 +35,9 @@ static bool read_schema(const struct backup_source *source, const struct replay_
 
     for (size_t i = 0; ok && i < segments->count; i++) {
         ok = !names_roles(rules, &segments->items[i]) ||
-             read_segment(reader, &segments->items[i], sink, err);
+             segment_reader_take(reader, &segments->items[i], sql_script_stage_new(sink, err), err);
     }
     segment_reader_free(reader);
-    return ok;
-}
-
-static bool read_whole(const struct backup_source *source, const struct sql_script_sink *sink,
-                       struct error *err)
-{
-    struct stage *stage = sql_script_stage_new(sink, err);
-    bool ok =
-        stage != NULL && whole_object_read(source, stage, NULL, err) && stage_finish(stage, err);
-
-    stage_free(stage);
     return ok;
 }
 
@@ -83,12 +45,10 @@ bool survey_read(const struct backup_source *source, const struct replay_rules *
                  struct script_facts *facts, struct error *err)
 {
     struct surveying surveying = {.rules = rules, .facts = facts};
-    const struct sql_script_sink sink = {.statement = take_statement,
-                                         .rows = pass_over,
-                                         .rows_end = end_rows,
-                                         .context = &surveying};
-    bool ok = source->has_manifest ? read_schema(source, rules, &sink, err)
-                                   : read_whole(source, &sink, err);
+    const struct sql_script_sink sink = {.statement = take_statement, .context = &surveying};
+    bool ok = source->has_manifest
+                  ? read_schema(source, rules, &sink, err)
+                  : whole_object_take(source, sql_script_stage_new(&sink, err), NULL, err);
 
     return ok ? true : error_prefix(err, "reading what the backup needs");
 }

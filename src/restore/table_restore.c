@@ -21,7 +21,6 @@ struct restoring {
     struct segment_reader *reader;
     struct row_sum sum;
     atomic_uint_least64_t raw_bytes;
-    uint64_t tables;
     uint64_t rows;
 };
 
@@ -38,27 +37,13 @@ static bool refuse_rows(void *context, const char *rows, size_t size, struct err
     return error_set(err, ERROR_DAMAGED, "there are rows where none may be");
 }
 
-static bool end_rows(void *context, struct error *err)
-{
-    (void)context;
-    (void)err;
-    return true;
-}
-
 static bool learn(struct restoring *restoring, struct error *err)
 {
-    const struct sql_script_sink sink = {.statement = take_learning,
-                                         .rows = refuse_rows,
-                                         .rows_end = end_rows,
-                                         .context = &restoring->selection};
-    struct stage *stage = sql_script_stage_new(&sink, err);
-    bool ok = stage != NULL &&
-              segment_reader_run(restoring->reader, &restoring->selection.segments->items[0], stage,
-                                 err) &&
-              stage_finish(stage, err);
+    const struct sql_script_sink sink = {
+        .statement = take_learning, .rows = refuse_rows, .context = &restoring->selection};
 
-    stage_free(stage);
-    return ok;
+    return segment_reader_take(restoring->reader, &restoring->selection.segments->items[0],
+                               sql_script_stage_new(&sink, err), err);
 }
 
 /* Tables to be made must not be there yet; those that get rows must be, and be empty. */
@@ -117,12 +102,9 @@ static bool replay_segment(struct restoring *restoring, const struct segment *se
         .stall_ms = settings_get_number(settings, SETTING_STALL_TIMEOUT) * 1000,
         .sum = &restoring->sum,
     };
-    struct stage *stage = replay_stage_new(&replay, err);
 
     row_sum_reset(&restoring->sum);
-    bool ok = stage != NULL && segment_reader_run(restoring->reader, segment, stage, err) &&
-              stage_finish(stage, err);
-    stage_free(stage);
+    bool ok = segment_reader_take(restoring->reader, segment, replay_stage_new(&replay, err), err);
     if (ok && restoring->request->progress != NULL) {
         restoring->request->progress(restoring->request->progress_context,
                                      atomic_load(&restoring->raw_bytes));

@@ -14,7 +14,8 @@
 /* Of one request to the store. */
 #define PIECE_SIZE ((size_t)4 * 1024 * 1024)
 
-/* Counts the text, and keeps its end. */
+/* Counts the text, and keeps its end. Only borrowed, as is all that stands in front of others here:
+ * it is neither finished nor freed. */
 struct watch {
     struct stage stage;
     struct stage *out; /* borrowed */
@@ -33,19 +34,6 @@ static bool watch_write(struct stage *stage, const void *data, size_t size, stru
     }
     script_tail_add(&watch->tail, data, size);
     return stage_write(watch->out, data, size, err);
-}
-
-static bool pass_finish(struct stage *stage, struct error *err)
-{
-    (void)stage;
-    (void)err;
-    return true;
-}
-
-/* It is its owner's. */
-static void keep_stage(struct stage *stage)
-{
-    (void)stage;
 }
 
 static bool read_object(const struct backup_source *source, struct stage *chain, struct error *err)
@@ -88,7 +76,7 @@ static bool judge(const struct backup_source *source, const struct watch *watch,
 bool whole_object_read(const struct backup_source *source, struct stage *out,
                        atomic_uint_least64_t *raw_bytes, struct error *err)
 {
-    static const struct stage_ops ops = {watch_write, pass_finish, keep_stage};
+    static const struct stage_ops ops = {.write = watch_write};
     const struct backup_object *backup = source->backup;
     struct watch watch = {.stage = {.ops = &ops}, .out = out, .total = raw_bytes};
     struct stream_digest digest = {.bytes = 0};
@@ -102,6 +90,16 @@ bool whole_object_read(const struct backup_source *source, struct stage *out,
         chain != NULL && read_object(source, chain, err) && judge(source, &watch, &digest, err);
     stage_free(chain);
     return ok ? true : error_prefix(err, "reading %s", backup->object->name);
+}
+
+bool whole_object_take(const struct backup_source *source, struct stage *stage,
+                       atomic_uint_least64_t *raw_bytes, struct error *err)
+{
+    bool ok = stage != NULL && whole_object_read(source, stage, raw_bytes, err) &&
+              stage_finish(stage, err);
+
+    stage_free(stage);
+    return ok;
 }
 
 /* What a replay of it takes. */
@@ -178,7 +176,7 @@ static bool replay_all(struct replaying *replaying, struct error *err)
 bool whole_object_replay(const struct fill_options *options, struct fill_result *result,
                          struct error *err)
 {
-    static const struct stage_ops ops = {replaying_write, pass_finish, keep_stage};
+    static const struct stage_ops ops = {.write = replaying_write};
     struct replaying replaying = {
         .stage = {.ops = &ops}, .options = options, .workers = WORKERS_INIT};
     bool ok = open_replaying(&replaying, err) && replay_all(&replaying, err);

@@ -20,6 +20,11 @@
 bool whole_object_read(const struct backup_source *source, struct stage *out,
                        atomic_uint_least64_t *raw_bytes, struct error *err);
 
+/* The same into a stage that is finished then, and freed in any case; NULL is passed on as the
+ * failure of whoever made it. */
+bool whole_object_take(const struct backup_source *source, struct stage *stage,
+                       atomic_uint_least64_t *raw_bytes, struct error *err);
+
 /* As fill_database(), without a manifest. */
 bool whole_object_replay(const struct fill_options *options, struct fill_result *result,
                          struct error *err);

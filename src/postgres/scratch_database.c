@@ -320,6 +320,18 @@ bool scratch_database_drop(struct session *session, const char *name, struct err
     return true;
 }
 
+void scratch_database_clean_up(struct session *session, const char *name)
+{
+    struct error problem = ERROR_INIT;
+
+    session_ignore_stop(session);
+    if (!scratch_database_drop(session, name, &problem)) {
+        log_warning("scratch_not_dropped",
+                    "Scratch database %s stays until the next restore or verification: %s", name,
+                    problem.text);
+    }
+}
+
 /* Of one that stays, or whose run is alive, *dropped is false. */
 static bool remove_orphan(struct session *session, const char *name, bool ours, bool *dropped,
                           struct error *err)

@@ -62,6 +62,10 @@ bool scratch_database_is_held(struct session *session, const char *name, bool *h
  * exist is fine, and so is a maintenance session in which something has failed. Frees the lock. */
 bool scratch_database_drop(struct session *session, const char *name, struct error *err);
 
+/* Drops it at the end, also after a stop: the session is good for nothing but cleaning up then.
+ * What stays for the next restore or verification is warned of. */
+void scratch_database_clean_up(struct session *session, const char *name);
+
 /* Does it have the form of a scratch database's name? */
 bool scratch_database_is_name(const char *name);
 

@@ -104,23 +104,12 @@ const char *target_session_sqlstate(const struct session *session)
 
 bool target_session_disable_triggers(struct session *session, bool *done, struct error *err)
 {
-    bool in_transaction = PQtransactionStatus(session->connection) == PQTRANS_INTRANS;
     struct error refused = ERROR_INIT;
-
-    if (in_transaction && !query_script(session, "SAVEPOINT rythm_triggers", err)) {
-        return false;
-    }
     bool set = query_script(session, "SET session_replication_role = replica", &refused);
     /* insufficient_privilege */
     if (!set && strcmp(session->sqlstate, "42501") != 0) {
         *err = refused;
         return error_prefix(err, "switching off triggers");
-    }
-    if (in_transaction && !query_script(session,
-                                        set ? "RELEASE rythm_triggers"
-                                            : "ROLLBACK TO rythm_triggers; RELEASE rythm_triggers",
-                                        err)) {
-        return false;
     }
     *done = set;
     return true;

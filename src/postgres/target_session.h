@@ -33,7 +33,8 @@ bool target_session_run(struct session *session, const char *sql, struct error *
 const char *target_session_sqlstate(const struct session *session);
 
 /* Switches off triggers and with them the checks of foreign keys, for the rest of the session.
- * *done is false, without an error, when this role may not. Also within a transaction. */
+ * *done is false, without an error, when this role may not. To be called outside of a
+ * transaction. */
 bool target_session_disable_triggers(struct session *session, bool *done, struct error *err);
 
 #endif

@@ -23,3 +23,8 @@ void backup_source_clear(struct backup_source *source)
     }
     source->has_manifest = false;
 }
+
+const char *backup_source_encoding(const struct backup_source *source)
+{
+    return source->has_manifest ? source->manifest.encoding : NULL;
+}

@@ -31,4 +31,7 @@ bool backup_source_open(struct store *store, const struct backup_object *backup,
                         struct backup_source *out, struct error *err);
 void backup_source_clear(struct backup_source *source);
 
+/* Of the database, and so of the script; NULL where only the script tells. */
+const char *backup_source_encoding(const struct backup_source *source);
+
 #endif

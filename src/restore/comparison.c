@@ -304,7 +304,7 @@ static bool compare_large_objects(const struct comparing *comparing, struct erro
            error_set(err, ERROR_DAMAGED, "the large objects are not the same");
 }
 
-static bool prepare_session(void *context, struct session *session, struct error *err)
+static bool prepare_session(const void *context, struct session *session, struct error *err)
 {
     (void)context;
     return snapshot_prepare_reader(session, err);

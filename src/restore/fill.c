@@ -99,31 +99,22 @@ static bool replay_data(void *context, struct worker *worker, size_t number, str
                                           : replay_objects(filling, worker, segment, err);
 }
 
-static bool prepare_session(void *context, struct session *session, struct error *err)
-{
-    const struct filling *filling = context;
-    const struct target_session_options how = {
-        .encoding = filling->options->source->manifest.encoding,
-    };
-
-    return target_session_prepare(session, &how, err);
-}
-
 static bool open_filling(struct filling *filling, struct error *err)
 {
     const struct fill_options *options = filling->options;
     const struct workers_options workers = {
         .base = options->session,
         .count = (size_t)settings_get_number(options->settings, SETTING_JOBS),
-        .prepare = prepare_session,
-        .context = filling,
+        .prepare = fill_prepare_session,
+        .context = options,
         .source = options->source,
         .raw_bytes = &filling->raw_bytes,
     };
 
     filling->workers.tick = tell_progress;
     filling->workers.tick_context = filling;
-    if (!row_sum_open(&filling->sum, err) || !prepare_session(filling, options->session, err) ||
+    if (!row_sum_open(&filling->sum, err) ||
+        !fill_prepare_session(options, options->session, err) ||
         !workers_open(&filling->workers, &workers, err)) {
         return false;
     }
@@ -161,6 +152,15 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
     }
     close_filling(&filling);
     return ok;
+}
+
+/* Nobody else is there to be waited for. */
+bool fill_prepare_session(const void *context, struct session *session, struct error *err)
+{
+    const struct fill_options *options = context;
+    const struct target_session_options how = {.encoding = backup_source_encoding(options->source)};
+
+    return target_session_prepare(session, &how, err);
 }
 
 bool fill_is_like_source(const struct fill_options *options)

@@ -33,6 +33,9 @@ struct fill_result {
     uint64_t raw_bytes;
 };
 
+/* Makes a session to the database ready for what the backup holds. In the form of struct
+ * workers_options: `options` is a struct fill_options. */
+bool fill_prepare_session(const void *options, struct session *session, struct error *err);
 /* All of a database, on the server that it was dumped from, with its locales and extensions: what
  * is refused there is the backup's fault. */
 bool fill_is_like_source(const struct fill_options *options);

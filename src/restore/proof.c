@@ -111,22 +111,18 @@ static bool prove_on_server(const struct proof *proof, const struct backup_sourc
 {
     const struct scratch_options options = {
         .kind = SCRATCH_VERIFY,
-        .encoding = source->has_manifest ? source->manifest.encoding : NULL,
+        .encoding = backup_source_encoding(source),
     };
     const struct needs needs = {.source = source, .rules = &without_roles, .session = maintenance};
     char database[SCRATCH_NAME_SIZE] = "";
-    struct error problem = ERROR_INIT;
     size_t orphans;
 
     bool ok = scratch_database_remove_orphans(maintenance, &orphans, err) &&
               needs_check(&needs, err) &&
               scratch_database_create(maintenance, &options, database, err) &&
               prove_in(proof, source, maintenance, database, result, err);
-    session_ignore_stop(maintenance);
-    if (database[0] != '\0' && !scratch_database_drop(maintenance, database, &problem)) {
-        log_warning("scratch_not_dropped",
-                    "Scratch database %s stays until the next verification: %s", database,
-                    problem.text);
+    if (database[0] != '\0') {
+        scratch_database_clean_up(maintenance, database);
     }
     return ok;
 }

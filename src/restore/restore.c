@@ -81,9 +81,9 @@ static bool check_target(struct replacing *replacing, struct error *err)
 
 static void tell_encoding(const struct replacing *replacing)
 {
-    const char *encoding = replacing->source->manifest.encoding;
+    const char *encoding = backup_source_encoding(replacing->source);
 
-    if (replacing->source->has_manifest && replacing->found.exists &&
+    if (encoding != NULL && replacing->found.exists &&
         strcmp(encoding, replacing->found.encoding) != 0) {
         log_warning("other_encoding",
                     "The backup is of a database in %s, and database %s is in %s: its text is "
@@ -143,7 +143,7 @@ static bool replace(struct replacing *replacing, struct fill_result *result, str
     const struct scratch_options options = {
         .kind = SCRATCH_RESTORE,
         .like = replacing->target,
-        .encoding = replacing->source->has_manifest ? replacing->source->manifest.encoding : NULL,
+        .encoding = backup_source_encoding(replacing->source),
     };
     const struct needs needs = {.source = replacing->source,
                                 .rules = &replacing->rules,
@@ -179,7 +179,6 @@ static bool restore_database(const struct restore_request *request,
 {
     struct replacing replacing = {.request = request, .source = source};
     struct fill_result result = {.rows = 0};
-    struct error problem = ERROR_INIT;
 
     replacing.rules = (struct replay_rules){
         .no_owner = request->no_owner,
@@ -191,12 +190,7 @@ static bool restore_database(const struct restore_request *request,
                                             &replacing.maintenance, err) &&
               replace(&replacing, &result, err);
     if (replacing.scratch[0] != '\0') {
-        session_ignore_stop(replacing.maintenance);
-        if (!scratch_database_drop(replacing.maintenance, replacing.scratch, &problem)) {
-            log_warning("scratch_not_dropped",
-                        "Scratch database %s stays until the next restore or verification: %s",
-                        replacing.scratch, problem.text);
-        }
+        scratch_database_clean_up(replacing.maintenance, replacing.scratch);
     }
     session_close(replacing.maintenance);
     outcome->has_rows = source->has_manifest;

@@ -22,6 +22,7 @@ struct segment_reader {
     struct download *download;
     struct digest *object_digest; /* borrowed, or NULL */
     struct tally tally;
+    struct stage *chain; /* to the tally; NULL before the first segment, and after a failure */
     unsigned char *buffer;
     size_t capacity;
 };
@@ -62,6 +63,7 @@ void segment_reader_free(struct segment_reader *reader)
         return;
     }
     store_download_close(reader->download);
+    stage_free(reader->chain);
     free(reader->buffer);
     free(reader);
 }
@@ -134,24 +136,30 @@ static bool read_once(struct segment_reader *reader, const struct reading *wante
     return ok;
 }
 
-static struct stage *new_chain(struct segment_reader *reader, const struct segment *segment,
-                               struct stage *out, struct error *err)
+/* Many segments are small: the decoder is used again. */
+static bool begin_chain(struct segment_reader *reader, const struct segment *segment,
+                        struct stage *out, struct error *err)
 {
     reader->tally.out = out;
     reader->tally.bytes = 0;
-    return decompress_stage_new(reader->source->method, segment->raw_length,
-                                stage_borrow_new(&reader->tally.stage, err), err);
+    if (reader->chain != NULL) {
+        decompress_stage_renew(reader->chain, segment->raw_length);
+        return true;
+    }
+    reader->chain = decompress_stage_new(reader->source->method, segment->raw_length,
+                                         stage_borrow_new(&reader->tally.stage, err), err);
+    return reader->chain != NULL;
 }
 
 static bool give_out(struct segment_reader *reader, const struct segment *segment,
-                     struct stage *chain, struct error *err)
+                     struct error *err)
 {
-    const struct reading again = {.segment = segment, .chain = chain};
+    const struct reading again = {.segment = segment, .chain = reader->chain};
     bool ok = segment->length <= SEGMENT_READER_MEMORY
-                  ? stage_write(chain, reader->buffer, (size_t)segment->length, err)
+                  ? stage_write(reader->chain, reader->buffer, (size_t)segment->length, err)
                   : read_once(reader, &again, err);
 
-    if (!ok || !stage_finish(chain, err)) {
+    if (!ok || !stage_finish(reader->chain, err)) {
         return false;
     }
     return reader->tally.bytes == segment->raw_length ||
@@ -166,18 +174,16 @@ bool segment_reader_run(struct segment_reader *reader, const struct segment *seg
     bool in_memory = segment->length <= SEGMENT_READER_MEMORY;
     const struct reading check = {
         .segment = segment, .object_digest = reader->object_digest, .keep = in_memory};
-    struct stage *chain = NULL;
 
-    bool ok = make_room(reader, in_memory ? segment->length : PIECE_SIZE, err) &&
-              read_once(reader, &check, err);
-    if (ok) {
-        chain = new_chain(reader, segment, out, err);
-        ok = chain != NULL && give_out(reader, segment, chain, err);
+    if (make_room(reader, in_memory ? segment->length : PIECE_SIZE, err) &&
+        read_once(reader, &check, err) && begin_chain(reader, segment, out, err) &&
+        give_out(reader, segment, err)) {
+        return true;
     }
-    stage_free(chain);
-    return ok ? true
-              : error_prefix(err, "segment at byte %" PRIu64 " of %s", segment->offset,
-                             reader->source->backup->object->name);
+    stage_free(reader->chain);
+    reader->chain = NULL;
+    return error_prefix(err, "segment at byte %" PRIu64 " of %s", segment->offset,
+                        reader->source->backup->object->name);
 }
 
 bool segment_reader_take(struct segment_reader *reader, const struct segment *segment,

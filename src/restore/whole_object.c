@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "postgres/target_session.h"
 #include "restore/index_builder.h"
 #include "restore/workers.h"
 #include "stream/decompress.h"
@@ -108,18 +107,11 @@ struct replaying {
     struct stage *out;
     atomic_uint_least64_t raw_bytes;
     const struct fill_options *options;
+    bool like_source;
     struct workers workers; /* for indexes */
     struct index_builder *builder;
     struct row_sum sum;
 };
-
-static bool prepare_session(void *context, struct session *session, struct error *err)
-{
-    const struct target_session_options how = {.encoding = NULL};
-
-    (void)context;
-    return target_session_prepare(session, &how, err);
-}
 
 static bool open_replaying(struct replaying *replaying, struct error *err)
 {
@@ -127,15 +119,16 @@ static bool open_replaying(struct replaying *replaying, struct error *err)
     const struct workers_options workers = {
         .base = options->session,
         .count = (size_t)settings_get_number(options->settings, SETTING_JOBS),
-        .prepare = prepare_session,
-        .context = replaying,
+        .prepare = fill_prepare_session,
+        .context = options,
     };
 
-    if (!row_sum_open(&replaying->sum, err) || !prepare_session(replaying, options->session, err) ||
+    if (!row_sum_open(&replaying->sum, err) ||
+        !fill_prepare_session(options, options->session, err) ||
         !workers_open(&replaying->workers, &workers, err)) {
         return false;
     }
-    replaying->builder = index_builder_new(&replaying->workers, fill_is_like_source(options), err);
+    replaying->builder = index_builder_new(&replaying->workers, replaying->like_source, err);
     return replaying->builder != NULL;
 }
 
@@ -154,7 +147,7 @@ static bool replay_all(struct replaying *replaying, struct error *err)
 {
     const struct fill_options *options = replaying->options;
     struct replay replay = {
-        .like_source = fill_is_like_source(options),
+        .like_source = replaying->like_source,
         .session = options->session,
         .rules = &options->rules,
         .content = REPLAY_SCRIPT,
@@ -177,8 +170,10 @@ bool whole_object_replay(const struct fill_options *options, struct fill_result 
                          struct error *err)
 {
     static const struct stage_ops ops = {.write = replaying_write};
-    struct replaying replaying = {
-        .stage = {.ops = &ops}, .options = options, .workers = WORKERS_INIT};
+    struct replaying replaying = {.stage = {.ops = &ops},
+                                  .options = options,
+                                  .like_source = fill_is_like_source(options),
+                                  .workers = WORKERS_INIT};
     bool ok = open_replaying(&replaying, err) && replay_all(&replaying, err);
 
     *result = (struct fill_result){.rows = replaying.sum.rows,

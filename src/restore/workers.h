@@ -38,8 +38,8 @@ struct workers {
 struct workers_options {
     struct session *base; /* what their sessions are opened beside */
     size_t count;
-    bool (*prepare)(void *context, struct session *session, struct error *err);
-    void *context;
+    bool (*prepare)(const void *context, struct session *session, struct error *err);
+    const void *context;
     const struct backup_source *source; /* for their readers; borrowed; or NULL: none */
     atomic_uint_least64_t *raw_bytes;   /* segment_reader_new() */
 };

@@ -12,8 +12,8 @@
 #include "base/stop.h"
 #include "commands/command.h"
 #include "commands/context.h"
+#include "commands/delivery.h"
 #include "commands/output.h"
-#include "notify/outbox.h"
 #include "postgres/backup_quiet.h"
 #include "schedule/recovery.h"
 
@@ -293,17 +293,14 @@ static void run_all(struct context *context, const struct schedules *schedules, 
 
 static void deliver(struct context *context, struct tick *tick)
 {
-    struct session *session = NULL;
-    struct outbox_report report = {0};
     struct error problem = ERROR_INIT;
+    size_t unsent;
 
-    if (!context_connect(context, &session, &problem) ||
-        !outbox_deliver(session, &context->settings, &report, &problem)) {
+    if (!delivery_run(context, &unsent, &problem)) {
         error_prefix(&problem, "delivering notifications");
         degrade(tick, "notifications_not_delivered", &problem);
     }
-    tick->degraded += report.waiting + report.failed;
-    session_close(session);
+    tick->degraded += unsent;
 }
 
 static void verify_one(const struct made_backup *made, const struct verify_request *how,

@@ -4,18 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backup/backup_choice.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "commands/chosen_backup.h"
 #include "commands/command.h"
 #include "commands/context.h"
 #include "commands/list_tables.h"
 #include "commands/output.h"
 #include "commands/store_plans.h"
 #include "postgres/backup_history.h"
+#include "restore/backup_source.h"
 #include "store/manifest.h"
-#include "store/manifest_read.h"
 
 enum { OPTION_JSON };
 
@@ -211,30 +211,26 @@ static bool print(const struct listing *listing, bool json, struct error *err)
     return ok;
 }
 
+/* The stores that schedules name are known only while the database answers. */
+static bool open_stores(struct context *context, struct listing *listing, struct error *err)
+{
+    struct schedules schedules = {.items = NULL};
+    struct error ignored = ERROR_INIT;
+
+    context_read_schedules(context, &schedules, &ignored);
+    bool ok = store_plans_open(context, &schedules, &listing->stores, err);
+    backup_schedule_clear(&schedules);
+    return ok;
+}
+
 static bool list_all(struct context *context, struct listing *listing, bool json, struct error *err)
 {
-    if (!store_plans_list(&listing->stores, NULL, err)) {
+    if (!open_stores(context, listing, err) || !store_plans_list(&listing->stores, NULL, err)) {
         return false;
     }
     read_ledger(context, NULL, &listing->rows, &listing->ledger_known);
     return print(listing, json, err) &&
            (listing->stores.left_out == 0 || error_set(err, ERROR_DEGRADED, "%s", ""));
-}
-
-/* Its manifest tells what is in it; *found is false for a backup that was made without one. */
-static bool read_manifest(const struct backup_choice *choice, struct manifest_copy *manifest,
-                          bool *found, struct error *err)
-{
-    const char *name = choice->object.name;
-
-    if (!manifest_read(choice->store, &choice->backup, manifest, found, err)) {
-        return false;
-    }
-    if (!*found && choice->backup.facts.manifest_sha256[0] != '\0') {
-        return error_set(err, ERROR_FAILED, "%s in %s had a manifest, %s%s, and it is gone", name,
-                         choice->store->location, name, MANIFEST_SUFFIX);
-    }
-    return true;
 }
 
 static bool print_one(const struct listing *listing, const struct backup_choice *choice,
@@ -259,49 +255,48 @@ static bool print_one(const struct listing *listing, const struct backup_choice 
     return list_tables_print(manifest, err);
 }
 
-static bool list_one(struct context *context, struct listing *listing,
-                     const struct schedules *schedules, const struct invocation *invocation,
-                     struct error *err)
+static bool read_one(struct context *context, struct listing *listing,
+                     const struct backup_choice *choice, bool json, struct error *err)
 {
-    bool json = invocation->options[OPTION_JSON] != NULL;
-    struct backup_choice choice;
-    struct manifest_copy manifest;
-    bool found = false;
+    struct backup_source source = BACKUP_SOURCE_INIT;
+    const char *name = choice->object.name;
 
-    bool ok =
-        backup_choice_find(&context->stores, schedules, invocation->arguments[0], &choice, err) &&
-        read_manifest(&choice, &manifest, &found, err);
+    bool ok = backup_source_open(choice->store, &choice->backup, &source, err);
+    if (ok && source.manifest_is_lost) {
+        ok = error_set(err, ERROR_FAILED, "%s in %s had a manifest, %s%s, and it is gone", name,
+                       choice->store->location, name, MANIFEST_SUFFIX);
+    }
     if (ok) {
         if (json) {
-            read_ledger(context, choice.object.name, &listing->rows, &listing->ledger_known);
+            read_ledger(context, name, &listing->rows, &listing->ledger_known);
         }
-        ok = print_one(listing, &choice, found ? &manifest : NULL, json, err);
+        ok = print_one(listing, choice, source.has_manifest ? &source.manifest : NULL, json, err);
     }
-    if (found) {
-        manifest_copy_clear(&manifest);
-    }
-    backup_choice_clear(&choice);
+    backup_source_clear(&source);
+    return ok;
+}
+
+static bool list_one(struct context *context, struct listing *listing, const char *wanted,
+                     bool json, struct error *err)
+{
+    struct chosen_backup chosen;
+    bool ok = chosen_backup_open(context, wanted, &chosen, err) &&
+              read_one(context, listing, &chosen.choice, json, err);
+
+    chosen_backup_clear(&chosen);
     return ok;
 }
 
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
     struct listing listing = {.ledger_known = false};
-    struct schedules schedules = {.items = NULL};
-    struct error ignored = ERROR_INIT;
-    bool one = invocation->argument_count > 0;
+    bool json = invocation->options[OPTION_JSON] != NULL;
+    bool ok = invocation->argument_count > 0
+                  ? list_one(context, &listing, invocation->arguments[0], json, err)
+                  : list_all(context, &listing, json, err);
 
-    if (one && !backup_choice_check(invocation->arguments[0], err)) {
-        return false;
-    }
-    /* The stores that schedules name are known only while the database answers. */
-    bool known = context_read_schedules(context, &schedules, &ignored);
-    bool ok = store_plans_open(context, &schedules, &listing.stores, err) &&
-              (one ? list_one(context, &listing, known ? &schedules : NULL, invocation, err)
-                   : list_all(context, &listing, invocation->options[OPTION_JSON] != NULL, err));
     backup_history_clear(&listing.rows);
     store_plans_clear(&listing.stores);
-    backup_schedule_clear(&schedules);
     return ok;
 }
 

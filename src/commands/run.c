@@ -12,9 +12,9 @@
 #include "base/text.h"
 #include "commands/command.h"
 #include "commands/context.h"
+#include "commands/delivery.h"
 #include "commands/output.h"
 #include "dump/dump.h"
-#include "notify/outbox.h"
 
 enum {
     OPTION_OUTPUT,
@@ -49,20 +49,13 @@ static bool choose(const struct schedules *schedules, const char *name,
 
 static bool deliver(struct context *context, struct error *err)
 {
-    struct session *session = NULL;
-    struct outbox_report report = {0};
-    bool ok = context_connect(context, &session, err) &&
-              outbox_deliver(session, &context->settings, &report, err);
+    size_t unsent;
 
-    session_close(session);
-    if (!ok) {
+    if (!delivery_run(context, &unsent, err)) {
         return error_prefix(err, "notifying");
     }
-    if (report.waiting + report.failed > 0) {
-        return error_set(err, ERROR_DEGRADED, "%zu notification(s) were not sent",
-                         report.waiting + report.failed);
-    }
-    return true;
+    return unsent == 0 ||
+           error_set(err, ERROR_DEGRADED, "%zu notification(s) were not sent", unsent);
 }
 
 static bool notify(struct context *context, const struct backup_request *request,

@@ -8,8 +8,8 @@
 #include "commands/chosen_backup.h"
 #include "commands/command.h"
 #include "commands/context.h"
+#include "commands/delivery.h"
 #include "commands/output.h"
-#include "notify/outbox.h"
 
 enum { OPTION_QUICK, OPTION_ALL, OPTION_SERVER, OPTION_JSON };
 
@@ -130,17 +130,14 @@ static bool verify_chosen(struct verifying *verifying, struct error *err)
 
 static void deliver(struct verifying *verifying)
 {
-    struct session *session = NULL;
-    struct outbox_report report = {0};
     struct error problem = ERROR_INIT;
+    size_t unsent;
 
-    if (!context_connect(verifying->context, &session, &problem) ||
-        !outbox_deliver(session, &verifying->context->settings, &report, &problem)) {
+    if (!delivery_run(verifying->context, &unsent, &problem)) {
         error_prefix(&problem, "notifying");
         degrade(verifying, &problem);
     }
-    verifying->degraded += report.waiting + report.failed;
-    session_close(session);
+    verifying->degraded += unsent;
 }
 
 static bool check_options(const struct invocation *invocation, struct error *err)

@@ -43,6 +43,19 @@ GRANT ALL ON LARGE OBJECT 7 TO postgres;
 """
 
 
+# Its rows come to other partitions where the enum's values have other oids.
+HASHED = """
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'fine', 'well');
+CREATE TABLE hashed (m mood, a integer) PARTITION BY HASH (m);
+""" + "".join(f"""
+CREATE TABLE hashed_{number} PARTITION OF hashed
+    FOR VALUES WITH (MODULUS 5, REMAINDER {number});
+""" for number in range(5)) + """
+INSERT INTO hashed
+SELECT (ARRAY['sad', 'ok', 'fine', 'well'])[g % 4 + 1]::mood, g FROM generate_series(1, 40) g;
+"""
+
+
 def compared(cluster, name, *options):
     """A dump to compare by."""
     return subprocess.run([REAL, "--restrict-key=k", *options, cluster.url(name)], check=True,

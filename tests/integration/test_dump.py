@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 import xxhash
 from backups import DAY, enable, facts, name_at, now
-from contents import LARGE_OBJECTS, MANY, compared, replay
+from contents import HASHED, LARGE_OBJECTS, MANY, compared, replay
 from pg_dumps import REAL, gate_of_section, of_version_17, script
 from tables import rows
 
@@ -167,13 +167,7 @@ def test_an_extension_gives_its_configuration_alone(dumper, make_database, tmp_p
 def test_partitions_by_the_hash_of_an_enum(dumper, cluster, make_database, tmp_path):
     """A restore gives the enum's values other oids, and so other partitions."""
     database = make_database()
-    database.execute("CREATE TYPE mood AS ENUM ('sad', 'ok', 'fine', 'well');"
-                     "CREATE TABLE hashed (m mood, a integer) PARTITION BY HASH (m)")
-    for number in range(5):
-        database.execute(f"CREATE TABLE hashed_{number} PARTITION OF hashed"
-                         f" FOR VALUES WITH (MODULUS 5, REMAINDER {number})")
-    database.execute("INSERT INTO hashed SELECT (ARRAY['sad', 'ok', 'fine', 'well'])[g % 4 + 1]"
-                     "::mood, g FROM generate_series(1, 40) g")
+    database.execute(HASHED)
     path = tmp_path / "hashed.sql.zst"
     write(dumper(database.name), path)
     restored = make_database()

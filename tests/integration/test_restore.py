@@ -15,7 +15,7 @@ import pytest
 
 import backups
 import processes
-from contents import LARGE_OBJECTS, MANY, compared
+from contents import HASHED, LARGE_OBJECTS, MANY, compared
 from fault_proxy import ALWAYS
 from pg_dumps import of_version_17
 from postgres_cluster import PASSWORD, PostgresCluster
@@ -259,13 +259,7 @@ def test_large_objects(restorer, large_objects, make_name, cluster, tmp_path, jo
 def test_partitions_by_the_hash_of_an_enum(restorer, make_database, cluster, target):
     """A restore gives the enum's values other oids, and so other partitions."""
     database = make_database()
-    database.execute("CREATE TYPE mood AS ENUM ('sad', 'ok', 'fine', 'well');"
-                     "CREATE TABLE hashed (m mood, a integer) PARTITION BY HASH (m)")
-    for number in range(5):
-        database.execute(f"CREATE TABLE hashed_{number} PARTITION OF hashed"
-                         f" FOR VALUES WITH (MODULUS 5, REMAINDER {number})")
-    database.execute("INSERT INTO hashed SELECT (ARRAY['sad', 'ok', 'fine', 'well'])[g % 4 + 1]"
-                     "::mood, g FROM generate_series(1, 40) g")
+    database.execute(HASHED)
     restorer.ok(restorer.back_up(database.name), target, "--create")
     everything = "SELECT m::text, a FROM hashed ORDER BY a"
     assert cluster.execute(target, everything) == database.execute(everything)

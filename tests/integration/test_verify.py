@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import processes
+from contents import HASHED
 from tables import rows
 
 NOWHERE = "postgresql://postgres@127.0.0.1:1/nowhere"
@@ -248,14 +249,7 @@ def test_what_the_other_server_need_not_have(tool, sample, make_backup):
 
 def test_partitions_by_the_hash_of_an_enum(tool, sample, make_backup):
     """They are restored through their root, and not every value comes to its old partition."""
-    sample.execute("CREATE TYPE color AS ENUM ('red', 'green', 'blue', 'white', 'black');"
-                   "CREATE TABLE paint (c color) PARTITION BY HASH (c);"
-                   "CREATE TABLE paint_0 PARTITION OF paint"
-                   " FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
-                   "CREATE TABLE paint_1 PARTITION OF paint"
-                   " FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
-                   "INSERT INTO paint SELECT unnest(enum_range(NULL::color)) FROM"
-                   " generate_series(1, 20)")
+    sample.execute(HASHED)
     tool.ok("verify", make_backup())
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -180,9 +181,17 @@ def edited(damaged, edit, digest=False):
 
 
 def rows_of(manifest, change):
-    table = next(segment for segment in manifest["segments"] if segment["kind"] == "table"
+    """Of one segment; which."""
+    found = next(segment for segment in manifest["segments"] if segment["kind"] == "table"
                  and segment["rows"] > 0)
-    table["rows"] += change
+    found["rows"] += change
+    return found
+
+
+def rows_and_totals(manifest):
+    """So that only the rows themselves can tell."""
+    manifest["tables"][rows_of(manifest, 1)["table"]]["rows"] += 1
+    manifest["rows"] += 1
 
 
 def swap_segments(manifest):
@@ -192,10 +201,7 @@ def swap_segments(manifest):
 
 EDITS = {
     "rows": lambda manifest: rows_of(manifest, 1),
-    "rows and totals": lambda manifest: (rows_of(manifest, 1),
-                                         manifest["tables"][0].update(
-                                             rows=manifest["tables"][0]["rows"] + 1),
-                                         manifest.update(rows=manifest["rows"] + 1)),
+    "rows and totals": rows_and_totals,
     "name": lambda manifest: manifest["tables"][0].update(name="another"),
     "sha256": lambda manifest: manifest["segments"][1].update(sha256="0" * 64),
     "swapped": swap_segments,
@@ -221,6 +227,16 @@ def test_newer_manifest_says_so(damaged):
     code, text = damaged.check(edited(damaged, EDITS["version"], digest=True))
     assert code == 1
     assert "it is of version 99, and this program reads version 1; use a newer rythm-backup" in text
+
+
+def test_rows_that_only_the_reading_can_tell(damaged):
+    """Manifest and metadata agree."""
+    changes = edited(damaged, rows_and_totals, digest=True)
+    told = json.loads(changes[f"{damaged.name}.meta"])
+    told["rows"] = str(int(told["rows"]) + 1)
+    changes[f"{damaged.name}.meta"] = json.dumps(told).encode()
+    code, text = damaged.check(changes)
+    assert code == 1 and re.search(r"there are (\d+) rows, and the manifest says", text), text
 
 
 def test_lost_manifest(damaged):
@@ -319,10 +335,11 @@ def test_hostile_scripts(make_damaged, cluster, target, tmp_path, command):
     assert not canary.exists()
 
 
-def test_hostile_script_under_a_manifest_less_name_still_restores(make_damaged, cluster, target):
-    """The same, without what is hostile: it is that which is refused."""
+@pytest.mark.parametrize("before", ["", "SET transaction_timeout = 0;\nSET lock_timeout = 0;\n"])
+def test_script_that_is_not_hostile(make_damaged, cluster, target, before):
+    """The same, without what is hostile, restores; also with what an older server does not know."""
     damaged = make_damaged("--engine", "pg_dump")
-    store = damaged.copy(hostile(damaged, "CREATE TABLE public.theirs (a text);\n" + END))
+    store = damaged.copy(hostile(damaged, before + "CREATE TABLE public.theirs (a text);\n" + END))
     tool = damaged.tool.with_settings(**store.settings)
     tool.ok("restore", damaged.name, "--to", cluster.url(target), "--clean")
     assert b"theirs" in compared(cluster, target)

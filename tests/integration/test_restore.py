@@ -221,6 +221,19 @@ def test_encodings(restorer, make_encoded, cluster, tmp_path, target, encoding, 
     restorer.assert_equal(target, name)
 
 
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_encoding_that_only_the_script_tells(restorer, make_encoded, cluster, target, jobs):
+    """Indexes are built by other sessions, which have to read it alike."""
+    name = make_encoded("LATIN1")
+    cluster.execute(name, "CREATE TABLE texts (a text, b text);"
+                          "CREATE INDEX åäö ON texts (a); CREATE INDEX öäå ON texts (b)")
+    made = restorer.back_up(name, "--engine", "pg_dump")
+    restorer.ok(made, target, "--create", "--jobs", jobs)
+    assert cluster.execute(target, "SELECT relname FROM pg_class WHERE relkind = 'i'"
+                                   " AND relnamespace = 'public'::regnamespace ORDER BY 1") == [
+        ("åäö",), ("öäå",)]
+
+
 def test_another_encoding_is_converted(restorer, make_encoded, cluster, empty_database):
     name = make_encoded("LATIN1")
     cluster.execute(name, "CREATE TABLE texts AS SELECT 'åäö'::text AS a")
@@ -485,17 +498,47 @@ def test_a_target_that_is_none(restorer, source, name, text):
     restorer.refused(2, text, restorer.back_up(source.name), name, "--create")
 
 
-def test_a_target_that_is_filled_meanwhile(restorer, source, make_database, cluster):
-    """Or made by somebody else: what came is not lost."""
+def restore_and_meanwhile(restorer, source, target, act, *options):
+    """restore, and act() when its rows are in the scratch database: what came of it."""
     source.execute("CREATE MATERIALIZED VIEW slow AS SELECT pg_sleep(2) IS NULL")
-    backup = restorer.back_up(source.name)
-    target = make_database()
-    process = restorer.tool.start(*restorer.arguments(backup, target.name))
-    processes.wait_until(lambda: cluster.execute(
+    process = restorer.tool.start(*restorer.arguments(restorer.back_up(source.name), target,
+                                                      *options))
+    processes.wait_until(lambda: restorer.cluster.execute(
         "postgres", "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'REFRESH%'"
                     " AND state = 'active'"), "the rows are restored")
-    target.execute("CREATE TABLE came_meanwhile (a integer)")
-    result = restorer.tool.finish(process)
+    act()
+    return restorer.tool.finish(process)
+
+
+def test_a_target_that_is_made_meanwhile(restorer, source, target, cluster):
+    """By somebody else: what is in it is not lost."""
+    def make():
+        cluster.create_database(target)
+        cluster.execute(target, "CREATE TABLE theirs (a integer)")
+    result = restore_and_meanwhile(restorer, source, target, make, "--create")
+    assert result.code == 1 and f"database {target} was made by somebody else meanwhile" in (
+        result.err), result.err
+    assert cluster.execute(target, "SELECT count(*) FROM theirs") == [(0,)]
+
+
+def test_a_target_that_is_replaced_meanwhile(restorer, source, target, cluster):
+    cluster.create_database(target)
+
+    def replace():
+        cluster.drop_database(target)
+        cluster.create_database(target)
+        cluster.execute(target, "CREATE TABLE theirs (a integer)")
+    result = restore_and_meanwhile(restorer, source, target, replace, "--clean")
+    assert result.code == 1 and "was replaced by another of that name meanwhile" in result.err
+    assert cluster.execute(target, "SELECT count(*) FROM theirs") == [(0,)]
+
+
+def test_a_target_that_is_filled_meanwhile(restorer, source, make_database):
+    """What came is not lost."""
+    target = make_database()
+    result = restore_and_meanwhile(
+        restorer, source, target.name,
+        lambda: target.execute("CREATE TABLE came_meanwhile (a integer)"))
     assert result.code == 2 and "came_meanwhile" in result.err, result.err
     assert target.value("SELECT count(*) FROM came_meanwhile") == 0
 

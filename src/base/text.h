@@ -55,7 +55,8 @@ void text_format_bytes(char out[TEXT_BYTES_SIZE], uint64_t bytes);
 bool text_parse_integer(const char *string, int64_t min, int64_t max, int64_t *out);
 
 /* Writes `string` with its %XX escapes (RFC 3986 section 2.1) decoded to `out`. False for an escape
- * that is malformed or gives a NUL, and when it does not fit in `size` bytes, the NUL included. */
+ * that is malformed or gives a NUL, and when it does not fit in `size` bytes, the NUL included.
+ * `out` may be `string`. */
 bool text_decode_percent(char *out, size_t size, const char *string);
 
 /* True when every byte is a printable ASCII character (0x20 to 0x7e). */

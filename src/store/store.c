@@ -36,8 +36,7 @@ static bool refuse_url(const char *url, struct error *err)
     return false;
 }
 
-/* *rest: what follows "scheme://". */
-static const struct store_kind *find_kind(const char *url, const char **rest, struct error *err)
+static const struct store_kind *find_kind(const char *url, struct error *err)
 {
     const char *end = strstr(url, "://");
 
@@ -45,7 +44,6 @@ static const struct store_kind *find_kind(const char *url, const char **rest, st
         const struct store_kind *kind = store_kinds[i].kind;
         if (strlen(kind->scheme) == (size_t)(end - url) &&
             memcmp(kind->scheme, url, (size_t)(end - url)) == 0) {
-            *rest = end + strlen("://");
             return kind;
         }
     }
@@ -53,21 +51,42 @@ static const struct store_kind *find_kind(const char *url, const char **rest, st
     return NULL;
 }
 
+/* The caller clears *out, also after a failure. */
+static const struct store_kind *parse_url(const char *string, struct store_url *out,
+                                          struct error *err)
+{
+    const struct store_kind *kind = find_kind(string, err);
+
+    *out = (struct store_url){.parts = NULL};
+    if (kind == NULL || !store_url_parse(string, out, err) ||
+        !store_url_check_options(out, kind->options, err)) {
+        return NULL;
+    }
+    return kind;
+}
+
 bool store_open(const char *url, const struct settings *settings, struct store **out,
                 struct error *err)
 {
-    const char *rest;
-    const struct store_kind *kind = find_kind(url, &rest, err);
+    struct store_url parsed;
+    const struct store_kind *kind = parse_url(url, &parsed, err);
+    bool ok = kind != NULL && kind->open(&parsed, settings, out, err);
 
-    return kind != NULL && kind->open(rest, settings, out, err);
+    if (ok) {
+        (*out)->is_required = parsed.required;
+    }
+    store_url_clear(&parsed);
+    return ok;
 }
 
 bool store_check(const char *url, struct error *err)
 {
-    const char *rest;
-    const struct store_kind *kind = find_kind(url, &rest, err);
+    struct store_url parsed;
+    const struct store_kind *kind = parse_url(url, &parsed, err);
+    bool ok = kind != NULL && kind->check(&parsed, err);
 
-    return kind != NULL && kind->check(rest, err);
+    store_url_clear(&parsed);
+    return ok;
 }
 
 static void append_configured(struct text *urls, const char *value)

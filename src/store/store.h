@@ -26,6 +26,7 @@
 #include "base/settings.h"
 #include "store/metadata.h"
 #include "store/objects.h"
+#include "store/store_url.h"
 #include "stream/blocks.h"
 
 struct store;
@@ -96,7 +97,10 @@ struct store_ops {
 /* Embedded by each kind as its first member. */
 struct store {
     const struct store_ops *ops;
-    char *location; /* for people: the URL without secrets */
+    /* For people and the ledger: the URL in one spelling, without secrets and without options but
+     * those that say which store it is. It opens the store again. */
+    char *location;
+    bool is_required; /* store_url.required */
     struct block_limits block_limits;
     bool is_remote;    /* a service, not this host's file system */
     bool ignores_stop; /* store_ignore_stop() */
@@ -117,10 +121,12 @@ struct download {
 
 struct store_kind {
     const char *scheme; /* "file", "azblob" */
-    /* `url` is the part after "scheme://". Its form alone, which needs no setting. */
-    bool (*check)(const char *url, struct error *err);
-    /* `url` is the part after "scheme://". Makes no request yet. */
-    bool (*open)(const char *url, const struct settings *settings, struct store **out,
+    /* The names of its URLs' options, ending with NULL; beside `required`. NULL: none. */
+    const char *const *options;
+    /* The form of `url` alone, which needs no setting. Its options are among those above. */
+    bool (*check)(const struct store_url *url, struct error *err);
+    /* Makes no request yet. */
+    bool (*open)(const struct store_url *url, const struct settings *settings, struct store **out,
                  struct error *err);
 };
 

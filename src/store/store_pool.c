@@ -25,6 +25,14 @@ static bool check_single(const char *url, struct error *err)
     return true;
 }
 
+static bool check_required(const struct store *store, struct error *err)
+{
+    return store->is_required ||
+           error_set(err, ERROR_CONFIG,
+                     "store %s: required=false, but a backup needs one store that is required",
+                     store->location);
+}
+
 static bool add(struct store_pool *pool, struct store *store, struct error *err)
 {
     struct store **grown = reallocarray(pool->items, pool->count + 1, sizeof(*grown));
@@ -49,9 +57,11 @@ bool store_pool_get(struct store_pool *pool, const char *url, struct store **out
         }
         url = configured;
     }
-    bool ok = check_single(url, err) && store_open(url, pool->settings, &opened, err);
+    bool ok = check_single(url, err) && store_open(url, pool->settings, &opened, err) &&
+              check_required(opened, err);
     free(configured);
     if (!ok) {
+        store_close(opened);
         return false;
     }
     for (size_t i = 0; i < pool->count; i++) {

@@ -619,8 +619,8 @@ static void test_file_urls(void **state)
         {"file://", "must be absolute"},
         {"file://localhost/x", "must be absolute"},
         {"file://./x", "must be absolute"},
-        {"file:///a?x=canary", "takes no options"},
-        {"file:///a#x", "takes no options"},
+        {"file:///a?x=canary", "has no option 'x'"},
+        {"file:///a#x", "is written %3F or %23"},
         {"file:///a%", "'%' in it is not followed by two hex digits"},
         {"file:///a%0", "hex digits"},
         {"file:///a%00b", "hex digits"},
@@ -632,13 +632,72 @@ static void test_file_urls(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         check_open_refused(bad[i].url, bad[i].part);
-        check_open_refused(bad[i].url, "; write file:///DIR");
     }
+    check_open_refused("file://relative", "; write file:///DIR");
     assert_true(store_open("file:///nowhere/at%20all//", &settings, &store, &err));
     assert_string_equal(store->location, "file:///nowhere/at%20all");
     store_close(store);
     store_close(NULL);
     store_upload_abandon(NULL);
+}
+
+static void test_url_options(void **state)
+{
+    static const char *const known[] = {"mode", "tier", NULL};
+    struct store_url url;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(store_url_parse("s3://b/p%20q?mode=a%26b%3D+&required=false", &url, &err));
+    assert_string_equal(url.scheme, "s3");
+    assert_string_equal(url.place, "b/p%20q");
+    assert_string_equal(store_url_option(&url, "mode"), "a&b=+");
+    assert_null(store_url_option(&url, "tier"));
+    assert_false(url.required);
+    assert_true(store_url_check_options(&url, known, &err));
+    assert_false(store_url_check_options(&url, NULL, &err));
+    assert_non_null(strstr(err.text, "store 's3://b/p%20q' has no option 'mode'"));
+    assert_non_null(strstr(err.text, "its options: required"));
+    store_url_clear(&url);
+
+    assert_true(store_url_parse("file:///a?", &url, &err));
+    assert_int_equal(url.option_count, 0);
+    assert_true(url.required);
+    store_url_clear(&url);
+}
+
+static void test_url_options_that_are_not(void **state)
+{
+    static const struct {
+        const char *url;
+        const char *part;
+    } bad[] = {
+        {"file:///a?required=canary", "must be true or false"},
+        {"file:///a?required=", "must be true or false"},
+        {"file:///a?canary", "not of the form NAME=VALUE"},
+        {"file:///a?CANARY=canary", "not lower-case letters"},
+        {"file:///a?=canary", "not lower-case letters"},
+        {"file:///a?x=%xcanary", "not followed by two hex digits"},
+        {"file:///a?x=canary%00", "not followed by two hex digits"},
+        {"file:///a?x=canary&y=1&x=2", "'x' is given twice"},
+        {"file:///a?a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1&j=1&k=1&l=1&m=1&n=1&o=1&p=1&q=canary",
+         "too many options"},
+        {"://a", "SCHEME://PLACE"},
+        {"a", "SCHEME://PLACE"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct store_url url;
+        struct error err = ERROR_INIT;
+        assert_false(store_url_parse(bad[i].url, &url, &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        if (strstr(err.text, bad[i].part) == NULL) {
+            fail_msg("'%s' is not in: %s", bad[i].part, err.text);
+        }
+        assert_null(strstr(err.text, "canary"));
+        store_url_clear(&url);
+    }
 }
 
 /* The default Azure store's URL has no account: the connection string's is meant. */
@@ -780,6 +839,8 @@ int main(void)
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_urls_that_no_store_has),
         cmocka_unit_test(test_file_urls),
+        cmocka_unit_test(test_url_options),
+        cmocka_unit_test(test_url_options_that_are_not),
         cmocka_unit_test(test_azure_url_without_an_account),
         cmocka_unit_test(test_pool_opens_each_store_once),
         cmocka_unit_test(test_pool_opens_stores_of_both_kinds),

@@ -332,12 +332,12 @@ static bool set_account(struct azure_store *store, const char *name, size_t leng
     return true;
 }
 
-/* *account_length: of the URL's beginning, which names the account or nothing. */
-static bool set_container(struct azure_store *store, const char *url, size_t *account_length,
+/* *account_length: of the beginning, which names the account or nothing. */
+static bool set_container(struct azure_store *store, const char *place, size_t *account_length,
                           struct error *err)
 {
-    *account_length = strcspn(url, "/");
-    const char *container = url + *account_length + (url[*account_length] == '/');
+    *account_length = strcspn(place, "/");
+    const char *container = place + *account_length + (place[*account_length] == '/');
     size_t length = strcspn(container, "/");
 
     if (length == 0) {
@@ -354,25 +354,25 @@ static bool set_container(struct azure_store *store, const char *url, size_t *ac
            set_folder(store, container + length, err);
 }
 
-static bool check(const char *url, struct error *err)
+static bool check(const struct store_url *url, struct error *err)
 {
     struct azure_store store = {.base = {.location = NULL}};
     size_t account_length;
-    bool ok = set_container(&store, url, &account_length, err);
+    bool ok = set_container(&store, url->place, &account_length, err);
 
     free(store.container);
     free(store.folder);
-    return ok ? true : error_prefix(err, "store " SCHEME "://%s", url);
+    return ok ? true : error_prefix(err, "store " SCHEME "://%s", url->place);
 }
 
-static bool set_place(struct azure_store *store, const char *url, const struct settings *settings,
+static bool set_place(struct azure_store *store, const char *place, const struct settings *settings,
                       struct error *err)
 {
     struct text location = TEXT_INIT(FOLDER_CAP * 2);
     size_t account_length;
 
-    if (!set_container(store, url, &account_length, err) ||
-        !set_account(store, url, account_length, settings, err)) {
+    if (!set_container(store, place, &account_length, err) ||
+        !set_account(store, place, account_length, settings, err)) {
         return false;
     }
     text_appendf(&location, SCHEME "://%s/%s%s%s", store->account.name, store->container,
@@ -399,8 +399,8 @@ static void set_patience(struct azure_store *store, const struct settings *setti
     };
 }
 
-static bool open_store(const char *url, const struct settings *settings, struct store **out,
-                       struct error *err)
+static bool open_store(const struct store_url *url, const struct settings *settings,
+                       struct store **out, struct error *err)
 {
     struct azure_store *store = calloc(1, sizeof(*store));
 
@@ -411,9 +411,9 @@ static bool open_store(const char *url, const struct settings *settings, struct 
     store->base.is_remote = true;
     store->base.block_limits = (struct block_limits){
         .first_size = BLOCK_FIRST_SIZE, .most_size = MOST_BLOCK_SIZE, .most_blocks = MOST_BLOCKS};
-    if (!set_place(store, url, settings, err)) {
+    if (!set_place(store, url->place, settings, err)) {
         close_store(&store->base);
-        return error_prefix(err, "store " SCHEME "://%s", url);
+        return error_prefix(err, "store " SCHEME "://%s", url->place);
     }
     set_patience(store, settings);
     store->session.account = &store->account;

@@ -183,53 +183,52 @@ static const struct store_ops file_store_ops = {
 };
 
 /* A slash at the end makes no other folder: the ledger compares locations. */
-static char *format_location(const char *url)
+static char *format_location(const char *place)
 {
     struct text location = TEXT_INIT(PATH_MAX * 3);
-    size_t length = strlen(url);
+    size_t length = strlen(place);
 
-    while (length > 1 && url[length - 1] == '/') {
+    while (length > 1 && place[length - 1] == '/') {
         length--;
     }
-    text_appendf(&location, "file://%.*s", (int)length, url);
+    text_appendf(&location, "file://%.*s", (int)length, place);
     if (location.failed) {
         text_clear(&location);
     }
     return location.data;
 }
 
-static bool check_url(const char *url, char path[PATH_MAX], struct error *err)
+static bool check_place(const char *place, char path[PATH_MAX], struct error *err)
 {
     const char *problem = NULL;
 
-    if (url[0] != '/') {
+    if (place[0] != '/') {
         problem = "the folder's path must be absolute";
-    } else if (url[strcspn(url, "?#")] != '\0') {
-        problem = "it takes no options; a '?' or '#' in the path is written %3F or %23";
-    } else if (!text_decode_percent(path, PATH_MAX, url)) {
+    } else if (strchr(place, '#') != NULL) {
+        problem = "a '?' or '#' in the path is written %3F or %23";
+    } else if (!text_decode_percent(path, PATH_MAX, place)) {
         problem = "the path is too long, or a '%' in it is not followed by two hex digits";
     }
     if (problem == NULL) {
         return true;
     }
-    return error_set(err, ERROR_CONFIG, "store 'file://%.*s': %s; write file:///DIR",
-                     (int)strcspn(url, "?"), url, problem);
+    return error_set(err, ERROR_CONFIG, "store 'file://%s': %s; write file:///DIR", place, problem);
 }
 
-static bool file_store_check(const char *url, struct error *err)
+static bool file_store_check(const struct store_url *url, struct error *err)
 {
     char path[PATH_MAX];
 
-    return check_url(url, path, err);
+    return check_place(url->place, path, err);
 }
 
-static bool file_store_open(const char *url, const struct settings *settings, struct store **out,
-                            struct error *err)
+static bool file_store_open(const struct store_url *url, const struct settings *settings,
+                            struct store **out, struct error *err)
 {
     char path[PATH_MAX];
 
     (void)settings;
-    if (!check_url(url, path, err)) {
+    if (!check_place(url->place, path, err)) {
         return false;
     }
     struct file_store *self = calloc(1, sizeof(*self));
@@ -238,7 +237,7 @@ static bool file_store_open(const char *url, const struct settings *settings, st
     }
     *self = (struct file_store){
         .store = {.ops = &file_store_ops,
-                  .location = format_location(url),
+                  .location = format_location(url->place),
                   .block_limits = {.first_size = BLOCK_SIZE,
                                    .most_size = BLOCK_SIZE,
                                    .most_blocks = UINT32_MAX}},

@@ -83,11 +83,12 @@ class Tally:
 class Run:
     """One case with one kind of store: what it has to work with, and what came of it."""
 
-    def __init__(self, arena, of_case, kind, full, tell=print):
+    def __init__(self, arena, of_case, kind, full, times=1, tell=print):
         self.arena = arena
         self.case = of_case
         self.kind = kind
         self.full = full
+        self.times = times
         self.tell = tell
         # Each verdict is passed, missed (nothing was found, but nothing was tried) or failed.
         self.exist = self.verdicts = self.passed = self.missed = self.failed = 0
@@ -151,14 +152,19 @@ class Run:
         if not (todo.empty() or self.stopping.is_set()):
             self.fail("the rest", f"{todo.qsize()} points were not tried")
 
+    def step(self, usual):
+        """Of the points every so many-th is tried."""
+        return 1 if self.full else max(1, usual // self.times)
+
     def each(self, points, function, exist=None, may_miss=0):
         """Tries function(lane, point) at each of the points, on all lanes at the same time.
         `exist`: how many points there are, when these are a choice of them. `may_miss`: the share
         of them of which the mischief may find no occasion."""
         points = list(points)
         self.exist += len(points) if exist is None else exist
-        if len(points) > MOST_TRIED and not self.full:
-            points = [points[len(points) * number // MOST_TRIED] for number in range(MOST_TRIED)]
+        most = MOST_TRIED * self.times
+        if len(points) > most and not self.full:
+            points = [points[len(points) * number // most] for number in range(most)]
         tally = Tally()
 
         def work(lane, todo):

@@ -142,7 +142,7 @@ def kill_again(run):
         assert seen.code == -9, f"{first}: exit code {seen.code}"
         calls = traced(lane, AGAIN_CHECK)
         points += [Again(first, second) for second, chosen in points_of(calls) if chosen]
-    run.each(points[::1 if run.full else AGAIN_STEP[run.kind]], kill_again_at, exist=len(points),
+    run.each(points[::run.step(AGAIN_STEP[run.kind])], kill_again_at, exist=len(points),
              may_miss=MAY_MISS)
 
 
@@ -190,7 +190,7 @@ def kill_dump_at(lane, point):
 @case("kill-dump", kinds=("file",), about="kill -9 at every system call of pg_dump")
 def kill_dump(run):
     every = [point for point, _ in points_of(calls_of_dump(run.lanes[0]))]
-    run.each(every[::1 if run.full else DUMP_STEP], kill_dump_at, exist=len(every),
+    run.each(every[::run.step(DUMP_STEP)], kill_dump_at, exist=len(every),
              may_miss=MAY_MISS)
 
 
@@ -214,5 +214,5 @@ def kill_threads_at(lane, point):
 @case("kill-threads", kinds=("file", "azure"), about="kill -9 in any thread of a parallel dump")
 def kill_threads(run):
     every = [Point(call, k) for call in THREAD_CALLS[run.kind] for k in range(1, THREAD_MOST)]
-    run.each(every[::1 if run.full else THREAD_STEP[run.kind]], kill_threads_at, exist=len(every),
+    run.each(every[::run.step(THREAD_STEP[run.kind])], kill_threads_at, exist=len(every),
              may_miss=THREADS_MAY_MISS)

@@ -83,7 +83,7 @@ def serve(run):
         with through(lane, session):
             every = list(kills.points_of(kills.enumerate_calls(lane)))
         telling = [point for point, chosen in every if chosen and point.call in kills.TELLING]
-        run.each([None, *telling[::1 if run.full else KILL_STEP]], serve_at, exist=len(telling) + 1,
+        run.each([None, *telling[::run.step(KILL_STEP)]], serve_at, exist=len(telling) + 1,
                  may_miss=MAY_MISS)
 
 

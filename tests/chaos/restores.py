@@ -208,7 +208,7 @@ def by_turns(run, found, step):
     """Of what there is every so many-th, and with --full all, both ways."""
     if run.full:
         return [Point(what, clean) for what in found for clean in (False, True)]
-    return [Point(what, number % 2 == 1) for number, what in enumerate(found[::step])]
+    return [Point(what, number % 2 == 1) for number, what in enumerate(found[::run.step(step)])]
 
 
 def each(run, lanes, points, exist, disturb, may_miss):

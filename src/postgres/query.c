@@ -45,6 +45,17 @@ static bool may_pass(const char *sqlstate)
     return false;
 }
 
+/* How much can be told of a message, or of its first `length` bytes. When it is about data the
+ * server puts the value last, after a colon: «invalid input syntax for type integer: "..."»,
+ * «COPY t, line 1, column c: "..."». */
+static int told_length(const struct session *session, const char *message, size_t length)
+{
+    const char *value = session->hides_values ? strstr(message, ": \"") : NULL;
+
+    return (int)(value != NULL && (size_t)(value - message) < length ? (size_t)(value - message)
+                                                                     : length);
+}
+
 bool query_report_result(struct session *session, const PGresult *result, struct error *err)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -56,7 +67,11 @@ bool query_report_result(struct session *session, const PGresult *result, struct
     if (primary == NULL) {
         return query_report(session, TALKING, err);
     }
-    error_set(err, ERROR_FAILED, "Postgres says: %s%s%s", primary, detail != NULL ? "; " : "",
+    if (session->hides_values) {
+        detail = NULL;
+    }
+    error_set(err, ERROR_FAILED, "Postgres says: %.*s%s%s",
+              told_length(session, primary, strlen(primary)), primary, detail != NULL ? "; " : "",
               detail != NULL ? detail : "");
     /* insufficient resources: which parameter of the server limits them */
     if (advice != NULL && *advice != '\0' && strncmp(session->sqlstate, "53", 2) == 0) {
@@ -73,7 +88,7 @@ bool query_report_context(struct session *session, const PGresult *result, struc
 
     query_report_result(session, result, err);
     if (context != NULL) {
-        error_hint(err, "%.*s", (int)strcspn(context, "\n"), context);
+        error_hint(err, "%.*s", told_length(session, context, strcspn(context, "\n")), context);
     }
     return false;
 }

@@ -24,6 +24,7 @@ struct session {
     char sqlstate[6];   /* of the last error, or "" */
     bool is_reader;     /* of what a dump reads, which are not tables of ours */
     bool is_target;     /* of a restore: neither tables nor privileges of ours */
+    bool hides_values;  /* an error must not repeat what stands in a row */
     uint64_t notices;   /* that the server has sent */
     int interrupt_fd;   /* the connection's socket once more, for session_interrupt(); or -1 */
     bool is_pooled;     /* a pooler stands between us and the server process */

@@ -32,6 +32,7 @@ bool target_session_prepare(struct session *session, const struct target_session
     const char *values[] = {options->encoding, lock_timeout};
 
     session->is_target = true;
+    session->hides_values = options->hides_values;
     snprintf(lock_timeout, sizeof(lock_timeout), "%" PRId64, options->lock_timeout_ms);
     if (!query_execute(session, parameters, 2, values, err)) {
         return error_prefix(err, PREPARING);

@@ -17,6 +17,7 @@
 struct target_session_options {
     const char *encoding;    /* of the dump; NULL: the database's own */
     int64_t lock_timeout_ms; /* waiting longer for a lock fails; 0: no limit */
+    bool hides_values; /* no error repeats what stands in a row: they are written and mailed */
 };
 
 /* Prepares an open session. From here on no statement has a limit of ours: building an index takes

@@ -158,7 +158,8 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
 bool fill_prepare_session(const void *context, struct session *session, struct error *err)
 {
     const struct fill_options *options = context;
-    const struct target_session_options how = {.encoding = backup_source_encoding(options->source)};
+    const struct target_session_options how = {.encoding = backup_source_encoding(options->source),
+                                               .hides_values = options->hides_values};
 
     return target_session_prepare(session, &how, err);
 }

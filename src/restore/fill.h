@@ -21,7 +21,8 @@ struct fill_options {
     const struct settings *settings;
     struct session *session; /* to the database */
     struct replay_rules rules;
-    bool no_rows; /* the schema alone */
+    bool no_rows;      /* the schema alone */
+    bool hides_values; /* as in struct target_session_options */
     /* Called now and then in the caller's thread; NULL: no progress. */
     void (*progress)(void *context, uint64_t raw_bytes);
     void *progress_context;

@@ -54,6 +54,7 @@ static bool fill(const struct proof *proof, const struct backup_source *source,
         .settings = proof->settings,
         .session = session,
         .rules = without_roles,
+        .hides_values = true,
         .progress = proof->progress,
         .progress_context = proof->progress_context,
     };

@@ -63,6 +63,26 @@ def none_left(database):
     return database.execute(SCRATCH) == []
 
 
+@pytest.mark.parametrize("spoiled", (
+    "ALTER TABLE entry DISABLE TRIGGER ALL; INSERT INTO entry (account) VALUES (777333);"
+    " ALTER TABLE entry ENABLE TRIGGER ALL",
+    "CREATE TABLE flag (); CREATE TABLE odds (o integer); INSERT INTO odds VALUES (777333);"
+    " CREATE FUNCTION judge(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS"
+    " $$ BEGIN IF EXISTS (SELECT FROM public.flag) THEN RETURN ('x' || $1)::integer; END IF;"
+    " RETURN 0; END $$;"
+    " CREATE INDEX ON odds (judge(o)); INSERT INTO flag DEFAULT VALUES",
+))
+def test_what_stands_in_a_row_is_not_told(tool, sample, spoiled):
+    """Neither in the ledger nor in a mail: an administrator is not a reader of the data."""
+    sample.execute(spoiled)
+    name = tool.ok("run", "--no-notify").out.strip()
+    result = tool.run("verify")
+    assert result.code == 1 and "The backup is not good" in result.err
+    error = row(sample, name)["verify_error"]
+    assert "Postgres says: " in error
+    assert "777333" not in error and "777333" not in result.err
+
+
 def test_a_good_one(tool, sample, make_backup):
     older = make_backup()
     name = make_backup()

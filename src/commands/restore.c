@@ -76,6 +76,9 @@ static bool check_options(const struct invocation *invocation, struct error *err
         error_set(err, ERROR_USAGE, "restore needs the name of a backup");
         return error_hint(err, "'rythm-backup list' lists them; 'latest' is the newest");
     }
+    if (has(invocation, OPTION_OUTPUT) && invocation->options[OPTION_OUTPUT][0] == '\0') {
+        return error_set(err, ERROR_USAGE, "--output names no file");
+    }
     /* Not the default of libpq: --to "$UNSET" --clean would replace a database nobody named. */
     if (has(invocation, OPTION_TO) && invocation->options[OPTION_TO][0] == '\0') {
         return error_set(err, ERROR_USAGE, "--to names no database");
@@ -99,7 +102,8 @@ static bool print_json(const struct backup_choice *choice, const struct restore_
         err);
 }
 
-static void tell(const struct backup_choice *choice, const struct restore_outcome *outcome)
+static void tell(const struct backup_choice *choice, const struct restore_outcome *outcome,
+                 enum restore_part part)
 {
     char size[TEXT_BYTES_SIZE];
     char duration[CLOCK_DURATION_SIZE];
@@ -113,8 +117,11 @@ static void tell(const struct backup_choice *choice, const struct restore_outcom
                         LOG_NUMBER("duration_ms", outcome->duration_ms)),
               "Restored %s into database %s in %s (%s of SQL)", choice->backup.object->name,
               outcome->database, duration, size);
-    log_info(LOG_MARK_NOTE, "analyze",
-             "Its tables have no statistics yet: vacuumdb --analyze-in-stages makes them");
+    if (part != RESTORE_SCHEMA) {
+        log_info(
+            LOG_MARK_NOTE, "analyze",
+            "What was restored has no statistics yet: vacuumdb --analyze-in-stages makes them");
+    }
 }
 
 /* Of a copied database the backups may stand beside the original's. */
@@ -168,9 +175,12 @@ static bool restore_to_database(struct context *context, const struct invocation
     bool ok = restore_run(&request, &outcome, err);
     progress_end(&progress);
     if (!ok) {
-        return error_prefix(err, "restoring %s", choice->backup.object->name);
+        error_prefix(err, "restoring %s", choice->backup.object->name);
+        return err->kind == ERROR_DAMAGED
+                   ? error_hint(err, "'rythm-backup list' shows older backups")
+                   : false;
     }
-    tell(choice, &outcome);
+    tell(choice, &outcome, request.part);
     return !has(invocation, OPTION_JSON) || print_json(choice, &outcome, err);
 }
 
@@ -193,6 +203,10 @@ static bool restore_to_file(struct context *context, const struct invocation *in
     bool ok = backup_source_open(choice->store, &choice->backup, &source, err) &&
               output_file_write(&file, err);
     backup_source_clear(&source);
+    if (ok && strcmp(file.path, "-") != 0) {
+        log_info(LOG_MARK_OK, "written", "Wrote %s as plain SQL to %s", choice->object.name,
+                 file.path);
+    }
     return ok;
 }
 

@@ -40,6 +40,18 @@ bool replay_rules_want(const struct replay_rules *rules, const struct sql_statem
            (rules->wants == NULL || rules->wants(rules->context, statement));
 }
 
+static bool hint_owner(const struct replay *replay, const struct sql_statement *statement,
+                       struct error *err)
+{
+    /* insufficient_privilege */
+    if (script_facts_is_ownership(statement) &&
+        strcmp(target_session_sqlstate(replay->session), "42501") == 0) {
+        error_hint(err, "--no-owner leaves it to the role that restores; to restore owners, too, "
+                        "takes a superuser or a member of theirs");
+    }
+    return false;
+}
+
 static bool run_statement(struct replay *replay, const struct sql_statement *statement,
                           struct error *err)
 {
@@ -56,6 +68,7 @@ static bool run_statement(struct replay *replay, const struct sql_statement *sta
     }
     return (replay->catch_up == NULL || replay->catch_up(replay->context, err)) &&
            (target_session_run(replay->session, statement->text, err) ||
+            hint_owner(replay, statement, err) ||
             replay_blame(replay->session, replay->like_source, err));
 }
 

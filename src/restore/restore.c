@@ -138,6 +138,14 @@ static bool swap(struct replacing *replacing, struct error *err)
     return true;
 }
 
+static bool hint_untouched(const struct replacing *replacing, struct error *err)
+{
+    if (replacing->found.exists) {
+        error_hint(err, "database %s is as it was", replacing->target);
+    }
+    return false;
+}
+
 static bool replace(struct replacing *replacing, struct fill_result *result, struct error *err)
 {
     const struct scratch_options options = {
@@ -157,12 +165,13 @@ static bool replace(struct replacing *replacing, struct fill_result *result, str
         return false;
     }
     tell_encoding(replacing);
-    return database_swap_check(replacing->maintenance, replacing->target, err) &&
-           needs_check(&needs, err) &&
-           scratch_database_create(replacing->maintenance, &options, replacing->scratch, err) &&
-           database_swap_rehearse(replacing->maintenance, replacing->scratch, replacing->target,
-                                  err) &&
-           fill(replacing, result, err) && swap(replacing, err);
+    bool ok = database_swap_check(replacing->maintenance, replacing->target, err) &&
+              needs_check(&needs, err) &&
+              scratch_database_create(replacing->maintenance, &options, replacing->scratch, err) &&
+              database_swap_rehearse(replacing->maintenance, replacing->scratch, replacing->target,
+                                     err) &&
+              fill(replacing, result, err);
+    return ok ? swap(replacing, err) : hint_untouched(replacing, err);
 }
 
 /* What pg_dump --schema-only would have left. */

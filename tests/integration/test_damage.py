@@ -298,9 +298,10 @@ def test_nothing_damaged_is_restored(make_damaged, cluster, sample, target, engi
     chance = random.Random(5)
     for _ in range(20):
         bit = chance.randrange(len(data) * 8)
-        refuses(damaged, cluster, target, {damaged.name: flip(data, bit)}, "restoring", "--clean")
+        refuses(damaged, cluster, target, {damaged.name: flip(data, bit)},
+                "'rythm-backup list' shows older backups", "--clean")
     for end in (0, 1, len(data) // 2, len(data) - 1):
-        refuses(damaged, cluster, target, damaged.described(data[:end]), "restoring", "--clean")
+        refuses(damaged, cluster, target, damaged.described(data[:end]), "older backups", "--clean")
     assert sample.execute(SCRATCH) == []
 
 

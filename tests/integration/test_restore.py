@@ -610,6 +610,9 @@ def test_a_role_that_may_not_create_databases(restorer, source, target, role, cl
 def test_a_role_that_is_no_superuser(restorer, source, target, role, cluster):
     name = restorer.back_up(source.name)
     user, url = role(restorer.home, attributes="CREATEDB")
+    refused = restorer.refused(1, "--no-owner leaves it to the role that restores", name,
+                               url.replace(restorer.home.name, target), "--create")
+    assert "must be " in refused.err and not restorer.exists(target)
     try:
         restorer.ok(name, url.replace(restorer.home.name, target), "--create", "--no-owner")
         assert cluster.execute(target, "SELECT DISTINCT relowner::regrole::text FROM pg_class"
@@ -1156,6 +1159,7 @@ def test_output(restorer, source, tmp_path, engine, compression):
     path.write_text("what was here before is longer " * 10000)
     result = restorer.tool.ok("restore", name, "--output", path)
     assert path.read_bytes() == wanted and result.out == ""
+    assert f"Wrote {name} as plain SQL to {path}" in result.err
     with open(tmp_path / "piped.sql", "wb") as out:
         restorer.tool.ok("restore", name, "--output", "-", stdout=out)
     assert (tmp_path / "piped.sql").read_bytes() == wanted
@@ -1173,6 +1177,8 @@ def test_output_to_where_nothing_can_be(restorer, source, tmp_path):
     for path in (tmp_path / "no" / "folder", tmp_path):
         result = restorer.tool.run("restore", "latest", "--output", path)
         assert result.code in (1, 2) and str(path) in result.err, result.err
+    result = restorer.tool.run("restore", "latest", "--output", "")
+    assert result.code == 2 and "--output names no file" in result.err
 
 
 @pytest.mark.parametrize("before", [None, b"was here"])
@@ -1349,10 +1355,11 @@ def test_a_full_disk(restorer, make_database, full_cluster, jobs):
     assert compared(full_cluster, "narrow") == before
 
 
-def test_a_foreign_key_without_its_row(restorer, source, target):
+def test_a_foreign_key_without_its_row(restorer, source, target, empty_database):
     """A database may be like that, if triggers were off once."""
     source.execute("SET session_replication_role = replica; DELETE FROM parents WHERE id = 1")
     name = restorer.back_up(source.name)
+    restorer.refused(1, f"database {empty_database.name} is as it was", name, empty_database.name)
     result = restorer.refused(1, "children_parent_fkey", name, target, "--create", "--jobs", "4")
     assert 'Key (parent)=(1) is not present in table "parents"' in result.err
     assert not restorer.exists(target)

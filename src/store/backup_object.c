@@ -273,3 +273,21 @@ bool backup_object_parse(const struct object *object, struct backup_object *out)
     *out = parsed;
     return true;
 }
+
+const char *backup_object_media_type(const char *name)
+{
+    static const struct {
+        const char *suffix;
+        const char *type;
+    } types[] = {
+        {".zst", "application/zstd"}, {".gz", "application/gzip"}, {".json", "application/json"}};
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        size_t suffix = strlen(types[i].suffix);
+        if (length > suffix && strcmp(name + length - suffix, types[i].suffix) == 0) {
+            return types[i].type;
+        }
+    }
+    return "application/octet-stream";
+}

@@ -83,4 +83,7 @@ bool backup_object_has_run(const struct object *object, const char *run_id);
  * its metadata do not say what a backup's must (a run id, a sha256, sane numbers). */
 bool backup_object_parse(const struct object *object, struct backup_object *out);
 
+/* The media type for a name: by .zst and .gz, else octets. */
+const char *backup_object_media_type(const char *name);
+
 #endif

@@ -7,6 +7,7 @@
 
 #define OPTION_REQUIRED "required"
 #define URL_CAP         8192
+#define FOLDER_CAP      512
 
 static bool refuse(const char *string, const char *problem, struct error *err)
 {
@@ -138,4 +139,37 @@ bool store_url_check_options(const struct store_url *url, const char *const *kno
         return false;
     }
     return true;
+}
+
+char *store_url_folder(const char *path, struct error *err)
+{
+    struct text folder = TEXT_INIT(FOLDER_CAP);
+
+    path += *path == '/';
+    text_append(&folder, path);
+    if (*path != '\0' && path[strlen(path) - 1] != '/') {
+        text_append(&folder, "/");
+    }
+    char *copy = text_copy(text_string(&folder));
+    if (folder.failed || copy == NULL) {
+        error_set(err, ERROR_CONFIG, "the prefix is longer than %d bytes", FOLDER_CAP);
+        goto failed;
+    }
+    for (const char *part = copy; *part != '\0'; part += strcspn(part, "/") + 1) {
+        size_t length = strcspn(part, "/");
+        bool dots = strspn(part, ".") == length;
+        if (dots || strpbrk(part, "\\?#%") != NULL || !text_is_printable_ascii(part)) {
+            error_set(err, ERROR_CONFIG,
+                      "the prefix has an empty part, one of dots only, or one of the characters "
+                      "\\ ? # %%, or one that is not printable ASCII");
+            goto failed;
+        }
+    }
+    text_clear(&folder);
+    return copy;
+
+failed:
+    text_clear(&folder);
+    free(copy);
+    return NULL;
 }

@@ -38,4 +38,8 @@ const char *store_url_option(const struct store_url *url, const char *name);
 bool store_url_check_options(const struct store_url *url, const char *const *known,
                              struct error *err);
 
+/* The folder of a service's container that a URL's `path` names: "" for "" and "/", else
+ * "some/folder/" for "/some/folder" and "/some/folder/". The caller frees; NULL with the reason. */
+char *store_url_folder(const char *path, struct error *err);
+
 #endif

@@ -23,6 +23,8 @@
 #include "store/azure/azure_request.h"
 #include "store/azure/azure_sign.h"
 #include "store/azure/azure_store.h"
+#include "store/backup_object.h"
+#include "store/object_reply.h"
 #include "store/xml.h"
 
 /* The emulator's key, which is published. */
@@ -687,10 +689,10 @@ static void block_ids_have_one_length_and_sort_by_index(void **state)
 static void media_types(void **state)
 {
     (void)state;
-    assert_string_equal(azure_commit_media_type("x.sql.zst"), "application/zstd");
-    assert_string_equal(azure_commit_media_type("x.sql.gz"), "application/gzip");
-    assert_string_equal(azure_commit_media_type("x.sql"), "application/octet-stream");
-    assert_string_equal(azure_commit_media_type(".gz"), "application/octet-stream");
+    assert_string_equal(backup_object_media_type("x.sql.zst"), "application/zstd");
+    assert_string_equal(backup_object_media_type("x.sql.gz"), "application/gzip");
+    assert_string_equal(backup_object_media_type("x.sql"), "application/octet-stream");
+    assert_string_equal(backup_object_media_type(".gz"), "application/octet-stream");
 }
 
 static void etags_are_kept_with_their_quotes(void **state)
@@ -699,12 +701,12 @@ static void etags_are_kept_with_their_quotes(void **state)
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_true(azure_object_set_etag(&object, "0x8D", &err));
+    assert_true(object_reply_set_etag(&object, "0x8D", &err));
     assert_string_equal(object.etag, "\"0x8D\"");
-    assert_true(azure_object_set_etag(&object, "\"0x8E\"", &err));
+    assert_true(object_reply_set_etag(&object, "\"0x8E\"", &err));
     assert_string_equal(object.etag, "\"0x8E\"");
-    assert_false(azure_object_set_etag(&object, "", &err));
-    assert_false(azure_object_set_etag(&object, "a\r\nb", &err));
+    assert_false(object_reply_set_etag(&object, "", &err));
+    assert_false(object_reply_set_etag(&object, "a\r\nb", &err));
     assert_string_equal(object.etag, "\"0x8E\"");
     object_clear(&object);
 }

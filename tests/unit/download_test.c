@@ -26,6 +26,7 @@
 #include "crypto/digest.h"
 #include "store/azure/azure_account.h"
 #include "store/azure/azure_download.h"
+#include "store/range_read.h"
 #include "store/store.h"
 
 #define NAME    "rythm-backup-2025-01-29T02-00-01-123Z.sql"
@@ -319,7 +320,7 @@ static void serve_get(struct service *service, int fd, const char *head)
     assert_non_null(at);
     assert_int_equal(sscanf(at + strlen(range), "%zu-%zu\r\n", &first, &last), 2);
     assert_true(first <= last && last < BLOB_SIZE);
-    assert_true(last - first < AZURE_DOWNLOAD_RANGE_SIZE);
+    assert_true(last - first < RANGE_READ_SIZE);
     assert_non_null(strcasestr(head, "\r\nIf-Match: \"0x1\"\r\n"));
     assert_non_null(strcasestr(head, "\r\nx-ms-range-get-content-md5: true\r\n"));
     assert_non_null(strcasestr(head, "\r\nAuthorization: SharedKey rythm:"));
@@ -490,8 +491,8 @@ static void blob_is_read_in_ranges(void **state)
 {
     (void)state;
     check_reads(FAULT_BUSY, 0, 0, BLOB_SIZE, 3);
-    check_reads(FAULT_BUSY, 0, 5, AZURE_DOWNLOAD_RANGE_SIZE, 1);
-    check_reads(FAULT_BUSY, 0, 5, AZURE_DOWNLOAD_RANGE_SIZE + 1, 2);
+    check_reads(FAULT_BUSY, 0, 5, RANGE_READ_SIZE, 1);
+    check_reads(FAULT_BUSY, 0, 5, RANGE_READ_SIZE + 1, 2);
     check_reads(FAULT_BUSY, 0, BLOB_SIZE - 1, 1, 1);
 }
 

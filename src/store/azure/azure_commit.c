@@ -25,24 +25,6 @@ void azure_commit_format_id(char out[AZURE_COMMIT_ID_SIZE], const char *run_id, 
     base64_encode(out, raw, sizeof(raw) - 1);
 }
 
-const char *azure_commit_media_type(const char *name)
-{
-    static const struct {
-        const char *suffix;
-        const char *type;
-    } types[] = {
-        {".zst", "application/zstd"}, {".gz", "application/gzip"}, {".json", "application/json"}};
-    size_t length = strlen(name);
-
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        size_t suffix = strlen(types[i].suffix);
-        if (length > suffix && strcmp(name + length - suffix, types[i].suffix) == 0) {
-            return types[i].type;
-        }
-    }
-    return "application/octet-stream";
-}
-
 static uint64_t total_bytes(const struct azure_commit *commit)
 {
     uint64_t total = 0;
@@ -77,7 +59,7 @@ static bool put_block_list(const struct azure_commit *commit, const struct text 
         .parameters = {{"comp", "blocklist"}},
         .headers = {{"Content-Type", "application/xml"},
                     {"If-None-Match", "*"},
-                    {"x-ms-blob-content-type", azure_commit_media_type(commit->blob)}},
+                    {"x-ms-blob-content-type", backup_object_media_type(commit->blob)}},
         .metadata = commit->metadata,
         .body = list->data,
         .body_size = list->length,

@@ -43,7 +43,4 @@ bool azure_commit_confirm(const struct azure_commit *commit, uint64_t bytes, boo
 #define AZURE_COMMIT_ID_SIZE 33
 void azure_commit_format_id(char out[AZURE_COMMIT_ID_SIZE], const char *run_id, uint32_t index);
 
-/* The media type for a name: by .zst and .gz, else octets. */
-const char *azure_commit_media_type(const char *name);
-
 #endif

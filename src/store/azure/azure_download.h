@@ -17,9 +17,6 @@
 #include "store/azure/azure_request.h"
 #include "store/store.h"
 
-/* The most that one request asks for. */
-#define AZURE_DOWNLOAD_RANGE_SIZE ((size_t)4 * 1024 * 1024)
-
 struct azure_download_options {
     struct store *store;
     const struct azure_session *session; /* copied, but for its client; what it points to is

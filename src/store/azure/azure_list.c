@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "store/azure/azure_object.h"
+#include "store/object_pages.h"
+#include "store/object_reply.h"
 #include "store/xml.h"
 
-#define NAME_CAP   (1024 * 3) /* 1024 characters, each of them percent-encoded at most */
-#define VALUE_CAP  (8 * 1024)
-#define MOST_PAGES 20000 /* pages may be short, even empty */
+#define NAME_CAP  (1024 * 3) /* 1024 characters, each of them percent-encoded at most */
+#define VALUE_CAP (8 * 1024)
 
 /* A name with characters that XML cannot hold comes percent-encoded, and says so. */
 static bool read_name(const struct xml_node *blob, struct text *out, struct error *err)
@@ -63,7 +63,7 @@ static bool read_properties(const struct xml_node *blob, struct object *object, 
     }
     if (ok) {
         xml_child_text(properties, "Etag", &value);
-        ok = azure_object_set_etag(object, text_string(&value), err) ||
+        ok = object_reply_set_etag(object, text_string(&value), err) ||
              error_prefix(err, "blob '%s'", object->name);
     }
     text_clear(&value);
@@ -81,7 +81,7 @@ static bool read_metadata(const struct xml_node *blob, struct object *object, st
         if (!ok) {
             error_set(err, ERROR_FAILED, "blob '%s' with metadata that are not text", object->name);
         } else {
-            ok = azure_object_add_metadata(object, xml_name(entry), text_string(&value), err);
+            ok = object_reply_add_metadata(object, xml_name(entry), text_string(&value), err);
         }
     }
     text_clear(&value);
@@ -153,6 +153,11 @@ bool azure_list_parse(const struct azure_list *list, const void *page, size_t si
     return ok;
 }
 
+struct inquiry {
+    const struct azure_session *session;
+    const struct azure_list *list;
+};
+
 /* Not in the midst of a list. */
 static bool is_absent(const struct http_reply *reply, const struct text *marker)
 {
@@ -172,9 +177,11 @@ static bool read_reply(const struct azure_session *session, const struct azure_l
     return azure_list_parse(list, reply->body.data, reply->body.length, out, marker, err);
 }
 
-static bool fetch_page(const struct azure_session *session, const struct azure_list *list,
-                       struct objects *out, struct text *marker, struct error *err)
+static bool fetch_page(void *context, struct objects *out, struct text *marker, struct error *err)
 {
+    const struct inquiry *inquiry = context;
+    const struct azure_session *session = inquiry->session;
+    const struct azure_list *list = inquiry->list;
     struct http_reply reply = HTTP_REPLY_INIT(XML_CAP);
     struct text prefix = TEXT_INIT(NAME_CAP);
     char size[16];
@@ -205,76 +212,11 @@ static bool fetch_page(const struct azure_session *session, const struct azure_l
     return ok;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    const char *const *left = a;
-    const char *const *right = b;
-
-    return strcmp(*left, *right);
-}
-
-static bool check_distinct(const struct objects *objects, struct error *err)
-{
-    bool ok = true;
-
-    if (objects->count < 2) {
-        return true;
-    }
-    const char **names = calloc(objects->count, sizeof(*names));
-    if (names == NULL) {
-        return error_set_memory(err);
-    }
-    for (size_t i = 0; i < objects->count; i++) {
-        names[i] = objects->items[i].name;
-    }
-    qsort(names, objects->count, sizeof(*names), compare_names);
-    for (size_t i = 1; ok && i < objects->count; i++) {
-        if (strcmp(names[i - 1], names[i]) == 0) {
-            ok = error_set(err, ERROR_FAILED, "the list has '%s' twice", names[i]);
-        }
-    }
-    free(names);
-    return ok;
-}
-
-/* Markers that repeat, after however many pages, would be a list without an end: each new one is
- * compared with the one of the last page whose number is a power of two (Brent). */
-static bool watch_marker(int page, const struct text *marker, struct text *seen, struct error *err)
-{
-    if (seen->length > 0 && strcmp(text_string(seen), text_string(marker)) == 0) {
-        return error_set(err, ERROR_FAILED, "the list goes in circles: a page comes twice");
-    }
-    if ((page & (page - 1)) == 0) {
-        text_clear(seen);
-        text_append(seen, text_string(marker));
-    }
-    return seen->failed ? error_set_memory(err) : true;
-}
-
 bool azure_list_all(const struct azure_session *session, const struct azure_list *list,
                     struct objects *out, struct error *err)
 {
-    struct objects objects = OBJECTS_INIT;
-    struct text marker = TEXT_INIT(AZURE_LIST_MARKER_CAP);
-    struct text seen = TEXT_INIT(AZURE_LIST_MARKER_CAP);
-    bool ok = true;
+    struct inquiry inquiry = {.session = session, .list = list};
 
-    for (int page = 1; ok && (page == 1 || marker.length > 0); page++) {
-        if (page > MOST_PAGES) {
-            ok = error_set(err, ERROR_FAILED, "the list has more than %d pages", MOST_PAGES);
-            break;
-        }
-        ok = fetch_page(session, list, &objects, &marker, err) &&
-             (marker.length == 0 || watch_marker(page, &marker, &seen, err));
-    }
-    ok = ok && check_distinct(&objects, err);
-    if (ok) {
-        *out = objects;
-    } else {
-        objects_clear(&objects);
-        error_prefix(err, "listing container %s", session->container);
-    }
-    text_clear(&marker);
-    text_clear(&seen);
-    return ok;
+    return object_pages_read(fetch_page, &inquiry, out, err) ||
+           error_prefix(err, "listing container %s", session->container);
 }

@@ -18,7 +18,6 @@
 
 /* The page with full metadata (8 KiB each) of this many blobs still fits into XML_CAP. */
 #define AZURE_LIST_PAGE_BLOBS 1000
-#define AZURE_LIST_MARKER_CAP (16 * 1024)
 
 /* What is asked for. The names in the list are those of the blobs without `folder`. */
 struct azure_list {

@@ -10,12 +10,11 @@
 #include "base/text.h"
 #include "crypto/random.h"
 #include "store/azure/azure_sign.h"
-#include "store/xml.h"
+#include "store/service_reply.h"
 
 #define URL_CAP         (32 * 1024)
 #define MESSAGE_CAP     8192
 #define MOST_RESENDINGS 2
-#define SKEW_MS         (5 * 60 * 1000)
 #define META_PREFIX     "x-ms-meta-"
 
 /* What one attempt sends, and the texts that its headers borrow. */
@@ -115,21 +114,6 @@ static bool exchange(const struct azure_session *session, const struct azure_req
     return ok;
 }
 
-/* The text of an element of the reply's <Error>; a reply without one, as HEAD's, has none. */
-static void error_element(const struct http_reply *reply, const char *name, struct text *out)
-{
-    struct error ignored = ERROR_INIT;
-
-    if (reply->body.length == 0) {
-        return;
-    }
-    struct xml *xml = xml_parse(reply->body.data, reply->body.length, &ignored);
-    if (xml != NULL && strcmp(xml_name(xml_root(xml)), "Error") == 0) {
-        xml_child_text(xml_root(xml), name, out);
-    }
-    xml_free(xml);
-}
-
 void azure_request_code(const struct http_reply *reply, char out[AZURE_REQUEST_CODE_SIZE])
 {
     if (http_reply_header(reply, "x-ms-error-code", out, AZURE_REQUEST_CODE_SIZE)) {
@@ -137,7 +121,7 @@ void azure_request_code(const struct http_reply *reply, char out[AZURE_REQUEST_C
         return;
     }
     struct text code = TEXT_INIT(AZURE_REQUEST_CODE_SIZE - 1);
-    error_element(reply, "Code", &code);
+    service_reply_element(reply, "Code", &code);
     snprintf(out, AZURE_REQUEST_CODE_SIZE, "%s", text_string(&code));
     text_clear(&code);
 }
@@ -152,21 +136,6 @@ static bool is_one_of(const char *code, const char *const codes[])
     return false;
 }
 
-static void hint_clock(const struct http_reply *reply, struct error *err)
-{
-    char date[CLOCK_HTTP_SIZE];
-    int64_t theirs;
-
-    if (http_reply_header(reply, "Date", date, sizeof(date)) && clock_parse_http(date, &theirs)) {
-        int64_t ahead = clock_utc_ms() - theirs;
-        if (ahead > SKEW_MS || ahead < -SKEW_MS) {
-            error_hint(err, "this host's clock is %lld s %s the service's: correct it",
-                       (long long)(ahead > 0 ? ahead : -ahead) / 1000,
-                       ahead > 0 ? "ahead of" : "behind");
-        }
-    }
-}
-
 static void hint_credentials(const struct azure_account *account, const struct http_reply *reply,
                              struct error *err)
 {
@@ -177,7 +146,7 @@ static void hint_credentials(const struct azure_account *account, const struct h
     if (account->sas == NULL) {
         error_hint(err, "check AccountName and AccountKey of AZURE_STORAGE_CONNECTION_STRING, and "
                         "that the account allows its keys and this host's address");
-        hint_clock(reply, err);
+        service_reply_hint_clock(reply, err);
         return;
     }
     azure_account_sas_field(account, "se", end);
@@ -211,7 +180,7 @@ static void log_detail(const struct http_reply *reply)
     struct text detail = TEXT_INIT(MESSAGE_CAP);
 
     if (log_enabled(LOG_DEBUG)) {
-        error_element(reply, "AuthenticationErrorDetail", &detail);
+        service_reply_element(reply, "AuthenticationErrorDetail", &detail);
         if (detail.length > 0) {
             log_debug("azure_authentication", "%s", text_string(&detail));
         }
@@ -227,7 +196,7 @@ bool azure_request_refuse(const struct azure_session *session, const struct http
     struct text message = TEXT_INIT(MESSAGE_CAP);
 
     azure_request_code(reply, code);
-    error_element(reply, "Message", &message);
+    service_reply_element(reply, "Message", &message);
     const char *line = text_string(&message);
     int length = (int)strcspn(line, "\r\n");
     error_set(err, ERROR_FAILED, "the service answered %d%s%s%s%.*s", reply->status,

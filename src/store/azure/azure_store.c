@@ -12,16 +12,12 @@
 #include "store/azure/azure_object.h"
 #include "store/azure/azure_request.h"
 #include "store/azure/azure_upload.h"
+#include "store/service_clients.h"
 
-#define SCHEME        "azblob"
-#define REPLY_CAP     (64 * 1024)
-#define LONGEST_BLOB  1024
-#define FOLDER_CAP    512
-#define MOST_ATTEMPTS 10
-#define FIRST_WAIT_MS 1000
-#define LAST_WAIT_MS  60000
-/* For everything but blocks; the service itself ends such an operation within a minute. */
-#define REPLY_MS (5 * 60 * 1000)
+#define SCHEME       "azblob"
+#define REPLY_CAP    (64 * 1024)
+#define LONGEST_BLOB 1024
+#define FOLDER_CAP   512
 /* "Put Block" of the versions from 2019-12-12 on. */
 #define MOST_BLOCK_SIZE ((size_t)4000 * 1024 * 1024)
 #define MOST_BLOCKS     50000
@@ -31,9 +27,8 @@ struct azure_store {
     struct azure_account account;
     char *container;
     char *folder; /* "" or "some/folder/" */
-    struct http_limits limits;
-    struct azure_session session;      /* its client is made when first needed */
-    struct http_client *commit_client; /* sees a commit through, whatever the stop flag says */
+    struct service_clients clients;
+    struct azure_session session; /* its client is set by connect_client() */
 };
 
 static struct azure_store *cast(struct store *store)
@@ -41,44 +36,18 @@ static struct azure_store *cast(struct store *store)
     return (struct azure_store *)store;
 }
 
-/* libcurl is loaded here: a tick that has nothing to do opens the store but never gets here. */
 static bool connect_client(struct azure_store *store, struct error *err)
 {
-    struct http_limits limits = store->limits;
-
-    if (store->session.client == NULL) {
-        limits.reply_ms = REPLY_MS;
-        store->session.client = http_client_new(&limits, err);
-    }
+    store->session.client = service_clients_get(&store->clients, false, err);
     return store->session.client != NULL;
-}
-
-static bool connect_commit_client(struct azure_store *store, struct error *err)
-{
-    struct http_limits limits = store->limits;
-
-    if (store->commit_client == NULL) {
-        limits.reply_ms = REPLY_MS;
-        store->commit_client = http_client_new(&limits, err);
-        if (store->commit_client == NULL) {
-            return false;
-        }
-        http_client_ignore_stop(store->commit_client);
-    }
-    return true;
 }
 
 /* With the client that hears a stop, unless the store is to ignore it. */
 static bool open_session(struct azure_store *store, struct azure_session *out, struct error *err)
 {
-    bool ignore = store->base.ignores_stop;
-
-    if (!(ignore ? connect_commit_client(store, err) : connect_client(store, err))) {
-        return false;
-    }
     *out = store->session;
-    out->client = ignore ? store->commit_client : store->session.client;
-    return true;
+    out->client = service_clients_get(&store->clients, store->base.ignores_stop, err);
+    return out->client != NULL;
 }
 
 static char *blob_name(const struct azure_store *store, const char *name, struct error *err)
@@ -217,15 +186,15 @@ static bool upload_begin(struct store *base, const struct upload_options *option
     struct azure_store *store = cast(base);
     char *blob = blob_name(store, options->name, err);
 
-    if (blob == NULL || !connect_commit_client(store, err)) {
+    struct azure_session session = store->session;
+    session.client = service_clients_get(&store->clients, true, err);
+    if (blob == NULL || session.client == NULL) {
         free(blob);
         return false;
     }
-    struct azure_session session = store->session;
-    session.client = store->commit_client;
     const struct azure_upload_options inner = {.store = base,
                                                .session = &session,
-                                               .block_limits = store->limits,
+                                               .block_limits = store->clients.limits,
                                                .blob = blob,
                                                .run_id = options->run_id,
                                                .parallel = options->parallel};
@@ -241,7 +210,7 @@ static bool download_open(struct store *base, const struct object *object, struc
     char *blob = blob_name(store, object->name, err);
     const struct azure_download_options options = {.store = base,
                                                    .session = &store->session,
-                                                   .limits = store->limits,
+                                                   .limits = store->clients.limits,
                                                    .blob = blob,
                                                    .etag = object->etag,
                                                    .bytes = object->bytes};
@@ -255,8 +224,7 @@ static void close_store(struct store *base)
 {
     struct azure_store *store = cast(base);
 
-    http_client_free(store->session.client);
-    http_client_free(store->commit_client);
+    service_clients_clear(&store->clients);
     azure_account_clear(&store->account);
     free(store->container);
     free(store->folder);
@@ -281,34 +249,6 @@ static const struct store_ops ops = {
     .download_close = azure_download_close,
     .close = close_store,
 };
-
-/* `path` is what follows the container: "", "/", "/some/folder" or "/some/folder/". */
-static bool set_folder(struct azure_store *store, const char *path, struct error *err)
-{
-    struct text folder = TEXT_INIT(FOLDER_CAP);
-
-    path += *path == '/';
-    text_append(&folder, path);
-    if (*path != '\0' && path[strlen(path) - 1] != '/') {
-        text_append(&folder, "/");
-    }
-    store->folder = text_copy(text_string(&folder));
-    bool ok = !folder.failed && store->folder != NULL;
-    text_clear(&folder);
-    if (!ok) {
-        return error_set(err, ERROR_CONFIG, "the prefix is longer than %d bytes", FOLDER_CAP);
-    }
-    for (const char *part = store->folder; *part != '\0'; part += strcspn(part, "/") + 1) {
-        size_t length = strcspn(part, "/");
-        bool dots = strspn(part, ".") == length;
-        if (dots || strpbrk(part, "\\?#%") != NULL || !text_is_printable_ascii(part)) {
-            return error_set(err, ERROR_CONFIG,
-                             "the prefix has an empty part, one of dots only, or one of the "
-                             "characters \\ ? # %%, or one that is not printable ASCII");
-        }
-    }
-    return true;
-}
 
 static bool set_account(struct azure_store *store, const char *name, size_t length,
                         const struct settings *settings, struct error *err)
@@ -351,7 +291,7 @@ static bool set_container(struct azure_store *store, const char *place, size_t *
         return error_set_memory(err);
     }
     return azure_account_check_container(store->container, err) &&
-           set_folder(store, container + length, err);
+           (store->folder = store_url_folder(container + length, err)) != NULL;
 }
 
 static bool check(const struct store_url *url, struct error *err)
@@ -385,20 +325,6 @@ static bool set_place(struct azure_store *store, const char *place, const struct
     return true;
 }
 
-static void set_patience(struct azure_store *store, const struct settings *settings)
-{
-    store->limits = (struct http_limits){
-        .connect_ms = settings_get_number(settings, SETTING_CONNECT_TIMEOUT) * 1000,
-        .stall_s = settings_get_number(settings, SETTING_STALL_TIMEOUT),
-    };
-    store->session.policy = (struct retry_policy){
-        .attempts = MOST_ATTEMPTS,
-        .first_wait_ms = FIRST_WAIT_MS,
-        .longest_wait_ms = LAST_WAIT_MS,
-        .total_ms = settings_get_number(settings, SETTING_RETRY_TIMEOUT) * 1000,
-    };
-}
-
 static bool open_store(const struct store_url *url, const struct settings *settings,
                        struct store **out, struct error *err)
 {
@@ -415,7 +341,7 @@ static bool open_store(const struct store_url *url, const struct settings *setti
         close_store(&store->base);
         return error_prefix(err, "store " SCHEME "://%s", url->place);
     }
-    set_patience(store, settings);
+    service_clients_init(&store->clients, &store->session.policy, settings);
     store->session.account = &store->account;
     store->session.container = store->container;
     *out = (struct store *)store;

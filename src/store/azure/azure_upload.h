@@ -1,9 +1,6 @@
 /*
- * One object on its way into a container: Put Block by several threads, then one Put Block List
- * (azure_commit.h).
- *
- * INVARIANT I5: the memory in use is that of the blocks in flight, whose number and bytes are
- * bounded; while the bound is reached, azure_upload_block() waits.
+ * One object on its way into a container: Put Block by several threads (store/block_senders.h),
+ * then one Put Block List (azure_commit.h).
  *
  * Blocks of an upload that died are invisible; the service drops them within a week. Their ids hold
  * the run's id, so that no other run can commit them.
@@ -26,8 +23,6 @@ struct azure_upload_options {
     const char *run_id;                  /* 16 hex digits */
     int parallel;                        /* threads, and most blocks in flight */
 };
-
-#define AZURE_UPLOAD_MOST_PARALLEL 64
 
 /* As their namesakes in struct store_ops. */
 bool azure_upload_begin(const struct azure_upload_options *options, struct upload **out,

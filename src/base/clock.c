@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -50,6 +51,54 @@ void clock_format_iso(char out[CLOCK_ISO_SIZE], int64_t instant_ms)
 
     snprintf(out, CLOCK_ISO_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", civil.tm_year + 1900,
              civil.tm_mon + 1, civil.tm_mday, civil.tm_hour, civil.tm_min, civil.tm_sec, ms);
+}
+
+/* *rest: what follows. */
+static bool parse_time(const char *time, int *hour, int *minute, int *second, int *ms,
+                       const char **rest)
+{
+    int end = 0;
+
+    if (sscanf(time, "T%2d:%2d%n", hour, minute, &end) != 2 || end != 6) {
+        return false;
+    }
+    time += end;
+    if (*time == ':') {
+        end = 0;
+        if (sscanf(time, ":%2d%n", second, &end) != 1 || end != 3) {
+            return false;
+        }
+        time += end;
+    }
+    if (*time == '.') {
+        char digits[4] = "000";
+        size_t count = strspn(time + 1, "0123456789");
+        memcpy(digits, time + 1, count < 3 ? count : 3);
+        *ms = atoi(digits);
+        time += 1 + count;
+    }
+    *rest = time;
+    return true;
+}
+
+bool clock_parse_iso(const char *date, int64_t *instant_ms)
+{
+    int year, month, day;
+    int hour = 0;
+    int minute = 0;
+    int second = 0;
+    int ms = 0;
+    int end = 0;
+
+    if (sscanf(date, "%4d-%2d-%2d%n", &year, &month, &day, &end) != 3 || end != 10) {
+        return false;
+    }
+    const char *rest = date + end;
+    if (*rest != '\0' && (!parse_time(rest, &hour, &minute, &second, &ms, &rest) ||
+                          (strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0))) {
+        return false;
+    }
+    return clock_from_civil(year, month, day, hour, minute, second, ms, instant_ms);
 }
 
 void clock_format_http(char out[CLOCK_HTTP_SIZE], int64_t instant_ms)

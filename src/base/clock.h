@@ -15,6 +15,9 @@ int64_t clock_utc_ms(void);
 /* 2025-01-30T02:00:00.000Z (ISO 8601, always UTC and milliseconds). */
 #define CLOCK_ISO_SIZE 96
 void clock_format_iso(char out[CLOCK_ISO_SIZE], int64_t instant_ms);
+/* 2025-01-30, 2025-01-30T02:00Z, 2025-01-30T02:00:00.123Z, or +00:00 instead of Z; UTC in any case.
+ * More digits of a second than three are passed over. */
+bool clock_parse_iso(const char *date, int64_t *instant_ms);
 /* Fri, 01 May 2026 12:00:00 GMT (RFC 9110 section 5.6.7), whatever the locale. */
 #define CLOCK_HTTP_SIZE 96
 void clock_format_http(char out[CLOCK_HTTP_SIZE], int64_t instant_ms);

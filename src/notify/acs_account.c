@@ -1,6 +1,5 @@
 #include "notify/acs_account.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <strings.h>
 
 #include "base/connection_string.h"
+#include "base/host.h"
 #include "base/redact.h"
 #include "base/text.h"
 #include "crypto/base64.h"
@@ -21,17 +21,6 @@ static bool malformed(struct error *err, const char *why)
     error_set(err, ERROR_CONFIG, SETTING ": %s (its value is not shown)", why);
     return error_hint(
         err, "the form is endpoint=https://RESOURCE.communication.azure.com/;accesskey=KEY");
-}
-
-/* 127.0.0.0/8 in its dotted form alone: "127.0.0.1.example.com" is somebody else. */
-static bool is_loopback(const char *name)
-{
-    struct in_addr address;
-
-    if (strcmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0) {
-        return true;
-    }
-    return inet_pton(AF_INET, name, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 static bool is_host_name(const char *name)
@@ -77,7 +66,7 @@ static bool parse_endpoint(char *endpoint, struct acs_account *out, struct error
         return malformed(err, "the endpoint is not a scheme and a host name, with nothing after "
                               "them but a port");
     }
-    if (!secure && !is_loopback(name)) {
+    if (!secure && !host_is_loopback(name, strlen(name))) {
         return malformed(err, "the endpoint is not https, and not this host itself");
     }
     /* libcurl sends the port only when it is not the scheme's own. */

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/host.h"
 #include "base/library.h"
 #include "base/process.h"
 #include "base/redact.h"
@@ -459,6 +460,62 @@ static void test_clock_iso(void **state)
     assert_string_equal(text, "2025-01-29T02:00:01.123Z");
     clock_format_iso(text, -1);
     assert_string_equal(text, "1969-12-31T23:59:59.999Z");
+}
+
+static void test_clock_parse_iso(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {{"2026-05-01", INT64_C(1777593600000)},
+                {"2026-05-01T12:00Z", INT64_C(1777636800000)},
+                {"2026-05-01T12:00:00Z", INT64_C(1777636800000)},
+                {"2026-05-01T12:00:00.1234567+00:00", INT64_C(1777636800123)},
+                {"2026-05-01T12:00:00.5Z", INT64_C(1777636800500)}};
+    static const char *const bad[] = {"",
+                                      "2026-05",
+                                      "2026-5-01",
+                                      "2026-05-01T12:00",
+                                      "2026-05-01T12Z",
+                                      "2026-05-01T12:00:00+02:00",
+                                      "2026-05-01T12:00:0Z",
+                                      "2026-02-30",
+                                      "2026-05-01 12:00:00Z",
+                                      "2026-05-01T12:00:00Z "};
+    int64_t instant_ms;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(clock_parse_iso(good[i].text, &instant_ms));
+        assert_true(instant_ms == good[i].ms);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(clock_parse_iso(bad[i], &instant_ms));
+    }
+}
+
+static void check_host(const char *name, bool loopback, bool link_local)
+{
+    assert_int_equal(host_is_loopback(name, strlen(name)), loopback);
+    assert_int_equal(host_is_link_local(name, strlen(name)), link_local);
+}
+
+static void test_host(void **state)
+{
+    (void)state;
+    check_host("localhost", true, false);
+    check_host("LocalHost", true, false);
+    check_host("127.0.0.1", true, false);
+    check_host("127.8.9.1", true, false);
+    check_host("::1", true, false);
+    check_host("[::1]", true, false);
+    check_host("169.254.169.254", false, true);
+    check_host("169.255.0.1", false, false);
+    check_host("127.0.0.1.example.org", false, false);
+    check_host("localhost.example.org", false, false);
+    check_host("128.0.0.1", false, false);
+    check_host("", false, false);
+    assert_true(host_is_loopback("127.0.0.1:80", 9));
 }
 
 static void test_clock_http(void **state)
@@ -908,6 +965,8 @@ int main(void)
         cmocka_unit_test(test_redact_full_list),
         cmocka_unit_test(test_clock_iso),
         cmocka_unit_test(test_clock_http),
+        cmocka_unit_test(test_clock_parse_iso),
+        cmocka_unit_test(test_host),
         cmocka_unit_test(test_clock_civil),
         cmocka_unit_test(test_clock_duration),
         cmocka_unit_test(test_file_read),

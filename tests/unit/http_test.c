@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "http/base_url.h"
 #include "http/exchange.h"
 #include "http/retry.h"
 
@@ -49,6 +50,47 @@ static void header_that_could_add_another_is_refused(void **state)
         assert_false(http_request_add(&request, names[i], "value", &err));
     }
     assert_int_equal(request.header_count, 0);
+}
+
+static void base_url_is_a_scheme_and_a_host(void **state)
+{
+    static const struct {
+        const char *url;
+        bool is_private;
+        bool is_near;
+    } good[] = {{"https://example.org", true, true},
+                {"HTTPS://example.org:8443/a/b", true, true},
+                {"http://127.0.0.1:10000/devstoreaccount1", true, true},
+                {"http://localhost", true, true},
+                {"http://[::1]:80/", true, true},
+                {"http://169.254.169.254", false, true},
+                {"http://example.org", false, false},
+                {"http://localhost.example.org", false, false}};
+    static const char *const bad[] = {"",
+                                      "example.org",
+                                      "ftp://example.org",
+                                      "https://",
+                                      "https:///",
+                                      "https://a:b@c",
+                                      "https://example.org?a",
+                                      "https://example.org#a",
+                                      "https://a b",
+                                      "https://a:",
+                                      "https://a:port",
+                                      "https://a:123456",
+                                      "https://a\n",
+                                      "https://[::1]x",
+                                      "https://example.org\\a"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(http_base_url_is_valid(good[i].url));
+        assert_int_equal(http_base_url_is_private(good[i].url), good[i].is_private);
+        assert_int_equal(http_base_url_is_near(good[i].url), good[i].is_near);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(http_base_url_is_valid(bad[i]));
+    }
 }
 
 static void table_of_headers_is_bounded(void **state)
@@ -600,6 +642,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(header_that_could_add_another_is_refused),
+        cmocka_unit_test(base_url_is_a_scheme_and_a_host),
         cmocka_unit_test(table_of_headers_is_bounded),
         cmocka_unit_test(header_is_found_whatever_its_case),
         cmocka_unit_test(header_that_does_not_fit_is_cut),

@@ -303,6 +303,11 @@ void session_close(struct session *session)
     free(session);
 }
 
+void session_limit(struct session *session, int64_t limit_ms)
+{
+    session->limit_ms = limit_ms;
+}
+
 void session_ignore_stop(struct session *session)
 {
     session->ignore_stop = true;

@@ -48,6 +48,9 @@ void session_interrupt(struct session *session);
 /* NULL is fine. Any lock the session held is released by the server. */
 void session_close(struct session *session);
 
+/* From here on no statement of it may take longer. */
+void session_limit(struct session *session, int64_t limit_ms);
+
 /* From here on its waits go on after a stop was requested: for cleaning up. */
 void session_ignore_stop(struct session *session);
 

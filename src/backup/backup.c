@@ -96,7 +96,9 @@ static bool transfer(struct run *run, struct upload *upload, struct error *err)
         return false;
     }
     progress_begin(&progress, "Dumping", estimated_bytes, request->show_progress);
-    bool ok = dump_run(&dump, stream, &run->dump, err) && stage_finish(stream, err) &&
+    run_phases_enter(&result->phases, PHASE_DUMP);
+    bool ok = dump_run(&dump, stream, &run->dump, err) &&
+              run_phases_enter(&result->phases, PHASE_FLUSH) && stage_finish(stream, err) &&
               store_upload_flush(upload, err);
     result->raw_bytes = run->dump.raw_bytes;
     result->engine = run->dump.engine;
@@ -182,6 +184,7 @@ static bool publish(struct run *run, struct upload **upload, struct error *err)
     struct upload *committed = *upload;
     struct server_facts server;
 
+    run_phases_enter(&run->result->phases, PHASE_COMMIT);
     session_facts(run->source, &server);
     snprintf(run->publication.encoding, sizeof(run->publication.encoding), "%s", server.encoding);
     if (!describe(run, err)) {
@@ -299,6 +302,7 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     };
 
     *result = (struct backup_result){.status = BACKUP_FAILED};
+    run_phases_enter(&result->phases, PHASE_CLAIM);
     if (!claim_take(&claim_request, &claim, &claimed, err)) {
         return false;
     }
@@ -309,6 +313,7 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
         return true;
     }
     fill(result, &claim);
+    run_phases_enter(&result->phases, PHASE_PREPARE);
     tell_start(request, &claim);
     struct run run = {
         .request = request, .claim = &claim, .result = result, .dump = DUMP_RESULT_INIT};
@@ -316,10 +321,13 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
         (struct publication){.store = request->store, .claim = &claim, .dump = &run.dump};
     bool covered = false;
     bool ok = prepare(&run, &covered, err) && (covered || transfer_and_publish(&run, err));
+    run_phases_leave(&result->phases, ok);
     close_source(&run);
     dump_result_clear(&run.dump);
     result->duration_ms = claim_elapsed_ms(&claim);
     result->ended_ms = claim.begun_ms + result->duration_ms;
+    result->phases.server_offset_ms = claim.begun_ms - claim.begun_mono_ms;
+    run_phases_enter(&result->phases, PHASE_RECORD);
     if (ok && covered) {
         result->status = BACKUP_NOT_DUE;
     } else if (ok) {
@@ -329,6 +337,7 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     } else if (result->status == BACKUP_FAILED) {
         record_failed(&claim, err);
     }
+    run_phases_leave(&result->phases, ok || result->status == BACKUP_FAILED);
     claim_close(&claim);
     return ok;
 }

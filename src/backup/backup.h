@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/settings.h"
+#include "metrics/run_phases.h"
 #include "postgres/backup_history.h"
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
@@ -52,6 +53,7 @@ struct backup_result {
     uint64_t rows;
     int64_t duration_ms;
     int64_t ended_ms; /* the server's clock */
+    struct run_phases phases;
 };
 
 /* True for BACKUP_COMPLETED, BACKUP_LOCKED, BACKUP_NOT_DUE and BACKUP_CHANGED. False with

@@ -5,6 +5,7 @@
 
 #include "backup/aftermath.h"
 #include "backup/progress.h"
+#include "backup/telemetry.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "postgres/verification.h"
@@ -103,6 +104,7 @@ bool verify_backup(const struct verify_request *request, struct verify_outcome *
     }
     if (outcome->verdict == VERIFY_BAD || (ok && !request->quick)) {
         record(request, outcome, err);
+        telemetry_note_verification(request->telemetry, request->backup, outcome, err);
     }
     return ok;
 }

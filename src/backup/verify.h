@@ -13,6 +13,8 @@
 #include "store/backup_object.h"
 #include "store/store.h"
 
+struct telemetry;
+
 struct verify_request {
     const struct settings *settings;
     const struct session_options *ledger;
@@ -22,6 +24,7 @@ struct verify_request {
     bool quick;
     bool silent; /* what is bad is recorded, and not mailed */
     bool show_progress;
+    struct telemetry *telemetry; /* where good and bad are noted, too */
 };
 
 enum verify_verdict {

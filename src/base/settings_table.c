@@ -126,6 +126,36 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_NOTIFY_TO] = {.name = "RYTHM_BACKUP_NOTIFY_TO",
                            .help = "addresses to notify instead of the query's, separated by "
                                    "commas"},
+    [SETTING_PROMETHEUS_FILE] = {.name = "RYTHM_BACKUP_PROMETHEUS_FILE",
+                                 .help = "metrics for node_exporter's textfile collector: an "
+                                         "absolute path that ends in .prom"},
+    [SETTING_PUSHGATEWAY] = {.name = "RYTHM_BACKUP_PUSHGATEWAY",
+                             .help = "http://HOST:9091 of a Prometheus Pushgateway"},
+    [SETTING_APPLICATION_INSIGHTS] = {.name = "APPLICATIONINSIGHTS_CONNECTION_STRING",
+                                      .secret = true,
+                                      .help = "Application Insights, for metrics, events and "
+                                              "exceptions"},
+    [SETTING_OTEL_ENDPOINT] = {.name = "OTEL_EXPORTER_OTLP_ENDPOINT",
+                               .help = "http://HOST:4318 of an OpenTelemetry collector, for "
+                                       "metrics and traces"},
+    [SETTING_OTEL_METRICS_ENDPOINT] = {.name = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                                       .help = "the whole URL for metrics, instead"},
+    [SETTING_OTEL_TRACES_ENDPOINT] = {.name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                                      .help = "the whole URL for traces, instead"},
+    [SETTING_OTEL_HEADERS] = {.name = "OTEL_EXPORTER_OTLP_HEADERS",
+                              .secret = true,
+                              .help = "headers for the collector: name=value,name=value"},
+    [SETTING_OTEL_TIMEOUT] = {.name = "OTEL_EXPORTER_OTLP_TIMEOUT",
+                              .fallback = "10000",
+                              .help = "milliseconds for a request to the collector; all metrics "
+                                      "together have 5 s at most"},
+    [SETTING_OTEL_SERVICE_NAME] = {.name = "OTEL_SERVICE_NAME",
+                                   .help = "service.name; unset: that of "
+                                           "OTEL_RESOURCE_ATTRIBUTES, else rythm-backup"},
+    [SETTING_OTEL_ATTRIBUTES] = {.name = "OTEL_RESOURCE_ATTRIBUTES",
+                                 .help = "attributes of the resource: name=value,name=value"},
+    [SETTING_OTEL_DISABLED] = {.name = "OTEL_SDK_DISABLED",
+                               .help = "true: nothing is sent to the collector"},
     [SETTING_LOG_FORMAT] = {.name = "RYTHM_BACKUP_LOG_FORMAT",
                             .option = "log-format",
                             .argument = "text|json",

@@ -7,6 +7,7 @@
 #include "backup/aftermath.h"
 #include "backup/backup.h"
 #include "backup/due_verification.h"
+#include "backup/telemetry.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
@@ -27,6 +28,7 @@ struct tick {
     size_t failed;
     size_t degraded;
     bool mails; /* some may wait */
+    struct telemetry *telemetry;
     struct made_backup *made;
     size_t made_count;
 };
@@ -130,6 +132,7 @@ static void tell_failure(const struct backup_request *request, const struct back
 
     tick->failed++;
     aftermath_log(request, result, problem);
+    telemetry_note_run(tick->telemetry, request, result, problem);
     note_run(tick, request->schedule, "failed", result, problem->text);
     /* A run whose end is not known is not news yet. */
     if (result->status == BACKUP_UNSETTLED || result->run_id[0] == '\0') {
@@ -163,9 +166,13 @@ static void tell_success(const struct backup_request *request, const struct back
     struct error problem = ERROR_INIT;
 
     aftermath_log(request, result, NULL);
+    telemetry_note_run(tick->telemetry, request, result, NULL);
     note_run(tick, request->schedule, "completed", result, NULL);
     tick->mails = true;
-    if (!aftermath_prune(request, &problem)) {
+    telemetry_enter(tick->telemetry, PHASE_PRUNE);
+    bool pruned = aftermath_prune(request, &problem);
+    telemetry_leave(tick->telemetry, pruned);
+    if (!pruned) {
         degrade(tick, "prune_failed", &problem);
     }
     if (!aftermath_enqueue(request, result, NULL, &problem)) {
@@ -296,10 +303,12 @@ static void deliver(struct context *context, struct tick *tick)
     struct error problem = ERROR_INIT;
     size_t unsent;
 
+    telemetry_enter_all(tick->telemetry, PHASE_NOTIFY);
     if (!delivery_run(context, &unsent, &problem)) {
         error_prefix(&problem, "delivering notifications");
         degrade(tick, "notifications_not_delivered", &problem);
     }
+    telemetry_leave(tick->telemetry, problem.kind == ERROR_NONE && unsent == 0);
     tick->degraded += unsent;
 }
 
@@ -329,7 +338,11 @@ static void verify_made(struct context *context, struct tick *tick)
 {
     struct session_options server;
     const struct verify_request how = {
-        .settings = &context->settings, .ledger = &context->session_options, .server = &server};
+        .settings = &context->settings,
+        .ledger = &context->session_options,
+        .server = &server,
+        .telemetry = tick->telemetry,
+    };
 
     context_verify_server(context, NULL, &server);
     tick->mails = false;
@@ -338,6 +351,9 @@ static void verify_made(struct context *context, struct tick *tick)
     }
     if (tick->mails && stop_signal() == 0) {
         deliver(context, tick);
+    }
+    if (tick->telemetry->count > 0) {
+        tick->degraded += !telemetry_export(tick->telemetry);
     }
 }
 
@@ -437,6 +453,9 @@ static bool tick_once(struct context *context, const struct backup_quiet *quiet,
     if (tick->mails && stop_signal() == 0) {
         deliver(context, tick);
     }
+    if (schedules->items != NULL || telemetry_is_stale(tick->telemetry)) {
+        tick->degraded += !telemetry_export(tick->telemetry);
+    }
     verify_made(context, tick);
     return true;
 }
@@ -456,7 +475,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     struct schedules schedules = {.items = NULL};
     struct backup_quiet quiet;
     bool json = invocation->options[OPTION_JSON] != NULL;
-    struct tick tick = {.runs = NULL};
+    struct tick tick = {.telemetry = &context->telemetry};
 
     if (invocation->options[OPTION_NOW] != NULL &&
         !context_pretend_now(context, invocation->options[OPTION_NOW], err)) {

@@ -73,6 +73,7 @@ bool context_open(struct context *context, const struct invocation *invocation, 
 {
     *context = (struct context){.store = NULL};
     context->stores.settings = &context->settings;
+    telemetry_begin(&context->telemetry, &context->settings, &context->session_options);
     if (!settings_load(&context->settings, invocation->settings, invocation->config_file, err)) {
         return false;
     }
@@ -90,6 +91,7 @@ bool context_open(struct context *context, const struct invocation *invocation, 
 
 void context_clear(struct context *context)
 {
+    telemetry_clear(&context->telemetry);
     store_pool_clear(&context->stores);
     settings_clear(&context->settings);
     context->store = NULL;

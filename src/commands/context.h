@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "backup/telemetry.h"
 #include "base/error.h"
 #include "base/settings.h"
 #include "commands/command.h"
@@ -21,6 +22,7 @@ struct context {
     struct compression compression;
     struct store_pool stores;
     struct store *store; /* the configured one; NULL unless the command needs one */
+    struct telemetry telemetry;
 };
 
 /* Reads and checks every setting, configures the log, makes the store ready to be asked. Nothing is

@@ -62,8 +62,12 @@ static bool notify(struct context *context, const struct backup_request *request
                    const struct backup_result *result, const struct error *problem,
                    struct error *err)
 {
-    return (aftermath_enqueue(request, result, problem, err) || error_prefix(err, "notifying")) &&
-           deliver(context, err);
+    telemetry_enter(&context->telemetry, PHASE_NOTIFY);
+    bool ok =
+        (aftermath_enqueue(request, result, problem, err) || error_prefix(err, "notifying")) &&
+        deliver(context, err);
+    telemetry_leave(&context->telemetry, ok);
+    return ok;
 }
 
 static bool print_result(const struct backup_result *result, bool json, struct error *err)
@@ -105,6 +109,7 @@ static bool verify(struct context *context, const struct backup_request *request
                                        .ledger = &context->session_options,
                                        .server = &server,
                                        .silent = request->silent,
+                                       .telemetry = &context->telemetry,
                                        .show_progress = request->show_progress};
 
     context_verify_server(context, NULL, &server);
@@ -126,6 +131,14 @@ static bool verify(struct context *context, const struct backup_request *request
     return (ok && outcome.degraded.kind == ERROR_NONE) || error_set(err, ERROR_DEGRADED, "%s", "");
 }
 
+static bool prune(struct context *context, const struct backup_request *request, struct error *err)
+{
+    telemetry_enter(&context->telemetry, PHASE_PRUNE);
+    bool ok = aftermath_prune(request, err);
+    telemetry_leave(&context->telemetry, ok);
+    return ok;
+}
+
 static bool follow_up(struct context *context, const struct invocation *invocation,
                       const struct backup_request *request, const struct backup_result *result,
                       struct error *err)
@@ -140,14 +153,22 @@ static bool follow_up(struct context *context, const struct invocation *invocati
         whole = unless_degraded(false, &problem);
     }
     if (invocation->options[OPTION_NO_PRUNE] == NULL) {
-        whole = unless_degraded(aftermath_prune(request, &problem), &problem) && whole;
+        whole = unless_degraded(prune(context, request, &problem), &problem) && whole;
     }
     if (invocation->options[OPTION_NO_NOTIFY] == NULL) {
         whole =
             unless_degraded(notify(context, request, result, NULL, &problem), &problem) && whole;
     }
-    if (invocation->options[OPTION_NO_VERIFY] == NULL && !verify(context, request, result, err)) {
-        return false;
+    /* Before a verification, which may take long, and after it. */
+    whole = telemetry_export(&context->telemetry) && whole;
+    if (invocation->options[OPTION_NO_VERIFY] == NULL) {
+        bool ok = verify(context, request, result, err);
+        if (context->telemetry.count > 0) {
+            whole = telemetry_export(&context->telemetry) && whole;
+        }
+        if (!ok) {
+            return false;
+        }
     }
     return whole ? true : error_set(err, ERROR_DEGRADED, "%s", "");
 }
@@ -169,6 +190,10 @@ static bool run_backup(struct context *context, const struct invocation *invocat
     };
 
     bool ok = backup_run(&request, &result, err);
+    if (result.status != BACKUP_LOCKED && result.status != BACKUP_NOT_DUE &&
+        result.status != BACKUP_CHANGED) {
+        telemetry_note_run(&context->telemetry, &request, &result, err);
+    }
     switch (result.status) {
     case BACKUP_COMPLETED:
         if (!ok) {
@@ -192,6 +217,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
     case BACKUP_UNSETTLED:
         break;
     }
+    telemetry_export(&context->telemetry);
     return false;
 }
 

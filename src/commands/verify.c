@@ -73,6 +73,7 @@ static void verify_one(struct verifying *verifying, struct store *store,
         .backup = backup,
         .quick = verifying->invocation->options[OPTION_QUICK] != NULL,
         .show_progress = context_wants_progress(context, verifying->invocation),
+        .telemetry = &context->telemetry,
     };
     struct verify_outcome outcome;
     struct error problem = ERROR_INIT;
@@ -174,6 +175,9 @@ static bool run(struct context *context, const struct invocation *invocation, st
                                                       : verify_chosen(&verifying, err);
     if (verifying.bad > 0 && stop_signal() == 0) {
         deliver(&verifying);
+    }
+    if (context->telemetry.count > 0) {
+        verifying.degraded += !telemetry_export(&context->telemetry);
     }
     if (ok && verifying.results != NULL) {
         ok = output_json(json_pack("{s:O}", "backups", verifying.results), err);

@@ -17,7 +17,9 @@ from azurite import Azurite
 from contents import WIDE
 from fault_proxy import HttpFaultProxy, TcpFaultProxy
 from postgres_cluster import PASSWORD, PostgresCluster
+from pushgateway import Pushgateway
 from stores import AzureStore, FileStore
+from telemetry_stubs import InsightsStub, OtlpStub
 from tool import Tool
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -229,6 +231,28 @@ def acs():
     stub = AcsStub()
     yield stub
     stub.stop()
+
+
+@pytest.fixture
+def insights():
+    stub = InsightsStub()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture
+def otlp():
+    stub = OtlpStub()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture(scope="session")
+def pushgateway(folder):
+    server = Pushgateway(folder)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

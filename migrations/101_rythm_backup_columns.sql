@@ -22,6 +22,12 @@ ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS schemas text[];
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS stores text; -- as RYTHM_BACKUP_STORES
 -- Which of its backups are verified once they are made: 1 every one, 7 every seventh, 0 none.
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS verify_every integer;
+-- Beside retention_days: what one of them keeps is kept. NULL and 0 are no rule.
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_last integer;
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_daily integer;
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_weekly integer;
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_monthly integer;
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_yearly integer;
 CREATE UNIQUE INDEX IF NOT EXISTS backup_schedule_by_name ON backup_schedule (name);
 
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS run_id text;

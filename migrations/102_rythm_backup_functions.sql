@@ -157,6 +157,21 @@ RETURNS text LANGUAGE sql STABLE AS $function$
         WHEN schedule.verify_every < 0 OR schedule.verify_every > 10000 THEN
             'verify_every is ' || schedule.verify_every::text
                 || '; it must be between 0 (never) and 10000'
+        WHEN schedule.keep_last NOT BETWEEN 0 AND 10000 THEN
+            'keep_last is ' || schedule.keep_last::text
+                || '; it must be between 0 (no such rule) and 10000'
+        WHEN schedule.keep_daily NOT BETWEEN 0 AND 10000 THEN
+            'keep_daily is ' || schedule.keep_daily::text
+                || '; it must be between 0 (no such rule) and 10000'
+        WHEN schedule.keep_weekly NOT BETWEEN 0 AND 10000 THEN
+            'keep_weekly is ' || schedule.keep_weekly::text
+                || '; it must be between 0 (no such rule) and 10000'
+        WHEN schedule.keep_monthly NOT BETWEEN 0 AND 10000 THEN
+            'keep_monthly is ' || schedule.keep_monthly::text
+                || '; it must be between 0 (no such rule) and 10000'
+        WHEN schedule.keep_yearly NOT BETWEEN 0 AND 10000 THEN
+            'keep_yearly is ' || schedule.keep_yearly::text
+                || '; it must be between 0 (no such rule) and 10000'
     END
 $function$;
 

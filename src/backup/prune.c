@@ -94,6 +94,11 @@ static bool decide_for(const struct prune_request *request, const struct schedul
         .is_default = schedule->is_default,
         .retention_days = schedule->retention_days,
         .keep_min = request->keep_min,
+        .keep = {{[KEEP_LAST] = schedule->keep_last,
+                  [KEEP_DAILY] = schedule->keep_daily,
+                  [KEEP_WEEKLY] = schedule->keep_weekly,
+                  [KEEP_MONTHLY] = schedule->keep_monthly,
+                  [KEEP_YEARLY] = schedule->keep_yearly}},
         .now_ms = now_ms,
     };
 

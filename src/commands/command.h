@@ -24,7 +24,7 @@ struct command_option {
     const char *argument; /* its argument's name in the help, or NULL for a flag */
     const char *help;
 };
-#define COMMAND_MOST_OPTIONS 20
+#define COMMAND_MOST_OPTIONS 40
 #define COMMAND_MOST_REPEATS 1000
 
 struct command {

@@ -389,6 +389,13 @@ const struct command command_schedule = {
          [SCHEDULE_COLUMN_VERIFY_EVERY] = {"verify-every", "N",
                                            "verify each Nth backup once it is made; 1: all, 0: "
                                            "none [0]"},
+         [SCHEDULE_COLUMN_KEEP_LAST] = {"keep-last", "N",
+                                        "also the last N, however old they are [0]"},
+         [SCHEDULE_COLUMN_KEEP_DAILY] =
+             {"keep-daily", "N", "also the newest of each of the last N days that have one [0]"},
+         [SCHEDULE_COLUMN_KEEP_WEEKLY] = {"keep-weekly", "N", "the same for weeks"},
+         [SCHEDULE_COLUMN_KEEP_MONTHLY] = {"keep-monthly", "N", "the same for months"},
+         [SCHEDULE_COLUMN_KEEP_YEARLY] = {"keep-yearly", "N", "the same for years"},
          [SCHEDULE_OPTION_DISABLED] = {"disabled", NULL, "add: do not switch it on yet"},
          [SCHEDULE_OPTION_NEXT] = {"next", NULL,
                                    "also print the next five times, in UTC and in its own "

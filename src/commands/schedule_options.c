@@ -64,6 +64,14 @@ static bool check_retention(const char *days, struct error *err)
            error_set(err, ERROR_USAGE, "'%s' is not a whole number of days", days);
 }
 
+static bool check_keep(const char *count, struct error *err)
+{
+    int64_t number;
+
+    return text_parse_integer(count, -999999999, 999999999, &number) ||
+           error_set(err, ERROR_USAGE, "'%s' is not a whole number of backups", count);
+}
+
 static bool check_verify_every(const char *number, struct error *err)
 {
     int64_t every;
@@ -232,6 +240,11 @@ static bool read_value(enum schedule_column column, const char *value, struct sc
         [SCHEDULE_COLUMN_SERVICE] = check_place,
         [SCHEDULE_COLUMN_STORES] = check_stores,
         [SCHEDULE_COLUMN_VERIFY_EVERY] = check_verify_every,
+        [SCHEDULE_COLUMN_KEEP_LAST] = check_keep,
+        [SCHEDULE_COLUMN_KEEP_DAILY] = check_keep,
+        [SCHEDULE_COLUMN_KEEP_WEEKLY] = check_keep,
+        [SCHEDULE_COLUMN_KEEP_MONTHLY] = check_keep,
+        [SCHEDULE_COLUMN_KEEP_YEARLY] = check_keep,
     };
 
     if (strlen(value) > VALUE_MOST) {

@@ -14,6 +14,7 @@
 #define TARGET_CAP    4096
 #define MOST_SCHEMAS  3 /* that a table names */
 #define LOCAL_SIZE    48
+#define KEEP_SIZE     128
 #define ISO_TO_MINUTE 16 /* the length of 2031-05-06T02:00 */
 #define ISO_TO_SECOND 19
 
@@ -147,6 +148,27 @@ static void append_target(struct text *text, const struct schedule *schedule)
     }
 }
 
+/* "30d", "30d last 3 weekly 4" */
+static void format_keep(char out[KEEP_SIZE], const struct schedule *schedule)
+{
+    const struct {
+        const char *name;
+        int64_t count;
+    } rules[] = {{"last", schedule->keep_last},
+                 {"daily", schedule->keep_daily},
+                 {"weekly", schedule->keep_weekly},
+                 {"monthly", schedule->keep_monthly},
+                 {"yearly", schedule->keep_yearly}};
+    int used = snprintf(out, KEEP_SIZE, "%" PRId64 "d", schedule->retention_days);
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && used < KEEP_SIZE; i++) {
+        if (rules[i].count > 0) {
+            used += snprintf(out + used, (size_t)(KEEP_SIZE - used), " %s %" PRId64, rules[i].name,
+                             rules[i].count);
+        }
+    }
+}
+
 /* "-", "each", "1 in 7" */
 static void format_verify(char out[32], const struct schedule *schedule)
 {
@@ -170,13 +192,13 @@ bool schedule_view_print(const struct schedule_view *view, struct error *err)
         struct text target = TEXT_INIT(TARGET_CAP);
         char when[SCHEDULE_VIEW_WHEN_SIZE];
         char next[SCHEDULE_VIEW_MINUTE_SIZE] = "-";
-        char keep[32];
+        char keep[KEEP_SIZE];
         char verify[32];
         schedule_view_when(when, schedule);
         if (schedule_view_has_next(schedule)) {
             schedule_view_minute(next, schedule->next_ms);
         }
-        snprintf(keep, sizeof(keep), "%" PRId64 "d", schedule->retention_days);
+        format_keep(keep, schedule);
         format_verify(verify, schedule);
         append_target(&target, schedule);
         output_table_add(&table, (const char *[]){schedule->name, when,
@@ -302,6 +324,11 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
         output_json_text(schedule->tenant), "dbname", output_json_text(schedule->dbname), "service",
         output_json_text(schedule->service), "schemas", schemas_json(schedule), "stores",
         output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every);
+    json_t *keep = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I}", "keep_last", (json_int_t)schedule->keep_last, "keep_daily",
+        (json_int_t)schedule->keep_daily, "keep_weekly", (json_int_t)schedule->keep_weekly,
+        "keep_monthly", (json_int_t)schedule->keep_monthly, "keep_yearly",
+        (json_int_t)schedule->keep_yearly);
     json_t *standing = json_pack(
         "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
         backup_schedule_state_name(schedule->state), "problem", output_json_text(schedule->problem),
@@ -309,7 +336,9 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
         "next", output_json_instant(schedule_view_has_next(schedule), schedule->next_ms),
         "last_run", instant_json(&details->last_run), "timed", instant_json(&details->timed),
         "created", instant_json(&details->created), "updated", instant_json(&details->updated));
-    bool ok = object != NULL && standing != NULL && json_object_update(object, standing) == 0;
+    bool ok = object != NULL && keep != NULL && standing != NULL &&
+              json_object_update(object, keep) == 0 && json_object_update(object, standing) == 0;
+    json_decref(keep);
     json_decref(standing);
     if (ok && upcoming) {
         ok = json_object_set_new(object, "upcoming", schedule_view_json_upcoming(details)) == 0;

@@ -36,7 +36,8 @@ static const char read_query[] =
     " ELSE btrim(s.stores, E' \\t\\r\\n') END,"
     " (extract(epoch FROM d.occurrence_at)::numeric * 1000.0)::bigint,"
     " (extract(epoch FROM d.next_at)::numeric * 1000.0)::bigint, d.attempt, d.state, d.problem,"
-    " coalesce(s.verify_every, 0)"
+    " coalesce(s.verify_every, 0), coalesce(s.keep_last, 0), coalesce(s.keep_daily, 0),"
+    " coalesce(s.keep_weekly, 0), coalesce(s.keep_monthly, 0), coalesce(s.keep_yearly, 0)"
     " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
     " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::float8 * interval '1 second') d"
     " ON $3::uuid IS NULL OR d.schedule_id = $3::uuid"
@@ -88,15 +89,25 @@ static void read_identity(const PGresult *result, int row, struct schedule *out)
     out->enabled = query_bool(result, row, 3);
     out->is_default = query_bool(result, row, 4);
     query_copy(result, row, 10, out->tenant, sizeof(out->tenant));
-    out->retention_days = query_number(result, row, 11);
     query_copy(result, row, 20, out->problem, sizeof(out->problem));
     out->verify_every = query_number(result, row, 21);
+}
+
+static void read_retention(const PGresult *result, int row, struct schedule *out)
+{
+    out->retention_days = query_number(result, row, 11);
+    out->keep_last = query_number(result, row, 22);
+    out->keep_daily = query_number(result, row, 23);
+    out->keep_weekly = query_number(result, row, 24);
+    out->keep_monthly = query_number(result, row, 25);
+    out->keep_yearly = query_number(result, row, 26);
 }
 
 static bool read_row(const PGresult *result, int row, struct schedule *out, struct error *err)
 {
     read_identity(result, row, out);
     read_timing(result, row, out);
+    read_retention(result, row, out);
     return query_copy_text(result, row, 12, &out->dbname, err) &&
            query_copy_text(result, row, 13, &out->service, err) &&
            query_copy_array(result, row, 14, &out->schemas, err) &&

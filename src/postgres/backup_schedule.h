@@ -39,6 +39,11 @@ struct schedule {
     char catch_up[64];             /* of its own, as Postgres writes an interval; or "" */
     char tenant[SCHEDULE_ID_SIZE]; /* or "" */
     int64_t retention_days;
+    int64_t keep_last; /* 0: no such rule; so are those below */
+    int64_t keep_daily;
+    int64_t keep_weekly;
+    int64_t keep_monthly;
+    int64_t keep_yearly;
     int64_t verify_every; /* each backup of so many is verified; 0: none is */
     char *dbname;         /* dump this database of the same server, or NULL */
     char *service;        /* dump what this libpq service names, or NULL */

@@ -26,6 +26,11 @@ static const struct {
     [SCHEDULE_COLUMN_SCHEMAS] = {"schemas", "text[]"},
     [SCHEDULE_COLUMN_STORES] = {"stores", "text"},
     [SCHEDULE_COLUMN_VERIFY_EVERY] = {"verify_every", "integer"},
+    [SCHEDULE_COLUMN_KEEP_LAST] = {"keep_last", "integer"},
+    [SCHEDULE_COLUMN_KEEP_DAILY] = {"keep_daily", "integer"},
+    [SCHEDULE_COLUMN_KEEP_WEEKLY] = {"keep_weekly", "integer"},
+    [SCHEDULE_COLUMN_KEEP_MONTHLY] = {"keep_monthly", "integer"},
+    [SCHEDULE_COLUMN_KEEP_YEARLY] = {"keep_yearly", "integer"},
     [SCHEDULE_COLUMN_ENABLED] = {"enabled", "boolean"},
 };
 

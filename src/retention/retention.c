@@ -27,7 +27,8 @@ static bool check_policy(const struct retention_policy *policy, struct error *er
                          ", is not between 1 and %" PRId64,
                          policy->keep_min, MINIMUM_MOST);
     }
-    return true;
+    return keep_rules_check(&policy->keep, err) ||
+           error_prefix(err, "schedule %s", policy->schedule_id);
 }
 
 static bool belongs(const struct backup_object *backup, const struct retention_policy *policy)
@@ -96,6 +97,7 @@ struct counted {
     struct content content;
     int64_t begun_ms;
     enum retention_proof proof;
+    size_t index; /* among all backups */
 };
 
 static int compare_newest_first(const void *left, const void *right)
@@ -117,6 +119,7 @@ static struct counted counted_as(const struct retention_backups *backups, size_t
         .content = content_of(&backups->items[index], policy->ledger, policy->system),
         .begun_ms = backups->items[index].begun_ms,
         .proof = backups->proofs[index],
+        .index = index,
     };
 }
 
@@ -151,7 +154,25 @@ static bool is_newest_verified(const struct counted *newest_first, size_t count,
     return true;
 }
 
-/* Of one that is older than retention_days. */
+/* Those of one content stand together. One that failed its verification stands for no day. */
+static void apply_rules(const struct counted *newest_first, size_t count,
+                        const struct keep_rules *rules, struct retention_decision *decisions)
+{
+    struct keep_walk walk = {.rules = {{0}}};
+
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 &&
+            compare_contents(&newest_first[i - 1].content, &newest_first[i].content) != 0) {
+            walk = (struct keep_walk){.rules = {{0}}};
+        }
+        if (newest_first[i].proof != RETENTION_REFUTED) {
+            decisions[newest_first[i].index].kept_by =
+                keep_walk_next(&walk, rules, newest_first[i].begun_ms);
+        }
+    }
+}
+
+/* Of one that is older than retention_days, and that no rule keeps. */
 static enum retention_reason judge_among(const struct counted *newest_first, size_t count,
                                          const struct counted *backup, int64_t keep_min)
 {
@@ -187,12 +208,15 @@ bool retention_plan(const struct retention_backups *backups, const struct retent
         }
     }
     qsort(newest_first, counted, sizeof(*newest_first), compare_newest_first);
+    apply_rules(newest_first, counted, &policy->keep, decisions);
     for (size_t i = 0; i < backups->count; i++) {
         if (decisions[i].reason != RETENTION_DELETE_EXPIRED) {
             continue;
         }
         struct counted backup = counted_as(backups, i, policy);
-        decisions[i].reason = judge_among(newest_first, counted, &backup, policy->keep_min);
+        decisions[i].reason = decisions[i].kept_by != 0
+                                  ? RETENTION_KEEP_RULE
+                                  : judge_among(newest_first, counted, &backup, policy->keep_min);
         decisions[i].delete = decisions[i].reason == RETENTION_DELETE_EXPIRED;
     }
     free(newest_first);
@@ -208,6 +232,9 @@ void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_deci
     case RETENTION_KEEP_YOUNG:
         snprintf(out, RETENTION_TEXT_SIZE, "not older than %" PRId64 " %s", policy->retention_days,
                  days);
+        return;
+    case RETENTION_KEEP_RULE:
+        keep_rules_format(out, &policy->keep, decision->kept_by);
         return;
     case RETENTION_KEEP_MINIMUM:
         if (policy->keep_min == 1) {

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "retention/keep_rules.h"
 #include "store/backup_object.h"
 
 struct retention_policy {
@@ -26,6 +27,7 @@ struct retention_policy {
     bool is_default;        /* the schedule that the old service's objects belong to */
     int64_t retention_days; /* 1 or more */
     int64_t keep_min;       /* 1 or more */
+    struct keep_rules keep; /* beside the days: what one of them keeps is kept */
     int64_t now_ms;         /* the database server's */
 };
 
@@ -45,6 +47,7 @@ struct retention_backups {
 
 enum retention_reason {
     RETENTION_KEEP_YOUNG,        /* not older than retention_days */
+    RETENTION_KEEP_RULE,         /* policy.keep keeps it */
     RETENTION_KEEP_MINIMUM,      /* one of the newest keep_min */
     RETENTION_KEEP_VERIFIED,     /* the newest one that was verified */
     RETENTION_KEEP_FOREIGN,      /* another schedule's or another ledger's */
@@ -57,6 +60,7 @@ struct retention_decision {
     enum retention_reason reason;
     bool delete;
     int64_t age_days;
+    unsigned kept_by; /* RETENTION_KEEP_RULE: keep_walk_next() */
 };
 
 /* Writes one decision per backup, in the same order. False, with nothing written, for a policy
@@ -65,7 +69,7 @@ bool retention_plan(const struct retention_backups *backups, const struct retent
                     struct retention_decision *decisions, struct error *err);
 
 /* "older than 30 days", "one of the newest 3", "the newest verified one", ... */
-#define RETENTION_TEXT_SIZE 128
+#define RETENTION_TEXT_SIZE KEEP_RULES_TEXT_SIZE
 void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_decision *decision,
                       const struct retention_policy *policy);
 

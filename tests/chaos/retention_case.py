@@ -68,6 +68,9 @@ class Ground:
                 " '1 day', %s, %s, %s, %s)", policy.schedule, number, policy.enabled, TIME,
                 policy.days, self.second.settings["RYTHM_BACKUP_STORES"] if policy.own_store
                 else None)
+            for rule, count in policy.keep:
+                self.execute(f"UPDATE backup_schedule SET keep_{rule} = %s WHERE schedule_id = %s",
+                             count, policy.schedule)
         self.execute("UPDATE backup_schedule SET timed_at = '2020-01-01'")
         for each in history.objects:
             self.record(each)

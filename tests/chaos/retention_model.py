@@ -44,6 +44,7 @@ class Policy:
     is_default: bool = False
     enabled: bool = True
     own_store: bool = False
+    keep: tuple = ()            # (rule, how many) each
 
     @property
     def is_wrong(self):
@@ -64,6 +65,22 @@ def is_of(backup, policy, ledger):
     return backup.owner == (policy.schedule, ledger.database, ledger.system)
 
 
+# What people call the period of an instant.
+PERIODS = {"last": "%Y-%m-%dT%H:%M:%S.%f", "daily": "%Y-%m-%d", "weekly": "%G-W%V",
+           "monthly": "%Y-%m", "yearly": "%Y"}
+
+
+def is_kept_by_rule(each, newer, policy):
+    """`newer`: those that stand for something."""
+    if each.verified is False:
+        return False
+    for rule, count in policy.keep:
+        periods = {f"{other.begun:{PERIODS[rule]}}" for other in newer}
+        if f"{each.begun:{PERIODS[rule]}}" not in periods and len(periods) < count:
+            return True
+    return False
+
+
 def deletions(objects, policies, ledger, keep_min, now, real_now=None):
     """The names that go. With a pretended `now`, what is from before `real_now` stays."""
     gone = set()
@@ -78,6 +95,7 @@ def deletions(objects, policies, ledger, keep_min, now, real_now=None):
             newest_verified = each.verified and not any(other.verified for other in newer)
             expired = now - each.begun > datetime.timedelta(days=policy.days)
             if (expired and len(good) >= keep_min and not newest_verified
+                    and not is_kept_by_rule(each, good, policy)
                     and not (real_now and each.begun <= real_now)):
                 gone.add(each.name)
     return gone
@@ -132,7 +150,9 @@ class History:
         self.keep_min = chance.choice((1, 1, 2, 3, 3, 4, 7))
         self.policies = [Policy(str(uuid.UUID(int=chance.getrandbits(128))),
                                 chance.choice((1, 2, 7, 30, 30, 365, 5000)),
-                                enabled=chance.random() < 0.7)
+                                enabled=chance.random() < 0.7,
+                                keep=tuple((rule, chance.choice((1, 2, 3, 7))) for rule in PERIODS
+                                           if chance.random() < 0.15))
                          for _ in range(chance.choice((1, 1, 2, 3, 4)))]
         self.policies[0] = replace(self.policies[0], is_default=True)
         last = len(self.policies) - 1

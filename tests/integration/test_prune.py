@@ -289,6 +289,19 @@ def test_dry_run_tells_of_each_object_and_deletes_none(here, store, small_databa
     assert left(store) == {*names, stranger[0], alone[0], "notes.txt"}
 
 
+def test_rules_keep_what_is_older(file_here, file_store, small_database):
+    small_database.execute("UPDATE backup_schedule SET retention_days = 2, keep_last = 5,"
+                           " keep_daily = 6")
+    names = put_aged(file_store, small_database, 1, 2, 3, 4, 5, 100, 100.1, 200, 300)
+    shown = {each["name"]: each for each in file_here.ok("prune", "--dry-run", "--json")
+             .json["backups"]}
+    assert [shown[name]["action"] for name in names] == ["keep"] * 6 + ["delete"] * 3
+    assert "keep_last 5" in shown[names[3]]["reason"]
+    assert "keep_daily 6" in shown[names[5]]["reason"]
+    file_here.ok("prune")
+    assert {stored.name for stored in file_store.list()} == set(names[:6])
+
+
 def test_dry_run_as_json(file_here, file_store, small_database):
     names = put_aged(file_store, small_database, 100, 101)
     location = file_store.settings["RYTHM_BACKUP_STORES"]

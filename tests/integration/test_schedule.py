@@ -93,7 +93,8 @@ def test_add_is_the_old_services_schedule_unless_options_say_otherwise(tool, sma
         True, "02:00:00", 30)
     assert [row[name] for name in ("frequency", "days", "time_zone", "catch_up", "tenant_id",
                                    "target_dbname", "target_service", "schemas", "stores",
-                                   "verify_every")] == [None] * 10
+                                   "verify_every", "keep_last", "keep_daily", "keep_weekly",
+                                   "keep_monthly", "keep_yearly")] == [None] * 15
     header, line = result.out.splitlines()
     assert header.split() == ["SCHEDULE", "WHEN", "STATE", "NEXT", "KEEP", "VERIFY", "TARGET"]
     assert line.startswith("nightly   daily 02:00 UTC  ") and line.endswith("  30d   -       -")
@@ -107,7 +108,9 @@ def test_add_writes_each_column(tool, small_database, tmp_path):
             "--days=mon,FRI,7", "--time-zone=Europe/Stockholm", "--retention-days=7",
             "--catch-up=90m", f"--tenant={ANOTHER_ID}", "--dbname=other",
             '--schemas=app,"a,b","say ""hi""",back\\slash, blank ',
-            f"--stores=file://{tmp_path}/x", "--verify-every=7", "--disabled")
+            f"--stores=file://{tmp_path}/x", "--verify-every=7", "--disabled",
+            "--keep-last=1", "--keep-daily=2", "--keep-weekly=3", "--keep-monthly=4",
+            "--keep-yearly=5")
     row = row_of(small_database, "all.of_it-1")
     assert (str(row["schedule_time"]), row["frequency"], row["days"], row["time_zone"]) == (
         "23:59:00", "weekly", [1, 5, 7], "Europe/Stockholm")
@@ -116,6 +119,9 @@ def test_add_writes_each_column(tool, small_database, tmp_path):
     assert (row["target_dbname"], row["target_service"], row["stores"], row["enabled"]) == (
         "other", None, f"file://{tmp_path}/x", False)
     assert row["verify_every"] == 7
+    assert [row[f"keep_{each}"] for each in ("last", "daily", "weekly", "monthly", "yearly")] == [
+        1, 2, 3, 4, 5]
+    assert "  7d last 1 daily 2 weekly 3 monthly 4 yearly 5  " in tool.ok("schedule", "show").out
     assert row["schemas"] == ["app", "a,b", 'say "hi"', "back\\slash", " blank "]
     assert row["next_run_at"] is None
 
@@ -342,8 +348,9 @@ def test_json_has_every_column(tool, small_database, nightly):
         "schedule": str(row["schedule_id"]), "schedule_name": "nightly", "enabled": True,
         "default": False, "time": "02:00", "frequency": "daily", "days": None, "time_zone": "UTC",
         "retention_days": 30, "catch_up_s": None, "tenant": None, "dbname": None, "service": None,
-        "schemas": None, "stores": None, "verify_every": 0, "state": schedule["state"],
-        "problem": None}
+        "schemas": None, "stores": None, "verify_every": 0, "keep_last": 0,
+        "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "keep_yearly": 0,
+        "state": schedule["state"], "problem": None}
 
 
 def test_json_types(tool, tmp_path):
@@ -448,6 +455,11 @@ def test_next_after_an_edit_and_of_a_disabled_one(tool):
     ("--verify-every=often", ["--verify-every", "'often' is not a whole number"]),
     ("--verify-every=1.5", ["--verify-every", "'1.5' is not a whole number"]),
     ("--verify-every=-1", ["--verify-every", "verify_every is -1", "between 0 (never) and 10000"]),
+    ("--keep-last=many", ["--keep-last", "'many' is not a whole number"]),
+    ("--keep-daily=-1", ["--keep-daily", "keep_daily is -1", "between 0 (no such rule) and 10000"]),
+    ("--keep-weekly=10001", ["--keep-weekly", "keep_weekly is 10001"]),
+    ("--keep-monthly=-1", ["--keep-monthly", "keep_monthly is -1"]),
+    ("--keep-yearly=99999", ["--keep-yearly", "keep_yearly is 99999"]),
     ("--verify-every=99999", ["--verify-every", "verify_every is 99999"]),
     ("--retention-days=0", ["--retention-days", "is 0", "between 1 and 1000000"]),
     ("--retention-days=-3", ["--retention-days", "is -3"]),

@@ -9,9 +9,12 @@
 
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "retention/retention.h"
 
 #define DAY_MS  INT64_C(86400000)
@@ -356,6 +359,78 @@ static void test_one_that_failed_its_verification_does_not_count(void **state)
     check_proven(backups, proofs, 7, &usual, expected);
 }
 
+static void check_kept_by(const char *dates[], size_t count, struct keep_rules keep,
+                          const char *const *expected)
+{
+    struct backup_object backups[HERE_MOST];
+    const struct retention_backups listed = {backups, unproven, count};
+    struct retention_policy policy = usual;
+    struct retention_decision decisions[HERE_MOST];
+    struct error err = ERROR_INIT;
+
+    policy.keep = keep;
+    policy.keep_min = 1;
+    policy.retention_days = 1;
+    for (size_t i = 0; i < count; i++) {
+        int64_t instant_ms;
+        assert_true(clock_parse_iso(dates[i], &instant_ms));
+        backups[i] = ours(NOW_MS - instant_ms);
+    }
+    assert_true(retention_plan(&listed, &policy, decisions, &err));
+    for (size_t i = 0; i < count; i++) {
+        char text[RETENTION_TEXT_SIZE];
+        retention_format(text, &decisions[i], &policy);
+        assert_string_equal(text, expected[i]);
+    }
+}
+
+static void test_rules_keep_the_newest_of_their_periods(void **state)
+{
+    /* A Monday, the Sunday before, its Saturday; a year's end within a week; a year before. */
+    const char *dates[] = {"2025-03-03T23:59:59Z", "2025-03-03T00:00:00Z", "2025-03-02T23:00:00Z",
+                           "2025-03-01T10:00:00Z", "2025-01-01T10:00:00Z", "2024-12-31T10:00:00Z",
+                           "2024-12-30T10:00:00Z", "2023-06-06T10:00:00Z", "2023-06-06T10:00:00Z"};
+    const char *const expected[] = {
+        "keep_last 2, keep_daily 3, keep_weekly 3, keep_monthly 2, keep_yearly 3",
+        "keep_last 2",
+        "keep_daily 3, keep_weekly 3",
+        "keep_daily 3",
+        "keep_weekly 3, keep_monthly 2",
+        "keep_yearly 3",
+        "older than 1 day",
+        "keep_yearly 3",
+        "keep_yearly 3"};
+
+    (void)state;
+    check_kept_by(dates, 9, (struct keep_rules){{2, 3, 3, 2, 3}}, expected);
+}
+
+static void test_rules_that_are_none(void **state)
+{
+    const char *dates[] = {"2025-03-03T10:00:00Z", "2025-03-02T10:00:00Z"};
+    const char *const expected[] = {"the newest one", "older than 1 day"};
+
+    (void)state;
+    check_kept_by(dates, 2, (struct keep_rules){{0}}, expected);
+}
+
+static void test_bad_rules_are_refused(void **state)
+{
+    const struct retention_backups none = {NULL, NULL, 0};
+
+    (void)state;
+    for (int rule = 0; rule < KEEP_RULE_COUNT; rule++) {
+        for (int i = 0; i < 2; i++) {
+            struct retention_policy policy = usual;
+            struct error err = ERROR_INIT;
+            policy.keep.counts[rule] = i == 0 ? -1 : KEEP_RULE_MOST + 1;
+            assert_false(retention_plan(&none, &policy, NULL, &err));
+            assert_int_equal(err.kind, ERROR_CONFIG);
+            assert_non_null(strstr(err.text, "keep_"));
+        }
+    }
+}
+
 static void test_ages(void **state)
 {
     const struct backup_object backups[] = {ours(0), ours(DAY_MS - 1), ours(DAY_MS),
@@ -490,7 +565,7 @@ static struct backup_object draw_backup(void)
     static const char *const ledgers[] = {"rythm_copy", "other", ""};
     static const char *const systems[] = {SYSTEM, "7300000000000000002", ""};
     static const char *const sources[] = {SYSTEM, ELSEWHERE, ""};
-    int64_t age_ms = ((int64_t)draw(AGE_STEPS) - 5) * STEP_MS;
+    int64_t age_ms = ((int64_t)draw(AGE_STEPS) - 5) * STEP_MS * (draw(2) == 0 ? 1 : 40);
 
     if (draw(8) == 0) {
         return legacy(age_ms);
@@ -514,6 +589,10 @@ static struct retention_policy draw_policy(void)
     policy.is_default = draw(2) == 0;
     policy.retention_days = 1 + draw(10);
     policy.keep_min = 1 + draw(6);
+    bool has_rules = draw(3) == 0;
+    for (int rule = 0; has_rules && rule < KEEP_RULE_COUNT; rule++) {
+        policy.keep.counts[rule] = draw(2) == 0 ? 0 : draw(8);
+    }
     return policy;
 }
 
@@ -567,9 +646,87 @@ static int64_t model_newer(const struct retention_backups *backups, size_t index
     return newer;
 }
 
+/* What a rule calls the period of an instant, as people write it. */
+static void model_label(char out[32], enum keep_rule rule, const struct backup_object *b)
+{
+    time_t seconds = (time_t)(b->begun_ms / 1000);
+    struct tm date;
+
+    gmtime_r(&seconds, &date);
+    switch (rule) {
+    case KEEP_DAILY:
+        assert_true(strftime(out, 32, "%F", &date) > 0);
+        return;
+    case KEEP_WEEKLY:
+        assert_true(strftime(out, 32, "%G-W%V", &date) > 0);
+        return;
+    case KEEP_MONTHLY:
+        assert_true(strftime(out, 32, "%Y-%m", &date) > 0);
+        return;
+    case KEEP_YEARLY:
+        assert_true(strftime(out, 32, "%Y", &date) > 0);
+        return;
+    case KEEP_LAST:
+    case KEEP_RULE_COUNT:
+        break;
+    }
+    snprintf(out, 32, "%" PRId64, b->begun_ms);
+}
+
+/* Newer, of the same content, and not found to be bad. */
+static bool model_stands_before(const struct retention_backups *backups, size_t one, size_t other,
+                                const struct retention_policy *policy)
+{
+    const struct backup_object *items = backups->items;
+
+    return backups->proofs[one] != BAD && model_counts(&items[one], policy) &&
+           model_same(&items[one], &items[other], policy) &&
+           items[one].begun_ms > items[other].begun_ms;
+}
+
+/* "The newest of each of the last N periods that have one." */
+static bool model_rule_keeps(const struct retention_backups *backups, size_t index,
+                             const struct retention_policy *policy, enum keep_rule rule)
+{
+    char labels[LONGEST][32];
+    char own[32];
+    int64_t periods = 0;
+
+    if (backups->proofs[index] == BAD) {
+        return false;
+    }
+    model_label(own, rule, &backups->items[index]);
+    for (size_t i = 0; i < backups->count; i++) {
+        if (!model_stands_before(backups, i, index, policy)) {
+            continue;
+        }
+        bool seen = false;
+        model_label(labels[periods], rule, &backups->items[i]);
+        for (int64_t k = 0; k < periods; k++) {
+            seen = seen || strcmp(labels[k], labels[periods]) == 0;
+        }
+        if (strcmp(labels[periods], own) == 0) {
+            return false;
+        }
+        periods += !seen;
+    }
+    return periods < policy->keep.counts[rule];
+}
+
+static bool model_any_rule_keeps(const struct retention_backups *backups, size_t index,
+                                 const struct retention_policy *policy)
+{
+    for (int rule = 0; rule < KEEP_RULE_COUNT; rule++) {
+        if (model_rule_keeps(backups, index, policy, (enum keep_rule)rule)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "Deleted only when at least keep_min newer backups of the same schedule and content stand in the
  * list" that were not found to be bad, never when it is the newest verified one, and then only when
- * it is too old. */
+ * it is too old and no rule keeps it. */
 static bool model_deletes(const struct retention_backups *backups, size_t index,
                           const struct retention_policy *policy)
 {
@@ -578,7 +735,8 @@ static bool model_deletes(const struct retention_backups *backups, size_t index,
     return model_counts(backup, policy) &&
            model_newer(backups, index, policy, false) >= policy->keep_min &&
            (backups->proofs[index] != GOOD || model_newer(backups, index, policy, true) > 0) &&
-           backup->begun_ms + policy->retention_days * DAY_MS < policy->now_ms;
+           backup->begun_ms + policy->retention_days * DAY_MS < policy->now_ms &&
+           !model_any_rule_keeps(backups, index, policy);
 }
 
 /* A list of its own, for what is left. */
@@ -702,6 +860,9 @@ int main(void)
         cmocka_unit_test(test_a_young_verified_one_is_the_newest),
         cmocka_unit_test(test_the_newest_verified_one_of_each_content_stays),
         cmocka_unit_test(test_one_that_failed_its_verification_does_not_count),
+        cmocka_unit_test(test_rules_keep_the_newest_of_their_periods),
+        cmocka_unit_test(test_rules_that_are_none),
+        cmocka_unit_test(test_bad_rules_are_refused),
         cmocka_unit_test(test_ages),
         cmocka_unit_test(test_bad_policies_are_refused),
         cmocka_unit_test(test_no_backups),

@@ -32,7 +32,7 @@ static bool is_wanted(const struct telemetry *telemetry)
 /* The next event, empty; NULL when it is not to be told, or memory is out. */
 static struct metrics_event *add(struct telemetry *telemetry, enum metrics_event_kind kind)
 {
-    if (!is_wanted(telemetry)) {
+    if (!is_wanted(telemetry) || telemetry->count == TELEMETRY_MOST_EVENTS) {
         return NULL;
     }
     struct metrics_event *longer =

@@ -20,6 +20,8 @@
 #include "postgres/session.h"
 
 #define TELEMETRY_MS 5000
+/* More events than this are not told at a time. */
+#define TELEMETRY_MOST_EVENTS 1000
 
 struct telemetry {
     const struct settings *settings;

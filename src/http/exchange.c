@@ -121,6 +121,8 @@ static struct curl_slist *header_lines(struct http_client *client,
 static void set_limits(struct http_client *client)
 {
     set_number(client, CURLOPT_NOSIGNAL, 1);
+    /* A name server that does not answer: its thread is not waited for beyond the limit. */
+    set_number(client, CURLOPT_QUICK_EXIT, 1);
     set_number(client, CURLOPT_CONNECTTIMEOUT_MS, client->limits.connect_ms);
     set_number(client, CURLOPT_TIMEOUT_MS, client->limits.reply_ms);
     set_number(client, CURLOPT_LOW_SPEED_LIMIT, LOWEST_SPEED_BYTES_S);

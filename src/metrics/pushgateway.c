@@ -17,15 +17,21 @@ static bool is_configured(const struct settings *settings)
     return settings_get(settings, SETTING_PUSHGATEWAY) != NULL;
 }
 
-/* A name may hold any character: the README's form for those is base64 with the URL's alphabet. */
+/* A value with a '/' has a form of its own (README, "URL"): base64 with the URL's alphabet. */
 static void append_group(struct text *url, const char *ledger)
 {
     char encoded[BASE64_SIZE(NAME_SIZE)];
 
+    if (strchr(ledger, '/') == NULL) {
+        text_append(url, "/ledger/");
+        http_append_encoded(url, ledger, "");
+        return;
+    }
     base64_encode(encoded, ledger, strnlen(ledger, NAME_SIZE));
     for (char *c = encoded; *c != '\0'; c++) {
         *c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c);
     }
+    text_append(url, "/ledger@base64/");
     text_append(url, encoded);
 }
 
@@ -58,7 +64,7 @@ static bool push(const struct settings *settings, const struct metrics_report *r
     if (!report->has_schedules) {
         return true;
     }
-    endpoint_append(&url, base, "/metrics/job/rythm-backup/ledger@base64/");
+    endpoint_append(&url, base, "/metrics/job/rythm-backup");
     append_group(&url, report->ledger);
     bool ok = url.failed ? error_set_memory(err) : put(text_string(&url), report, deadline, err);
     text_clear(&url);

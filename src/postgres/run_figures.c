@@ -20,10 +20,11 @@ static const char read_query[] =
     " AND h.completed_at < l.completed_at AND h.raw_size_bytes IS NOT NULL"
     " AND h.database_name IS NOT DISTINCT FROM l.database_name"
     " ORDER BY h.completed_at DESC LIMIT 7) p) u"
-    " CROSS JOIN LATERAL (SELECT max(h.completed_at) AS at, count(*) FILTER"
-    " (WHERE (h.completed_at <= l.completed_at) IS NOT TRUE) AS count FROM backup_history h"
-    " WHERE h.schedule_id = s.schedule_id AND h.status = 'failed' AND h.completed_at <= c.now"
-    " AND h.completed_at > c.now - interval '30 days') f"
+    " CROSS JOIN LATERAL (SELECT max(b.completed_at) AS at, count(*) FILTER"
+    " (WHERE (b.completed_at <= l.completed_at) IS NOT TRUE) AS count FROM"
+    " (SELECT h.status, h.completed_at FROM backup_history h WHERE h.schedule_id = s.schedule_id"
+    " AND h.completed_at <= c.now ORDER BY h.completed_at DESC LIMIT 100) b"
+    " WHERE b.status = 'failed') f"
     " LEFT JOIN LATERAL (SELECT h.completed_at FROM backup_history h"
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.started_at <= c.now"
     " AND h.verified_at <= c.now AND (h.verify_failed_at < h.verified_at) IS NOT FALSE"
@@ -31,7 +32,7 @@ static const char read_query[] =
     " CROSS JOIN LATERAL (SELECT count(*) AS count FROM (SELECT FROM backup_history h"
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.completed_at <= c.now"
     " AND h.completed_at > coalesce(v.completed_at, timestamptz '-infinity')"
-    " ORDER BY h.completed_at DESC LIMIT 1000) b) n"
+    " ORDER BY h.completed_at DESC LIMIT greatest(s.verify_every, 100) + 1) b) n"
     " ORDER BY s.schedule_id";
 
 static struct run_figure read_figure(const PGresult *result, int row, int column)

@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import re
+import socket
 import stat
+import urllib.parse
 
 import pytest
 
@@ -250,19 +252,42 @@ def test_a_full_disk_leaves_the_old_file(tool, small_database, prom):
     assert [path.name for path in prom.parent.iterdir()] == [prom.name]
 
 
+@pytest.fixture
+def silent_names(tmp_path):
+    """A name server that never answers: how to run something that asks it, and what was asked."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.253", 53))  # only root may
+        server.setblocking(False)
+        resolver = tmp_path / "resolv.conf"
+        resolver.write_text("nameserver 127.0.0.253\noptions timeout:8 attempts:2\n")
+
+        def asked():
+            packets = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    packets.append(server.recv(512))
+            return packets
+
+        yield ("bwrap", "--dev-bind", "/", "/", "--ro-bind", str(resolver),
+               os.path.realpath("/etc/resolv.conf")), asked
+
+
 def test_services_that_hang_delay_nothing_for_long(tool, small_database, prom, insights, otlp,
-                                                   file_store):
+                                                   file_store, silent_names):
     """Each in its share of the few seconds, and those behind them have theirs."""
+    within, asked = silent_names
     insights.next_answers = [Answer(200, hang_s=20)] * 9
     otlp.next_answers = [Answer(200, hang_s=20)] * 9
     program = with_file(tool, prom).with_settings(
-        **insights.settings, **otlp.settings,
-        RYTHM_BACKUP_PUSHGATEWAY=f"http://127.0.0.1:{otlp.port}")
-    result = program.run("run", "--no-notify")
+        **insights.settings, **otlp.settings, RYTHM_BACKUP_PUSHGATEWAY="http://silent.example:9091")
+    result = program.finish(program.start("run", "--no-notify", prefix=within))
     assert result.code == 3
     for name in ("the Pushgateway", "Application Insights", "the OTLP collector"):
         assert f"Metrics were not sent to {name}" in result.err
-    assert len(otlp.requests) >= 2 and len(insights.requests) == 1
+    assert len(otlp.requests) == 2 and len(insights.requests) == 1
+    # Nobody waits until the name server is asked again.
+    packets = asked()
+    assert packets and len(set(packets)) == len(packets)
     assert len(file_store.list()) == 1 and prom.exists()
     assert [row["status"] for row in history(small_database)] == ["completed"]
 
@@ -287,6 +312,19 @@ def test_pushgateway_that_refuses(tool, insights):
     # It has no PUT: 501.
     result = look(program)
     assert result.code == 3 and "the Pushgateway: it answered 501" in result.err
+
+
+def test_pushgateway_and_a_ledger_with_a_slash(tool, cluster, migrated_small, pushgateway):
+    """Its group has another form."""
+    name = f"a/b é {os.getpid()}"
+    cluster.create_database(name, migrated_small)
+    try:
+        url = cluster.url(urllib.parse.quote(name, safe=""))
+        tool.with_settings(DATABASE_URL=url, **pushgateway.settings).ok("check")
+    finally:
+        cluster.drop_database(name)
+    assert f'rythm_backup_enabled{{database="{name}",instance="",job="rythm-backup",' \
+           f'ledger="{name}"' in pushgateway.scrape()
 
 
 # Application Insights

@@ -27,13 +27,13 @@ struct run_figures {
     struct run_figure raw_bytes;
     struct run_figure rows;
     struct run_figure tables;
-    /* The median of up to seven backups before it, of the same database. */
+    /* The median of up to seven backups before it, of the same database and the last 30 runs. */
     struct run_figure usual_raw_bytes;
-    struct run_figure failed;    /* runs since then, of the last 100 */
-    struct run_figure failed_ms; /* when one failed last, of the last 100 */
+    struct run_figure failed;    /* runs since then, of the last 30 */
+    struct run_figure failed_ms; /* when one failed last, of the last 30 */
     /* The newest backup that was verified and found to be good: when it was completed. */
     struct run_figure proven_ms;
-    struct run_figure unproven; /* backups since then; above verify_every and 100 not counted */
+    struct run_figure unproven; /* backups since then, counted up to verify_every + 1 or 30 */
 };
 
 struct run_figures_list {

@@ -467,7 +467,7 @@ def test_otlp_endpoints(tool, small_database, otlp):
 
 def test_otlp_that_refuses(tool, small_database, otlp):
     """For a moment: it is asked again. In part: it is not. A warning is one."""
-    program = tool.with_settings(**otlp.settings)
+    program = tool.with_settings(**otlp.settings, OTEL_EXPORTER_OTLP_HEADERS="api-key=canary-42")
     otlp.next_answers = [Answer(503), Answer(200, document={
         "partialSuccess": {"errorMessage": "a hint"}})]
     result = look(program)
@@ -476,12 +476,13 @@ def test_otlp_that_refuses(tool, small_database, otlp):
             (Answer(200, document={"partialSuccess": {"rejectedDataPoints": "3",
                                                       "errorMessage": "too old"}}),
              "metrics: it refused 3 of what it was sent: too old"),
-            (Answer(500), "metrics: it answered 500")):
+            (Answer(401, document={"message": "not your key: canary-42"}), "it answered 401: "),
+            (Answer(500), "it answered 500")):
         del otlp.requests[:]
         otlp.next_answers = [answer]
         small_database.execute("UPDATE backup_schedule SET retention_days = retention_days + 1")
         result = look(program)
-        assert result.code == 3 and problem in result.err
+        assert result.code == 3 and problem in result.err and "canary" not in result.err
         assert len(otlp.requests) == 1
 
 

@@ -204,6 +204,7 @@ static bool transfer_and_publish(struct run *run, struct error *err)
         .name = claim->name,
         .run_id = claim->run_id,
         .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
+        .retain_ms = publication_retain_ms(&run->publication),
         .permit = publication_permit,
         .permit_context = &run->publication,
     };
@@ -317,8 +318,10 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     tell_start(request, &claim);
     struct run run = {
         .request = request, .claim = &claim, .result = result, .dump = DUMP_RESULT_INIT};
-    run.publication =
-        (struct publication){.store = request->store, .claim = &claim, .dump = &run.dump};
+    run.publication = (struct publication){.store = request->store,
+                                           .claim = &claim,
+                                           .dump = &run.dump,
+                                           .retention_days = request->schedule->retention_days};
     bool covered = false;
     bool ok = prepare(&run, &covered, err) && (covered || transfer_and_publish(&run, err));
     run_phases_leave(&result->phases, ok);

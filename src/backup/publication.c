@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/stop.h"
+#include "retention/retention.h"
 #include "store/manifest.h"
 
 /* The stop comes last: one that came while the server was asked must still be heard. */
@@ -18,6 +19,11 @@ bool publication_permit(void *context, struct error *err)
     return true;
 }
 
+int64_t publication_retain_ms(const struct publication *publication)
+{
+    return retention_left_ms(publication->retention_days, claim_elapsed_ms(publication->claim));
+}
+
 /* Of pg_dump's output there is none: nothing is known of its rows. */
 static bool store_manifest(struct publication *publication, const struct metadata *metadata,
                            struct error *err)
@@ -30,6 +36,7 @@ static bool store_manifest(struct publication *publication, const struct metadat
         .snapshot_ms = publication->dump->snapshot_ms,
         .encoding = publication->encoding,
         .segments = &publication->dump->segments,
+        .retain_ms = publication_retain_ms(publication),
     };
 
     if (!facts->has_rows) {

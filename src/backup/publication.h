@@ -6,6 +6,7 @@
 #define BACKUP_PUBLICATION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "dump/dump.h"
@@ -18,12 +19,16 @@ struct publication {
     struct claim *claim;
     const struct dump_result *dump;
     char encoding[32];         /* of the dumped database */
+    int64_t retention_days;    /* of the schedule */
     struct backup_facts facts; /* set before publication_commit() */
     bool tried;                /* the store may have been asked to publish */
 };
 
 /* Invariant I3, an upload_permit: are lock and row still ours, and was no stop asked for? */
 bool publication_permit(void *publication, struct error *err);
+
+/* How long from now on retention keeps it, for upload_options.retain_ms. */
+int64_t publication_retain_ms(const struct publication *publication);
 
 /* Stores the manifest and commits the upload, which is freed in any case. Every source has ended
  * well by then. */

@@ -22,6 +22,10 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_AZURE_CONTAINER] = {.name = "AZURE_BACKUP_CONTAINER",
                                  .fallback = "database-backups",
                                  .help = "container of the default Azure store; made when missing"},
+    [SETTING_AZURE_ENCRYPTION_KEY] = {.name = "AZURE_BACKUP_ENCRYPTION_KEY",
+                                      .secret = true,
+                                      .help = "customer-provided key, 32 bytes in base64, which "
+                                              "Azure encrypts what is stored with, and forgets"},
     [SETTING_COMPRESSION] = {.name = "RYTHM_BACKUP_COMPRESSION",
                              .option = "compression",
                              .argument = "METHOD[:LEVEL]",

@@ -276,6 +276,13 @@ static bool are_siblings(const struct backup_object *one, const struct backup_ob
            strcmp(one->facts.system, other->facts.system) == 0;
 }
 
+int64_t retention_left_ms(int64_t retention_days, int64_t age_ms)
+{
+    int64_t left_ms = (retention_days < DAYS_MOST ? retention_days : DAYS_MOST) * DAY_MS - age_ms;
+
+    return left_ms > 0 ? left_ms : 0;
+}
+
 bool retention_is_last(const struct backup_object *backups, size_t count, size_t index)
 {
     for (size_t i = 0; i < count; i++) {

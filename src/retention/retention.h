@@ -73,6 +73,9 @@ bool retention_plan(const struct retention_backups *backups, const struct retent
 void retention_format(char out[RETENTION_TEXT_SIZE], const struct retention_decision *decision,
                       const struct retention_policy *policy);
 
+/* How long a backup that began so long ago is not yet older than these days; 0: it is. */
+int64_t retention_left_ms(int64_t retention_days, int64_t age_ms);
+
 /* True when deleting `index` would leave no other backup of its schedule (and content) in the
  * list: the question that `prune NAME` asks. */
 bool retention_is_last(const struct backup_object *backups, size_t count, size_t index);

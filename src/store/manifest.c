@@ -233,7 +233,11 @@ bool manifest_store(const struct manifest *manifest, struct store *store,
 {
     char name[MANIFEST_NAME_SIZE];
     const struct upload_options options = {
-        .name = name, .run_id = manifest->facts->run_id, .parallel = 1};
+        .name = name,
+        .run_id = manifest->facts->run_id,
+        .parallel = 1,
+        .retain_ms = manifest->retain_ms,
+    };
     struct upload *upload = NULL;
 
     manifest_name(name, manifest->name);

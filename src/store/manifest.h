@@ -34,6 +34,7 @@ struct manifest {
     const struct backup_facts *facts;
     int64_t snapshot_ms;
     const char *encoding; /* of the database, and so of the script */
+    int64_t retain_ms;    /* for so long from now on it is kept; upload_options.retain_ms */
     const struct segments *segments;
 };
 

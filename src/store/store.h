@@ -41,6 +41,9 @@ struct upload_options {
     const char *name;   /* of the object, within the store's prefix */
     const char *run_id; /* 16 hex digits: makes what a half-done upload leaves behind its own */
     int parallel;       /* requests in flight, where the store has requests */
+    /* For so long from now on retention keeps the object: a store whose URL asks for that makes it
+     * immutable until then. 0: not known. */
+    int64_t retain_ms;
     upload_permit permit;
     void *permit_context;
 };

@@ -358,6 +358,108 @@ static void store_urls_that_are_not(void **state)
     settings_clear(&settings);
 }
 
+#define PLACE          "devstoreaccount1/backups"
+#define ENCRYPTION_KEY "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+static void store_options_that_are_good(void **state)
+{
+    static const char *const options[] = {
+        "",
+        "?tier=hot",
+        "?tier=cool&immutability=locked",
+        "?tier=cold&encryption-scope=scope-1",
+        "?immutability=unlocked&required=false",
+    };
+    struct settings settings = settings_with(EMULATOR);
+    char place[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        struct store *store = NULL;
+        struct error err = ERROR_INIT;
+        snprintf(place, sizeof(place), PLACE "%s", options[i]);
+        if (!open_place(place, &settings, &store, &err)) {
+            fail_msg("%s", err.text);
+        }
+        /* They are not part of what the ledger has. */
+        assert_string_equal(store->location, "azblob://" PLACE);
+        store->ops->close(store);
+    }
+    settings_clear(&settings);
+}
+
+static void assert_not_opened(const char *place, const struct settings *settings, const char *text)
+{
+    struct store *store = NULL;
+    struct error err = ERROR_INIT;
+
+    if (open_place(place, settings, &store, &err)) {
+        fail_msg("'%s' was opened", place);
+    }
+    assert_int_equal(err.kind, ERROR_CONFIG);
+    if (strstr(err.text, text) == NULL) {
+        fail_msg("'%s' is not in: %s", text, err.text);
+    }
+}
+
+static void store_options_that_are_not(void **state)
+{
+    static const struct {
+        const char *option;
+        const char *text;
+    } cases[] = {
+        {"tier=Cool", "must be hot, cool or cold"},
+        {"tier=", "must be hot, cool or cold"},
+        {"tier=archive", "rehydrated"},
+        {"immutability=yes", "must be unlocked"},
+        {"encryption-scope=ab", "3 to 63 letters"},
+        {"encryption-scope=a%0d%0ab", "3 to 63 letters"},
+        {"encryption-scope=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+         "3 to"},
+        {"mode=0640", "has no option 'mode'"},
+    };
+    struct settings settings = settings_with(EMULATOR);
+    struct error err = ERROR_INIT;
+    char place[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(place, sizeof(place), PLACE "?%s", cases[i].option);
+        assert_not_opened(place, &settings, cases[i].text);
+        snprintf(place, sizeof(place), "azblob://" PLACE "?%s", cases[i].option);
+        assert_false(store_check(place, &err));
+    }
+    settings_clear(&settings);
+}
+
+static void customer_provided_key(void **state)
+{
+    static const char *const bad[] = {"AAECAw==", "no base64", ENCRYPTION_KEY "AAAA"};
+    struct settings settings = settings_with(EMULATOR);
+    struct store *store = NULL;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        free(settings.values[SETTING_AZURE_ENCRYPTION_KEY]);
+        settings.values[SETTING_AZURE_ENCRYPTION_KEY] = text_copy(bad[i]);
+        assert_not_opened(PLACE, &settings, "AZURE_BACKUP_ENCRYPTION_KEY is not 32 bytes");
+    }
+    free(settings.values[SETTING_AZURE_ENCRYPTION_KEY]);
+    settings.values[SETTING_AZURE_ENCRYPTION_KEY] = text_copy(ENCRYPTION_KEY);
+    assert_not_opened(PLACE "?encryption-scope=abc", &settings, "exclude each other");
+    assert_true(open_place(PLACE, &settings, &store, &err));
+    store->ops->close(store);
+    settings_clear(&settings);
+
+    settings = settings_with("AccountName=rythm;AccountKey=" KEY
+                             ";BlobEndpoint=http://storage.example.org");
+    settings.values[SETTING_AZURE_ENCRYPTION_KEY] = text_copy(ENCRYPTION_KEY);
+    assert_not_opened("rythm/backups", &settings, "not https");
+    settings_clear(&settings);
+    redact_clear();
+}
+
 static const struct azure_list everything = {
     .folder = "", .prefix = "", .page_blobs = AZURE_LIST_PAGE_BLOBS};
 
@@ -460,6 +562,24 @@ static void metadata_of_others_are_passed_over(void **state)
     assert_int_equal(objects.items[0].metadata.count, 2);
     assert_string_equal(metadata_get(&objects.items[0].metadata, "foreign"), "yes");
     assert_string_equal(metadata_get(&objects.items[0].metadata, "run"), "r");
+    objects_clear(&objects);
+    text_clear(&marker);
+}
+
+/* What only a key can read is nobody's until it is asked for. */
+static void encrypted_metadata_are_noted(void **state)
+{
+    static const char page[] =
+        PAGE(BLOB("<Name>rythm-backup-a.sql</Name>", "<Metadata Encrypted=\"true\" />"),
+             "<NextMarker/>");
+    struct objects objects = OBJECTS_INIT;
+    struct text marker = TEXT_INIT(1024);
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(azure_list_parse(&everything, page, sizeof(page) - 1, &objects, &marker, &err));
+    assert_int_equal(objects.items[0].metadata.count, 1);
+    assert_string_equal(metadata_get(&objects.items[0].metadata, "encrypted"), "yes");
     objects_clear(&objects);
     text_clear(&marker);
 }
@@ -655,6 +775,10 @@ static void refusals_say_what_and_why_and_what_to_do(void **state)
                                          NULL});
     assert_refusal(EMULATOR, 409, "HTTP/1.1 409 x\r\nx-ms-error-code: BlobArchived\r\n\r\n", "",
                    (const char *const[]){"409 BlobArchived", NULL});
+    assert_refusal(EMULATOR, 409,
+                   "HTTP/1.1 409 x\r\n"
+                   "x-ms-error-code: BlobUsesCustomerSpecifiedEncryption\r\n\r\n",
+                   "", (const char *const[]){"AZURE_BACKUP_ENCRYPTION_KEY must be", NULL});
     assert_refusal(EMULATOR, 403,
                    "HTTP/1.1 403 x\r\nx-ms-error-code: AuthenticationFailed\r\n"
                    "Date: Fri, 01 May 2020 12:00:00 GMT\r\n\r\n",
@@ -731,10 +855,14 @@ int main(void)
         cmocka_unit_test(container_names),
         cmocka_unit_test(store_urls_that_are_good),
         cmocka_unit_test(store_urls_that_are_not),
+        cmocka_unit_test(store_options_that_are_good),
+        cmocka_unit_test(store_options_that_are_not),
+        cmocka_unit_test(customer_provided_key),
         cmocka_unit_test(page_of_a_list),
         cmocka_unit_test(last_page_and_empty_page),
         cmocka_unit_test(what_is_not_the_blob_itself_is_passed_over),
         cmocka_unit_test(metadata_of_others_are_passed_over),
+        cmocka_unit_test(encrypted_metadata_are_noted),
         cmocka_unit_test(list_that_is_odd_fails),
         cmocka_unit_test(blob_outside_the_prefix_fails_the_list),
         cmocka_unit_test(documents_with_a_type_are_refused),

@@ -292,6 +292,7 @@ static void *accept_connections(void *context)
 struct fixture {
     struct service service;
     struct azure_account account;
+    struct azure_options options;
     struct azure_session session;
     struct upload *upload;
 };
@@ -320,6 +321,7 @@ static struct fixture *fixture_new(enum fault fault)
     assert_true(azure_account_parse(connection, &fixture->account, &err));
     fixture->session = (struct azure_session){
         .account = &fixture->account,
+        .options = &fixture->options,
         .container = "backups",
         .client = http_client_new(&limits, &err),
         .policy = {.attempts = 4, .first_wait_ms = 2, .longest_wait_ms = 4, .total_ms = 60000}};

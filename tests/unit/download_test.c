@@ -397,6 +397,7 @@ static void *serve(void *context)
 struct fixture {
     struct service service;
     struct azure_account account;
+    struct azure_options options;
     struct azure_session session;
     struct download *download;
     unsigned char *buffer;
@@ -435,6 +436,7 @@ static struct fixture *fixture_new(enum fault fault, int faults)
     assert_true(azure_account_parse(connection, &fixture->account, &err));
     fixture->session = (struct azure_session){
         .account = &fixture->account,
+        .options = &fixture->options,
         .container = "backups",
         .policy = {.attempts = 4, .first_wait_ms = 2, .longest_wait_ms = 4, .total_ms = 60000}};
     const struct azure_download_options options = {

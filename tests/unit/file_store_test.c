@@ -780,6 +780,88 @@ static void test_prepare_makes_the_folder(void **state)
     assert_int_equal(rmdir(path_of("a b/c")), 0);
 }
 
+static mode_t mode_of(const char *name)
+{
+    struct stat status;
+
+    assert_int_equal(stat(path_of(name), &status), 0);
+    return status.st_mode & 07777;
+}
+
+static struct store *open_with(const char *options, struct error *err)
+{
+    struct settings settings = {.values = {NULL}};
+    struct store *opened = NULL;
+    char url[256];
+
+    snprintf(url, sizeof(url), "file://%s/x%s", folder, options);
+    return store_open(url, &settings, &opened, err) ? opened : NULL;
+}
+
+static void test_mode_and_owner(void **state)
+{
+    char saved[64];
+    char options[64];
+    struct error err = ERROR_INIT;
+    struct stat status;
+
+    (void)state;
+    store_close(store);
+    snprintf(options, sizeof(options), "?mode=0644&owner=%d:%d", (int)geteuid(), (int)getegid());
+    store = open_with(options, &err);
+    assert_non_null(store);
+    assert_true(store_prepare(store, &err));
+    put_good(NAME);
+    assert_int_equal(mode_of("x"), 0755);
+    assert_int_equal(mode_of("x/" NAME), 0644);
+    assert_int_equal(mode_of("x/" NAME ".meta"), 0644);
+    assert_int_equal(stat(path_of("x/" NAME), &status), 0);
+    assert_int_equal(status.st_uid, geteuid());
+    assert_int_equal(status.st_gid, getegid());
+    /* One that is there is not changed. */
+    assert_int_equal(chmod(path_of("x"), 0700), 0);
+    assert_true(store_prepare(store, &err));
+    assert_int_equal(mode_of("x"), 0700);
+    memcpy(saved, folder, sizeof(saved));
+    snprintf(folder, sizeof(folder), "%.40s/x", saved);
+    empty_folder();
+    memcpy(folder, saved, sizeof(folder));
+}
+
+static void test_mode_and_owner_that_are_not(void **state)
+{
+    static const struct {
+        const char *options;
+        const char *text;
+    } cases[] = {
+        {"?mode=640x", "octal digits"},
+        {"?mode=8", "octal digits"},
+        {"?mode=00640", "octal digits"},
+        {"?mode=0755", "nobody execute"},
+        {"?mode=0666", "others not write"},
+        {"?mode=0240", "let the owner read"},
+        {"?mode=4600", "nobody execute"},
+        {"?owner=", "USER or USER:GROUP"},
+        {"?owner=:staff", "USER or USER:GROUP"},
+        {"?owner=root:", "USER or USER:GROUP"},
+        {"?owner=root:root:root", "USER or USER:GROUP"},
+        {"?owner=no-such-user-here", "a user that this host does not know"},
+        {"?owner=root:no-such-group-here", "a group that this host does not know"},
+        {"?owner=4294967295", "a user that this host does not know"},
+        {"?tier=cool", "has no option 'tier'"},
+    };
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_null(open_with(cases[i].options, &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        if (strstr(err.text, cases[i].text) == NULL) {
+            fail_msg("'%s' is not in: %s", cases[i].text, err.text);
+        }
+    }
+}
+
 static void test_prepare_over_a_file(void **state)
 {
     struct error err = ERROR_INIT;
@@ -1141,6 +1223,8 @@ int main(void)
         TEST(test_objects_of_the_old_service),
         TEST(test_a_folder_that_is_not_there),
         TEST(test_prepare_makes_the_folder),
+        TEST(test_mode_and_owner),
+        TEST(test_mode_and_owner_that_are_not),
         TEST(test_prepare_over_a_file),
         TEST(test_remove),
         TEST(test_remove_what_has_changed),

@@ -516,6 +516,15 @@ static void test_texts(void **state)
     check_text(EXPIRED, &one, "older than 1 day");
 }
 
+static void test_left(void **state)
+{
+    (void)state;
+    assert_true(retention_left_ms(1, 0) == 86400000);
+    assert_true(retention_left_ms(30, 600000) == INT64_C(30) * 86400000 - 600000);
+    assert_true(retention_left_ms(1, 86400001) == 0);
+    assert_true(retention_left_ms(INT64_MAX, 0) > 0);
+}
+
 static void test_is_last(void **state)
 {
     const struct backup_object backups[] = {ours(1),
@@ -868,6 +877,7 @@ int main(void)
         cmocka_unit_test(test_no_backups),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_is_last),
+        cmocka_unit_test(test_left),
         cmocka_unit_test(test_random_lists_against_the_model),
     };
 

@@ -53,7 +53,7 @@ static bool format_block_list(const struct azure_commit *commit, struct text *ou
 static bool put_block_list(const struct azure_commit *commit, const struct text *list,
                            struct http_reply *reply, struct error *err)
 {
-    const struct azure_request request = {
+    struct azure_request request = {
         .method = "PUT",
         .blob = commit->blob,
         .parameters = {{"comp", "blocklist"}},
@@ -61,13 +61,25 @@ static bool put_block_list(const struct azure_commit *commit, const struct text 
                     {"If-None-Match", "*"},
                     {"x-ms-blob-content-type", backup_object_media_type(commit->blob)}},
         .metadata = commit->metadata,
+        .encryption = AZURE_ENCRYPTION_WRITE,
         .body = list->data,
         .body_size = list->length,
         .answers = {400, 409, 412},
         .permit = commit->permit,
         .permit_context = commit->permit_context,
     };
+    size_t count = 3;
 
+    if (commit->session->options->tier != NULL) {
+        request.headers[count++] =
+            (struct http_header){"x-ms-access-tier", commit->session->options->tier};
+    }
+    if (commit->policy->mode != NULL) {
+        request.headers[count++] =
+            (struct http_header){"x-ms-immutability-policy-until-date", commit->policy->until};
+        request.headers[count++] =
+            (struct http_header){"x-ms-immutability-policy-mode", commit->policy->mode};
+    }
     return azure_request_send(commit->session, &request, reply, err);
 }
 
@@ -227,9 +239,34 @@ static bool publish(const struct azure_commit *commit, struct error *err)
     return ok;
 }
 
-bool azure_commit_publish(const struct azure_commit *commit, struct error *err)
+/* False with the error, but true in *refuted, for a blob that is not what it must be. */
+static bool prove(const struct azure_commit *commit, bool *refuted, struct error *err)
 {
     bool whole = false;
+    bool kept = true;
+
+    if (!examine(commit, total_bytes(commit), &whole, err)) {
+        return false;
+    }
+    if (!whole) {
+        *refuted = true;
+        return error_set(err, ERROR_FAILED,
+                         "the service committed other blocks than the %" PRIu32 " that were sent",
+                         commit->block_count);
+    }
+    if (commit->policy->mode != NULL &&
+        !azure_policy_confirm(commit->session, commit->blob, commit->policy, &kept, err)) {
+        return false;
+    }
+    *refuted = !kept;
+    return kept ||
+           error_set(err, ERROR_FAILED, "the service has not kept the immutability policy until %s",
+                     commit->policy->until);
+}
+
+bool azure_commit_publish(const struct azure_commit *commit, struct error *err)
+{
+    bool refuted = false;
 
     /* After a stop nothing is published (A11); once it is being published, it is seen through. */
     if (!stop_check(err)) {
@@ -238,14 +275,10 @@ bool azure_commit_publish(const struct azure_commit *commit, struct error *err)
     if (!publish(commit, err)) {
         return error_prefix(err, "publishing %s", commit->blob);
     }
-    bool examined = examine(commit, total_bytes(commit), &whole, err);
-    if (examined && whole) {
+    if (prove(commit, &refuted, err)) {
         return true;
     }
-    if (examined) {
-        error_set(err, ERROR_FAILED,
-                  "the service committed other blocks than the %" PRIu32 " that were sent",
-                  commit->block_count);
+    if (refuted) {
         remove_refuted(commit, err);
     }
     return error_prefix(err, "checking %s, which was just published", commit->blob);

@@ -4,7 +4,8 @@
  *
  * INVARIANT I2: the blob comes into being with the Put Block List, which says If-None-Match: *.
  * INVARIANT I3: afterwards the service is asked for the blocks it has committed; if they are not
- * those that were sent, in that order and of those sizes, the blob is removed again.
+ * those that were sent, in that order and of those sizes, or if the immutability policy that was
+ * asked for is not there, the blob is removed again.
  */
 #ifndef STORE_AZURE_AZURE_COMMIT_H
 #define STORE_AZURE_AZURE_COMMIT_H
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "store/azure/azure_policy.h"
 #include "store/azure/azure_request.h"
 #include "store/metadata.h"
 #include "store/store.h"
@@ -23,7 +25,8 @@ struct azure_commit {
     const char *blob;
     const char *run_id;
     const struct metadata *metadata; /* holds the run's id */
-    const size_t *block_sizes;       /* bytes, by the block's index */
+    const struct azure_policy *policy;
+    const size_t *block_sizes; /* bytes, by the block's index */
     uint32_t block_count;
     upload_permit permit; /* before each attempt to publish */
     void *permit_context;

@@ -23,6 +23,7 @@ static bool get(void *context, const char *range, struct http_reply *reply, stru
         .headers = {{"x-ms-range", range},
                     {"x-ms-range-get-content-md5", "true"},
                     {"If-Match", self->etag}},
+        .encryption = AZURE_ENCRYPTION_READ,
         .answers = {404, 409, 412, 416},
     };
 

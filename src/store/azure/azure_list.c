@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/azure/azure_object.h"
 #include "store/object_pages.h"
 #include "store/object_reply.h"
 #include "store/xml.h"
 
 #define NAME_CAP  (1024 * 3) /* 1024 characters, each of them percent-encoded at most */
 #define VALUE_CAP (8 * 1024)
+/* The one value of a blob whose own are encrypted: like "foreign", it makes it nobody's. */
+#define ENCRYPTED "encrypted"
 
 /* A name with characters that XML cannot hold comes percent-encoded, and says so. */
 static bool read_name(const struct xml_node *blob, struct text *out, struct error *err)
@@ -72,9 +75,11 @@ static bool read_properties(const struct xml_node *blob, struct object *object, 
 
 static bool read_metadata(const struct xml_node *blob, struct object *object, struct error *err)
 {
-    const struct xml_node *entry = xml_first(xml_first(blob, "Metadata"), NULL);
+    const struct xml_node *metadata = xml_first(blob, "Metadata");
+    const struct xml_node *entry = xml_first(metadata, NULL);
     struct text value = TEXT_INIT(VALUE_CAP);
-    bool ok = true;
+    bool ok = !xml_attribute_is(metadata, "Encrypted", "true") ||
+              metadata_set(&object->metadata, ENCRYPTED, "yes", err);
 
     for (; ok && entry != NULL; entry = xml_next(entry, NULL)) {
         ok = xml_text(entry, &value);
@@ -212,11 +217,47 @@ static bool fetch_page(void *context, struct objects *out, struct text *marker, 
     return ok;
 }
 
+/* A list has no metadata of blobs that are encrypted with a customer-provided key: they are asked
+ * for one by one. With another key, or without one, they stay nobody's. */
+static bool decrypt(const struct azure_session *session, const struct azure_list *list,
+                    struct objects *objects, struct error *err)
+{
+    struct text blob = TEXT_INIT(NAME_CAP);
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < objects->count; i++) {
+        struct object *object = &objects->items[i];
+        struct object known = OBJECT_INIT;
+        bool found = false;
+        if (metadata_get(&object->metadata, ENCRYPTED) == NULL) {
+            continue;
+        }
+        text_clear(&blob);
+        text_appendf(&blob, "%s%s", list->folder, object->name);
+        ok = azure_object_head_encrypted(session, text_string(&blob), object->name, &known, &found,
+                                         err);
+        if (ok && found) {
+            object_clear(object);
+            *object = known;
+        }
+    }
+    text_clear(&blob);
+    return ok;
+}
+
 bool azure_list_all(const struct azure_session *session, const struct azure_list *list,
                     struct objects *out, struct error *err)
 {
     struct inquiry inquiry = {.session = session, .list = list};
 
-    return object_pages_read(fetch_page, &inquiry, out, err) ||
-           error_prefix(err, "listing container %s", session->container);
+    struct objects objects = OBJECTS_INIT;
+    bool ok = object_pages_read(fetch_page, &inquiry, &objects, err) &&
+              (session->options->key[0] == '\0' || decrypt(session, list, &objects, err));
+
+    if (!ok) {
+        objects_clear(&objects);
+        return error_prefix(err, "listing container %s", session->container);
+    }
+    *out = objects;
+    return true;
 }

@@ -7,19 +7,36 @@
 #define REPLY_CAP   (64 * 1024)
 #define META_PREFIX "x-ms-meta-"
 
-bool azure_object_head(const struct azure_session *session, const char *blob, const char *name,
-                       struct object *out, bool *found, struct error *err)
+/* `also` is one more status that means not found; or 0. */
+static bool ask(const struct azure_session *session, const char *blob, const char *name, int also,
+                struct object *out, bool *found, struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(REPLY_CAP);
-    const struct azure_request request = {.method = "HEAD", .blob = blob, .answers = {404}};
+    const struct azure_request request = {.method = "HEAD",
+                                          .blob = blob,
+                                          .encryption = AZURE_ENCRYPTION_READ,
+                                          .answers = {404, also}};
     bool ok = azure_request_send(session, &request, &reply, err);
 
     if (ok) {
-        *found = reply.status != 404;
+        *found = reply.status < 300;
         ok = !*found || object_reply_read(&reply, META_PREFIX, name, out, err);
     }
     http_reply_clear(&reply);
     return ok ? true : error_prefix(err, "asking for %s", blob);
+}
+
+bool azure_object_head(const struct azure_session *session, const char *blob, const char *name,
+                       struct object *out, bool *found, struct error *err)
+{
+    return ask(session, blob, name, 0, out, found, err);
+}
+
+bool azure_object_head_encrypted(const struct azure_session *session, const char *blob,
+                                 const char *name, struct object *out, bool *found,
+                                 struct error *err)
+{
+    return ask(session, blob, name, 409, out, found, err);
 }
 
 static bool judge_removal(const struct azure_session *session, const struct http_reply *reply,

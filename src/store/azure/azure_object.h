@@ -16,6 +16,10 @@
  * 404. */
 bool azure_object_head(const struct azure_session *session, const char *blob, const char *name,
                        struct object *out, bool *found, struct error *err);
+/* The same for a blob that another key may have encrypted: then *found is false, too. */
+bool azure_object_head_encrypted(const struct azure_session *session, const char *blob,
+                                 const char *name, struct object *out, bool *found,
+                                 struct error *err);
 
 /* Delete Blob, with its snapshots, if its etag is still this one. */
 bool azure_object_remove(const struct azure_session *session, const char *blob, const char *etag,

@@ -50,6 +50,22 @@ static bool build_url(const struct azure_session *session, const struct azure_re
     return true;
 }
 
+static bool add_encryption(struct http_request *http, const struct azure_session *session,
+                           enum azure_encryption encryption, struct error *err)
+{
+    const struct azure_options *options = session->options;
+
+    if (encryption == AZURE_ENCRYPTION_WRITE && options->scope[0] != '\0') {
+        return http_request_add(http, "x-ms-encryption-scope", options->scope, err);
+    }
+    if (encryption == AZURE_ENCRYPTION_NONE || options->key[0] == '\0') {
+        return true;
+    }
+    return http_request_add(http, "x-ms-encryption-key", options->key, err) &&
+           http_request_add(http, "x-ms-encryption-key-sha256", options->key_sha256, err) &&
+           http_request_add(http, "x-ms-encryption-algorithm", "AES256", err);
+}
+
 static bool add_headers(struct attempt *attempt, const struct azure_request *request,
                         struct error *err)
 {
@@ -74,7 +90,7 @@ static bool add_headers(struct attempt *attempt, const struct azure_request *req
 /* The date is part of what is signed and grows old within minutes: everything is made anew for each
  * attempt. */
 static bool build(const struct azure_session *session, const struct azure_request *request,
-                  struct attempt *attempt, struct error *err)
+                  enum azure_encryption encryption, struct attempt *attempt, struct error *err)
 {
     struct http_request *http = &attempt->request;
 
@@ -89,7 +105,7 @@ static bool build(const struct azure_session *session, const struct azure_reques
     if (!http_request_add(http, "x-ms-version", AZURE_REQUEST_VERSION, err) ||
         !http_request_add(http, "x-ms-date", attempt->date, err) ||
         !http_request_add(http, "x-ms-client-request-id", attempt->id, err) ||
-        !add_headers(attempt, request, err)) {
+        !add_headers(attempt, request, err) || !add_encryption(http, session, encryption, err)) {
         return false;
     }
     return session->account->key_size == 0 ||
@@ -97,8 +113,9 @@ static bool build(const struct azure_session *session, const struct azure_reques
             http_request_add(http, "Authorization", attempt->authorization, err));
 }
 
-static bool exchange(const struct azure_session *session, const struct azure_request *request,
-                     struct http_reply *reply, struct error *err)
+static bool exchange_once(const struct azure_session *session, const struct azure_request *request,
+                          enum azure_encryption encryption, struct http_reply *reply,
+                          struct error *err)
 {
     struct attempt *attempt = calloc(1, sizeof(*attempt));
 
@@ -107,7 +124,7 @@ static bool exchange(const struct azure_session *session, const struct azure_req
         return error_set_memory(err);
     }
     attempt->url = (struct text)TEXT_INIT(URL_CAP);
-    bool ok = build(session, request, attempt, err) &&
+    bool ok = build(session, request, encryption, attempt, err) &&
               http_exchange(session->client, &attempt->request, reply, err);
     text_clear(&attempt->url);
     free(attempt);
@@ -124,6 +141,21 @@ void azure_request_code(const struct http_reply *reply, char out[AZURE_REQUEST_C
     service_reply_element(reply, "Code", &code);
     snprintf(out, AZURE_REQUEST_CODE_SIZE, "%s", text_string(&code));
     text_clear(&code);
+}
+
+/* What was stored before there was a key cannot be read with one. */
+static bool exchange(const struct azure_session *session, const struct azure_request *request,
+                     struct http_reply *reply, struct error *err)
+{
+    char code[AZURE_REQUEST_CODE_SIZE];
+    bool ok = exchange_once(session, request, request->encryption, reply, err);
+
+    if (!ok || reply->status != 409 || request->encryption != AZURE_ENCRYPTION_READ) {
+        return ok;
+    }
+    azure_request_code(reply, code);
+    return strcmp(code, "BlobDoesNotUseCustomerSpecifiedEncryption") != 0 ||
+           exchange_once(session, request, AZURE_ENCRYPTION_NONE, reply, err);
 }
 
 static bool is_one_of(const char *code, const char *const codes[])
@@ -158,6 +190,14 @@ static void hint_credentials(const struct azure_account *account, const struct h
                end, permissions, types);
 }
 
+static bool is_about_key(const char *code)
+{
+    static const char *const codes[] = {"BlobUsesCustomerSpecifiedEncryption",
+                                        "BlobCustomerSpecifiedEncryptionMismatch", NULL};
+
+    return is_one_of(code, codes);
+}
+
 static void hint(const struct azure_account *account, const struct http_reply *reply,
                  const char *code, struct error *err)
 {
@@ -167,6 +207,8 @@ static void hint(const struct azure_account *account, const struct http_reply *r
         error_hint(err,
                    "check the container's name (AZURE_BACKUP_CONTAINER or RYTHM_BACKUP_STORES);"
                    " a backup makes it when the credentials allow that");
+    } else if (is_about_key(code)) {
+        error_hint(err, "AZURE_BACKUP_ENCRYPTION_KEY must be the key that it was stored with");
     } else if (strcmp(code, "ContainerBeingDeleted") == 0) {
         error_hint(err, "wait until the service has deleted it, or choose another container");
     } else if (reply->status >= 300 && reply->status < 400) {

@@ -16,6 +16,7 @@
 #include "http/exchange.h"
 #include "http/retry.h"
 #include "store/azure/azure_account.h"
+#include "store/azure/azure_options.h"
 #include "store/metadata.h"
 
 /* The oldest version that has all we use; emulators know it. Sent with every request. */
@@ -25,6 +26,7 @@
  * one thread at a time. */
 struct azure_session {
     const struct azure_account *account;
+    const struct azure_options *options;
     const char *container;
     struct http_client *client;
     struct retry_policy policy;
@@ -34,6 +36,13 @@ struct azure_session {
 #define AZURE_REQUEST_MOST_HEADERS    8
 #define AZURE_REQUEST_MOST_ANSWERS    4
 
+/* Which headers of encryption an operation takes. */
+enum azure_encryption {
+    AZURE_ENCRYPTION_NONE,
+    AZURE_ENCRYPTION_READ, /* the customer-provided key, if there is one */
+    AZURE_ENCRYPTION_WRITE /* the same, or the scope */
+};
+
 struct azure_request {
     const char *method;
     const char *blob; /* its whole name; NULL: the container itself */
@@ -42,6 +51,7 @@ struct azure_request {
     /* Headers of this operation. Up to a name that is NULL. */
     struct http_header headers[AZURE_REQUEST_MOST_HEADERS];
     const struct metadata *metadata; /* goes along as x-ms-meta-*; or NULL */
+    enum azure_encryption encryption;
     const void *body;
     size_t body_size;
     /* Asked before each attempt; NULL: no need. When it says no, the request ends with its error.

@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "http/base_url.h"
 #include "store/azure/azure_account.h"
 #include "store/azure/azure_commit.h"
 #include "store/azure/azure_download.h"
 #include "store/azure/azure_list.h"
 #include "store/azure/azure_object.h"
+#include "store/azure/azure_options.h"
+#include "store/azure/azure_policy.h"
 #include "store/azure/azure_request.h"
 #include "store/azure/azure_upload.h"
 #include "store/service_clients.h"
@@ -25,6 +28,7 @@
 struct azure_store {
     struct store base;
     struct azure_account account;
+    struct azure_options options;
     char *container;
     char *folder; /* "" or "some/folder/" */
     struct service_clients clients;
@@ -64,17 +68,20 @@ static char *blob_name(const struct azure_store *store, const char *name, struct
 
 /* Found out now rather than after an upload: Put Block and Put Block List take w, the check of what
  * was published takes r, and List Blobs, which a scheduled run begins with, takes l of a container
- * ("Create an account SAS", permissions). One for a container has no srt. */
-static bool check_permissions(const struct azure_account *account, struct error *err)
+ * ("Create an account SAS", permissions); i is for immutability policies. One for a container has
+ * no srt. */
+static bool check_permissions(const struct azure_account *account, bool immutable,
+                              struct error *err)
 {
-    static const struct {
+    const struct {
         const char *field;
         const char *what;
         const char *needed;
         const char *words;
         const char *best;
     } needs[] = {
-        {"sp", "has the permissions", "rwl", "r, w and l", "racwdl"},
+        {"sp", "has the permissions", immutable ? "rwli" : "rwl",
+         immutable ? "r, w, l and i" : "r, w and l", immutable ? "racwdli" : "racwdl"},
         {"srt", "is for the resource types", "co", "c and o", "co"},
     };
     char given[AZURE_ACCOUNT_FIELD_SIZE];
@@ -95,17 +102,13 @@ static bool check_permissions(const struct azure_account *account, struct error 
     return true;
 }
 
-static bool prepare(struct store *base, struct error *err)
+static bool make_container(struct azure_store *store, struct error *err)
 {
-    struct azure_store *store = cast(base);
     struct http_reply reply = HTTP_REPLY_INIT(REPLY_CAP);
     const struct azure_request request = {
         .method = "PUT", .parameters = {{"restype", "container"}}, .answers = {403, 409}};
     char code[AZURE_REQUEST_CODE_SIZE];
 
-    if (!check_permissions(&store->account, err) || !connect_client(store, err)) {
-        return false;
-    }
     bool ok = azure_request_send(&store->session, &request, &reply, err);
     azure_request_code(&reply, code);
     /* A signature for one container may not make any: then it is there, or the upload tells. */
@@ -114,7 +117,20 @@ static bool prepare(struct store *base, struct error *err)
         ok = azure_request_refuse(&store->session, &reply, err);
     }
     http_reply_clear(&reply);
-    return ok ? true : error_prefix(err, "making container %s", base->location);
+    return ok ? true : error_prefix(err, "making container %s", store->base.location);
+}
+
+static bool prepare(struct store *base, struct error *err)
+{
+    struct azure_store *store = cast(base);
+    bool immutable = store->options.immutability != NULL;
+
+    if (!check_permissions(&store->account, immutable, err) || !connect_client(store, err)) {
+        return false;
+    }
+    return immutable ? azure_policy_check_container(&store->session, err) ||
+                           error_prefix(err, "store %s", base->location)
+                     : make_container(store, err);
 }
 
 static bool list(struct store *base, const char *prefix, struct objects *out, struct error *err)
@@ -197,7 +213,8 @@ static bool upload_begin(struct store *base, const struct upload_options *option
                                                .block_limits = store->clients.limits,
                                                .blob = blob,
                                                .run_id = options->run_id,
-                                               .parallel = options->parallel};
+                                               .parallel = options->parallel,
+                                               .retain_ms = options->retain_ms};
     bool ok = azure_upload_begin(&inner, out, err);
     free(blob);
     return ok;
@@ -226,6 +243,7 @@ static void close_store(struct store *base)
 
     service_clients_clear(&store->clients);
     azure_account_clear(&store->account);
+    azure_options_clear(&store->options);
     free(store->container);
     free(store->folder);
     free(base->location);
@@ -298,7 +316,8 @@ static bool check(const struct store_url *url, struct error *err)
 {
     struct azure_store store = {.base = {.location = NULL}};
     size_t account_length;
-    bool ok = set_container(&store, url->place, &account_length, err);
+    bool ok = set_container(&store, url->place, &account_length, err) &&
+              azure_options_parse(url, &store.options, err);
 
     free(store.container);
     free(store.folder);
@@ -325,6 +344,20 @@ static bool set_place(struct azure_store *store, const char *place, const struct
     return true;
 }
 
+/* The key goes with every request. */
+static bool set_options(struct azure_store *store, const struct store_url *url,
+                        const struct settings *settings, struct error *err)
+{
+    if (!azure_options_parse(url, &store->options, err) ||
+        !azure_options_read_key(&store->options, settings, err)) {
+        return false;
+    }
+    return store->options.key[0] == '\0' || http_base_url_is_private(store->account.endpoint) ||
+           error_set(err, ERROR_CONFIG,
+                     "%s would be sent to an endpoint that is not https, and not this host itself",
+                     settings_table[SETTING_AZURE_ENCRYPTION_KEY].name);
+}
+
 static bool open_store(const struct store_url *url, const struct settings *settings,
                        struct store **out, struct error *err)
 {
@@ -337,15 +370,17 @@ static bool open_store(const struct store_url *url, const struct settings *setti
     store->base.is_remote = true;
     store->base.block_limits = (struct block_limits){
         .first_size = BLOCK_FIRST_SIZE, .most_size = MOST_BLOCK_SIZE, .most_blocks = MOST_BLOCKS};
-    if (!set_place(store, url->place, settings, err)) {
+    if (!set_place(store, url->place, settings, err) || !set_options(store, url, settings, err)) {
         close_store(&store->base);
         return error_prefix(err, "store " SCHEME "://%s", url->place);
     }
     service_clients_init(&store->clients, &store->session.policy, settings);
     store->session.account = &store->account;
+    store->session.options = &store->options;
     store->session.container = store->container;
     *out = (struct store *)store;
     return true;
 }
 
-const struct store_kind azure_store_kind = {.scheme = SCHEME, .check = check, .open = open_store};
+const struct store_kind azure_store_kind = {
+    .scheme = SCHEME, .options = azure_options_names, .check = check, .open = open_store};

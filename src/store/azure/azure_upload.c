@@ -9,6 +9,7 @@
 #include "crypto/base64.h"
 #include "crypto/digest.h"
 #include "store/azure/azure_commit.h"
+#include "store/azure/azure_policy.h"
 #include "store/block_senders.h"
 
 #define REPLY_CAP   (64 * 1024)
@@ -19,6 +20,7 @@ struct azure_upload {
     struct azure_session session;
     char *blob;
     char run_id[RUN_ID_SIZE];
+    struct azure_policy policy;
     struct block_senders *senders;
 };
 
@@ -50,6 +52,7 @@ static bool put_block(void *context, const struct block_sender *sender, const st
         .blob = upload->blob,
         .parameters = {{"comp", "block"}, {"blockid", id}},
         .headers = {{"Content-Type", "application/octet-stream"}, {"Content-MD5", md5_text}},
+        .encryption = AZURE_ENCRYPTION_WRITE,
         .body = block->data,
         .body_size = block->size,
     };
@@ -78,6 +81,7 @@ bool azure_upload_begin(const struct azure_upload_options *options, struct uploa
     }
     upload->base.store = options->store;
     upload->session = *options->session;
+    azure_policy_set(&upload->policy, &upload->session, options->retain_ms);
     snprintf(upload->run_id, sizeof(upload->run_id), "%s", options->run_id);
     upload->blob = text_copy(options->blob);
     if (upload->blob == NULL) {
@@ -117,6 +121,7 @@ bool azure_upload_commit(struct upload *base, const struct metadata *metadata, s
         .blob = upload->blob,
         .run_id = upload->run_id,
         .metadata = metadata,
+        .policy = &upload->policy,
         .block_sizes = sizes,
         .block_count = count,
         .permit = upload->base.permit,

@@ -22,6 +22,7 @@ struct azure_upload_options {
     const char *blob;                    /* its whole name */
     const char *run_id;                  /* 16 hex digits */
     int parallel;                        /* threads, and most blocks in flight */
+    int64_t retain_ms;                   /* as in struct upload_options */
 };
 
 /* As their namesakes in struct store_ops. */

@@ -54,19 +54,22 @@ static bool make_directory(int parent, const char *name)
     return ok;
 }
 
-/* Goes down one step; O_PATH, because parents may be passable without being readable. */
-static int enter(int parent, const char *name)
+/* Goes down one step; O_PATH, because parents may be passable without being readable. *made: it
+ * was not there. */
+static int enter(int parent, const char *name, bool *made)
 {
     int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
     int fd = openat(parent, name, flags);
 
-    if (fd < 0 && errno == ENOENT && make_directory(parent, name)) {
+    *made = fd < 0 && errno == ENOENT && make_directory(parent, name);
+    if (*made) {
         fd = openat(parent, name, flags);
     }
     return fd;
 }
 
-static bool make_path(const char *path, struct error *err)
+/* *made: its last folder was not there. */
+static bool make_path(const char *path, bool *made, struct error *err)
 {
     char *copy = text_copy(path);
     char *rest = copy;
@@ -81,7 +84,7 @@ static bool make_path(const char *path, struct error *err)
         if (*name == '\0') {
             continue;
         }
-        int next = enter(fd, name);
+        int next = enter(fd, name, made);
         int errnum = errno;
         close(fd);
         errno = errnum;
@@ -101,16 +104,37 @@ done:
     return ok;
 }
 
+static bool refuse_access(struct error *err)
+{
+    err->kind = ERROR_CONFIG;
+    return error_hint(err, "the store's options mode and owner ask for it: only root may give a "
+                           "file to another user, and others only to a group of their own");
+}
+
+bool file_folder_give(const struct file_folder *folder, int fd, const char *name, struct error *err)
+{
+    if (file_access_apply(&folder->access, fd, false)) {
+        return true;
+    }
+    file_folder_fail(folder, errno, "setting mode and owner of", name, err);
+    return refuse_access(err);
+}
+
 bool file_folder_create(struct file_folder *folder, struct error *err)
 {
     bool found;
+    bool made = false;
 
-    if (!make_path(folder->path, err) || !file_folder_open(folder, &found, err)) {
+    if (!make_path(folder->path, &made, err) || !file_folder_open(folder, &found, err)) {
         return false;
     }
     if (!found) {
         return error_set(err, ERROR_FAILED, "the folder %s was removed while it was being opened",
                          folder->path);
+    }
+    if (made && !file_access_apply(&folder->access, folder->fd, true)) {
+        error_set_system(err, errno, "setting mode and owner of the folder %s", folder->path);
+        return refuse_access(err);
     }
     if (faccessat(folder->fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         error_set_system(err, errno, "the folder %s cannot be written to", folder->path);

@@ -10,16 +10,18 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "store/file/file_access.h"
 
 struct file_folder {
     char *path;
     int fd; /* -1 until it is opened */
+    struct file_access access;
 };
 
 /* Opens the folder unless it is open. *found = false, without an error, when there is none. */
 bool file_folder_open(struct file_folder *folder, bool *found, struct error *err);
-/* Makes the folder and its parents (mode 0700, durably) where they are missing, opens it, and
- * checks that we may write to it. */
+/* Makes the folder and its parents (mode 0700, the folder itself as `access` says; durably) where
+ * they are missing, opens it, and checks that we may write to it. */
 bool file_folder_create(struct file_folder *folder, struct error *err);
 void file_folder_clear(struct file_folder *folder);
 
@@ -43,6 +45,10 @@ bool file_folder_sync(const struct file_folder *folder, struct error *err);
  * process. With `wait` false a lock that is taken fails at once. */
 bool file_folder_lock(const struct file_folder *folder, bool wait, int *lock, struct error *err);
 void file_folder_unlock(int lock);
+
+/* Gives a new file of ours, made with mode 0600, to whom it is for. */
+bool file_folder_give(const struct file_folder *folder, int fd, const char *name,
+                      struct error *err);
 
 /* The error for a system call on a file in the folder; says what to do when the disk is full. */
 bool file_folder_fail(const struct file_folder *folder, int errnum, const char *doing,

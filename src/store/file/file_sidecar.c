@@ -56,6 +56,9 @@ bool file_sidecar_write(const struct file_folder *folder, const char *file_name,
         file_folder_fail(folder, errno, "creating", file_name, err);
         goto done;
     }
+    if (!file_folder_give(folder, fd, file_name, err)) {
+        goto done;
+    }
     if (!file_write_all(fd, text, strlen(text), err) || !file_write_all(fd, "\n", 1, err) ||
         fsync(fd) != 0) {
         file_folder_fail(folder, errno, "writing", file_name, err);

@@ -219,17 +219,22 @@ static bool file_store_check(const struct store_url *url, struct error *err)
 {
     char path[PATH_MAX];
 
-    return check_place(url->place, path, err);
+    return check_place(url->place, path, err) &&
+           (file_access_check(url, err) || error_prefix(err, "store file://%s", url->place));
 }
 
 static bool file_store_open(const struct store_url *url, const struct settings *settings,
                             struct store **out, struct error *err)
 {
     char path[PATH_MAX];
+    struct file_access access;
 
     (void)settings;
     if (!check_place(url->place, path, err)) {
         return false;
+    }
+    if (!file_access_parse(url, &access, err)) {
+        return error_prefix(err, "store file://%s", url->place);
     }
     struct file_store *self = calloc(1, sizeof(*self));
     if (self == NULL) {
@@ -241,7 +246,7 @@ static bool file_store_open(const struct store_url *url, const struct settings *
                   .block_limits = {.first_size = BLOCK_SIZE,
                                    .most_size = BLOCK_SIZE,
                                    .most_blocks = UINT32_MAX}},
-        .folder = {.path = text_copy(path), .fd = -1},
+        .folder = {.path = text_copy(path), .fd = -1, .access = access},
     };
     if (self->store.location == NULL || self->folder.path == NULL) {
         file_store_close(&self->store);
@@ -252,4 +257,8 @@ static bool file_store_open(const struct store_url *url, const struct settings *
 }
 
 const struct store_kind file_store_kind = {
-    .scheme = "file", .check = file_store_check, .open = file_store_open};
+    .scheme = "file",
+    .options = file_access_names,
+    .check = file_store_check,
+    .open = file_store_open,
+};

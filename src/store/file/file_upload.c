@@ -91,6 +91,11 @@ bool file_upload_begin(struct store *store, const struct file_folder *folder,
         file_folder_fail(folder, errno, "creating", self->hidden.partial, err);
         goto failed;
     }
+    if (!file_folder_give(folder, self->fd, self->hidden.partial, err)) {
+        unlinkat(folder->fd, self->hidden.partial, 0);
+        close(self->fd);
+        goto failed;
+    }
     *out = (struct upload *)self;
     return true;
 

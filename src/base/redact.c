@@ -1,6 +1,7 @@
 #include "base/redact.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,13 @@
 #define SHORTEST_SECRET 4
 #define SHORTEST_BASE64 8 /* shorter ones occur in words */
 #define MOST_SECRETS    256
+#define MOST_TOKENS     16
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both */
 static char *secrets[MOST_SECRETS];
 static size_t secret_count;
+static char *tokens[MOST_TOKENS]; /* a ring */
+static size_t next_token;
 
 static bool is_known(const char *secret)
 {
@@ -94,22 +99,51 @@ void redact_register(const char *secret)
     if (secret == NULL || strlen(secret) < SHORTEST_SECRET || strstr(OWN_NAME, secret) != NULL) {
         return;
     }
+    pthread_mutex_lock(&lock);
     remember(strdup(secret));
     remember(percent_encode(secret, "0123456789ABCDEF"));
     remember(percent_encode(secret, "0123456789abcdef"));
     for (size_t before = 0; before < 3; before++) {
         remember(encode_base64(secret, before));
     }
+    pthread_mutex_unlock(&lock);
+}
+
+static void forget(char **secret)
+{
+    if (*secret != NULL) {
+        explicit_bzero(*secret, strlen(*secret));
+        free(*secret);
+        *secret = NULL;
+    }
+}
+
+void redact_register_token(const char *token)
+{
+    pthread_mutex_lock(&lock);
+    bool known = strlen(token) < SHORTEST_SECRET;
+    for (size_t i = 0; i < MOST_TOKENS; i++) {
+        known = known || (tokens[i] != NULL && strcmp(tokens[i], token) == 0);
+    }
+    if (!known) {
+        forget(&tokens[next_token]);
+        tokens[next_token] = strdup(token);
+        next_token = (next_token + 1) % MOST_TOKENS;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 void redact_clear(void)
 {
+    pthread_mutex_lock(&lock);
     for (size_t i = 0; i < secret_count; i++) {
-        explicit_bzero(secrets[i], strlen(secrets[i]));
-        free(secrets[i]);
-        secrets[i] = NULL;
+        forget(&secrets[i]);
     }
     secret_count = 0;
+    for (size_t i = 0; i < MOST_TOKENS; i++) {
+        forget(&tokens[i]);
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 /* Replaces `length` bytes at `at` by "***" (fewer when there is less room) and closes the gap. */
@@ -182,30 +216,66 @@ static void mask_userinfo(char *text)
     }
 }
 
-void redact_text(char *text)
+static void mask_each(char *text, const char *secret)
+{
+    for (char *at = strstr(text, secret); at != NULL; at = strstr(at, secret)) {
+        at = mask(at, strlen(secret));
+    }
+}
+
+static void mask_all(char *text)
 {
     for (size_t i = 0; i < secret_count; i++) {
-        for (char *at = strstr(text, secrets[i]); at != NULL; at = strstr(at, secrets[i])) {
-            at = mask(at, strlen(secrets[i]));
+        mask_each(text, secrets[i]);
+    }
+    for (size_t i = 0; i < MOST_TOKENS; i++) {
+        if (tokens[i] != NULL) {
+            mask_each(text, tokens[i]);
         }
     }
     mask_announced(text);
     mask_userinfo(text);
 }
 
-void redact_cut(char *text)
+/* False when the text does not end in the beginning of this secret. */
+static bool mask_tail(char *text, const char *secret)
 {
-    size_t length;
+    size_t length = strlen(text);
+    size_t part = strlen(secret) - 1;
 
-    redact_text(text);
-    length = strlen(text);
-    for (size_t i = 0; i < secret_count; i++) {
-        size_t part = strlen(secrets[i]) - 1;
-        for (part = part < length ? part : length; part >= SHORTEST_SECRET; part--) {
-            if (memcmp(text + length - part, secrets[i], part) == 0) {
-                mask(text + length - part, part);
-                return;
-            }
+    for (part = part < length ? part : length; part >= SHORTEST_SECRET; part--) {
+        if (memcmp(text + length - part, secret, part) == 0) {
+            mask(text + length - part, part);
+            return true;
         }
     }
+    return false;
+}
+
+/* The longest beginning of a secret at the end. */
+static void mask_beginning(char *text)
+{
+    bool masked = false;
+
+    for (size_t i = 0; !masked && i < secret_count; i++) {
+        masked = mask_tail(text, secrets[i]);
+    }
+    for (size_t i = 0; !masked && i < MOST_TOKENS; i++) {
+        masked = tokens[i] != NULL && mask_tail(text, tokens[i]);
+    }
+}
+
+void redact_text(char *text)
+{
+    pthread_mutex_lock(&lock);
+    mask_all(text);
+    pthread_mutex_unlock(&lock);
+}
+
+void redact_cut(char *text)
+{
+    pthread_mutex_lock(&lock);
+    mask_all(text);
+    mask_beginning(text);
+    pthread_mutex_unlock(&lock);
 }

@@ -1,8 +1,7 @@
 /*
  * Invariant I9: no secret in a log line, an error text, a table or a mail. Secrets are registered
- * as they become known, on the main thread before others start; every error and every log line
- * passes through redact_text(). This list and the log's own settings are the process's only
- * mutable globals beside the stop flag.
+ * as they become known, in any thread; every error and every log line passes through redact_text().
+ * This list and the log's own settings are the process's only mutable globals beside the stop flag.
  */
 #ifndef BASE_REDACT_H
 #define BASE_REDACT_H
@@ -12,6 +11,9 @@
  * where they stand. NULL is ignored. When the list is full or memory is out, the patterns remain.
  */
 void redact_register(const char *secret);
+/* The same for what is used for an hour and then replaced: of those, the newest 16 are remembered.
+ */
+void redact_register_token(const char *token);
 
 /* Masks in place every registered secret, and whatever follows a name that announces one
  * (password=, AccountKey=, accesskey=, SharedAccessSignature=, sig=, Authorization:, and the

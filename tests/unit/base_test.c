@@ -435,6 +435,24 @@ static void test_redact_cut(void **state)
     redact_clear();
 }
 
+static void test_redact_tokens(void **state)
+{
+    char token[32];
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        snprintf(token, sizeof(token), "eyJ0.token%d.x", i);
+        redact_register_token(token);
+        redact_register_token(token);
+    }
+    check_redacted("a eyJ0.token39.x b eyJ0.token24.x c", "a *** b *** c");
+    check_redacted("eyJ0.token23.x is worth nothing", "eyJ0.token23.x is worth nothing");
+    redact_register("topsecretvalue");
+    check_cut("reply: eyJ0.token3", "reply: ***");
+    redact_clear();
+    check_redacted("eyJ0.token39.x", "eyJ0.token39.x");
+}
+
 static void test_redact_full_list(void **state)
 {
     (void)state;
@@ -963,6 +981,7 @@ int main(void)
         cmocka_unit_test(test_redact_other_spellings),
         cmocka_unit_test(test_redact_cut),
         cmocka_unit_test(test_redact_full_list),
+        cmocka_unit_test(test_redact_tokens),
         cmocka_unit_test(test_clock_iso),
         cmocka_unit_test(test_clock_http),
         cmocka_unit_test(test_clock_parse_iso),

@@ -9,6 +9,12 @@ const struct setting settings_table[SETTING_COUNT] = {
                               .help = "database to back up, which also holds schedule and ledger: "
                                       "libpq connection string or URI; unset: libpq's PG* "
                                       "variables"},
+    [SETTING_DATABASE_AUTH] = {.name = "RYTHM_BACKUP_DATABASE_AUTH",
+                               .type = SETTING_TYPE_CHOICE,
+                               .choices = "password|entra",
+                               .fallback = "password",
+                               .help = "how to log in to Postgres: as libpq does, or with a token "
+                                       "of Microsoft Entra ID in the password's place"},
     [SETTING_STORES] = {.name = "RYTHM_BACKUP_STORES",
                         .option = "stores",
                         .argument = "URL",
@@ -26,6 +32,27 @@ const struct setting settings_table[SETTING_COUNT] = {
                                       .secret = true,
                                       .help = "customer-provided key, 32 bytes in base64, which "
                                               "Azure encrypts what is stored with, and forgets"},
+    [SETTING_AZURE_CLIENT_ID] = {.name = "AZURE_CLIENT_ID",
+                                 .help = "which managed identity, or the workload identity's "
+                                         "client id"},
+    [SETTING_AZURE_TENANT_ID] = {.name = "AZURE_TENANT_ID",
+                                 .help = "tenant of the workload identity"},
+    [SETTING_AZURE_TOKEN_FILE] = {.name = "AZURE_FEDERATED_TOKEN_FILE",
+                                  .help = "file with the service account's token of a workload "
+                                          "identity (AKS sets it)"},
+    [SETTING_AZURE_AUTHORITY_HOST] = {.name = "AZURE_AUTHORITY_HOST",
+                                      .fallback = "https://login.microsoftonline.com",
+                                      .help = "where a workload identity gets its tokens"},
+    [SETTING_AZURE_METADATA_HOST] = {.name = "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+                                     .fallback = "http://169.254.169.254",
+                                     .help = "where a virtual machine's managed identity gets its "
+                                             "tokens"},
+    [SETTING_IDENTITY_ENDPOINT] = {.name = "IDENTITY_ENDPOINT",
+                                   .help = "where an app's managed identity gets its tokens (App "
+                                           "Service and Container Apps set it)"},
+    [SETTING_IDENTITY_HEADER] = {.name = "IDENTITY_HEADER",
+                                 .secret = true,
+                                 .help = "what IDENTITY_ENDPOINT wants to see"},
     [SETTING_COMPRESSION] = {.name = "RYTHM_BACKUP_COMPRESSION",
                              .option = "compression",
                              .argument = "METHOD[:LEVEL]",

@@ -69,6 +69,36 @@ void context_judge_stores(struct context *context, struct schedules *schedules)
     }
 }
 
+static bool make_token(void *of, bool ignore_stop, struct text *out, struct error *err)
+{
+    const struct context *context = of;
+    const struct entra_patience patience = {.ignore_stop = ignore_stop};
+    struct token token = TOKEN_INIT;
+
+    if (!entra_request_token(&context->entra, ENTRA_POSTGRES, &patience, &token, err)) {
+        return false;
+    }
+    text_append(out, token.value);
+    token_clear(&token);
+    return true;
+}
+
+static bool choose_password(struct context *context, struct error *err)
+{
+    const struct setting *setting = &settings_table[SETTING_DATABASE_AUTH];
+    const char *how = settings_get(&context->settings, SETTING_DATABASE_AUTH);
+
+    if (strcmp(how, "entra") != 0) {
+        return true;
+    }
+    if (!entra_find(&context->settings, &context->entra, err)) {
+        return error_prefix(err, "%s=%s", setting->name, how);
+    }
+    context->password = (struct session_password){.make = make_token, .context = context};
+    context->session_options.password = &context->password;
+    return true;
+}
+
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err)
 {
     *context = (struct context){.store = NULL};
@@ -82,6 +112,9 @@ bool context_open(struct context *context, const struct invocation *invocation, 
         .conninfo = settings_get(&context->settings, SETTING_DATABASE_URL),
         .connect_s = settings_get_number(&context->settings, SETTING_CONNECT_TIMEOUT),
     };
+    if (!choose_password(context, err)) {
+        return false;
+    }
     if (!compression_parse(settings_get(&context->settings, SETTING_COMPRESSION),
                            &context->compression, err)) {
         return error_prefix(err, "%s", settings_table[SETTING_COMPRESSION].name);

@@ -11,13 +11,17 @@
 #include "base/error.h"
 #include "base/settings.h"
 #include "commands/command.h"
+#include "identity/entra.h"
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
+#include "postgres/session_password.h"
 #include "store/store_pool.h"
 #include "stream/compress.h"
 
 struct context {
     struct settings settings;
+    struct entra entra; /* where Postgres gets tokens instead of passwords */
+    struct session_password password;
     struct session_options session_options;
     struct compression compression;
     struct store_pool stores;

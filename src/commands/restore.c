@@ -151,6 +151,7 @@ static bool restore_to_database(struct context *context, const struct invocation
         .conninfo = invocation->options[OPTION_TO],
         .given_by = "--to",
         .connect_s = context->session_options.connect_s,
+        .password = context->session_options.password,
     };
     const struct restore_request request = {
         .settings = &context->settings,

@@ -305,6 +305,11 @@ void http_client_ignore_stop(struct http_client *client)
     client->ignore_stop = true;
 }
 
+bool http_client_ignores_stop(const struct http_client *client)
+{
+    return client->ignore_stop;
+}
+
 void http_client_cancel_with(struct http_client *client, const atomic_bool *cancelled)
 {
     client->cancelled = cancelled;

@@ -29,6 +29,7 @@ struct http_client *http_client_new(const struct http_limits *limits, struct err
 void http_client_free(struct http_client *client);
 /* The client's exchanges go on after a stop was requested: for cleaning up. */
 void http_client_ignore_stop(struct http_client *client);
+bool http_client_ignores_stop(const struct http_client *client);
 /* The client's exchanges are given up, with ERROR_STOPPED, while *cancelled is true; another thread
  * may set it. It must outlive the client. */
 void http_client_cancel_with(struct http_client *client, const atomic_bool *cancelled);

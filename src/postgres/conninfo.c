@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/redact.h"
 #include "base/text.h"
 
@@ -217,12 +218,47 @@ void conninfo_place_restore(struct conninfo_place *place)
     }
 }
 
-void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value)
+bool conninfo_has(const struct conninfo *conninfo, const char *keyword)
 {
     for (size_t i = 0; i < conninfo->count; i++) {
         if (strcmp(conninfo->keywords[i], keyword) == 0) {
-            return;
+            return true;
         }
     }
-    set(conninfo, keyword, value);
+    return false;
+}
+
+/* A list, separated by commas; a path or an abstract name is a socket of this host. */
+static bool are_local(const char *hosts)
+{
+    while (*hosts != '\0') {
+        size_t length = strcspn(hosts, ",");
+        if (*hosts != '/' && *hosts != '@' && !host_is_loopback(hosts, length)) {
+            return false;
+        }
+        hosts += length + (hosts[length] == ',');
+    }
+    return true;
+}
+
+bool conninfo_is_private(const char *sslmode, const char *host, const char *hostaddr)
+{
+    static const char *const encrypted[] = {"require", "verify-ca", "verify-full"};
+
+    for (size_t i = 0; sslmode != NULL && i < sizeof(encrypted) / sizeof(encrypted[0]); i++) {
+        if (strcmp(sslmode, encrypted[i]) == 0) {
+            return true;
+        }
+    }
+    if (hostaddr != NULL && *hostaddr != '\0') {
+        return are_local(hostaddr);
+    }
+    return host == NULL || are_local(host);
+}
+
+void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value)
+{
+    if (!conninfo_has(conninfo, keyword)) {
+        set(conninfo, keyword, value);
+    }
 }

@@ -57,6 +57,13 @@ void conninfo_place_restore(struct conninfo_place *place);
 bool conninfo_database(const char *text, const char *given_by, char *out, size_t size,
                        struct error *err);
 
+/* Is this keyword set? */
+bool conninfo_has(const struct conninfo *conninfo, const char *keyword);
+
+/* Of keywords with their values, as PQconninfo() gives them: may a secret be sent there as it is?
+ * Over TLS it may (sslmode of require or better: the user's choice), and so to this host. */
+bool conninfo_is_private(const char *sslmode, const char *host, const char *hostaddr);
+
 /* Adds a keyword at the end unless it is set already. Both strings are borrowed. */
 void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value);
 

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/wait.h"
 #include "postgres/session.h"
+#include "postgres/session_password.h"
 
 struct session {
     PGconn *connection;
@@ -28,6 +29,7 @@ struct session {
     uint64_t notices;   /* that the server has sent */
     int interrupt_fd;   /* the connection's socket once more, for session_interrupt(); or -1 */
     bool is_pooled;     /* a pooler stands between us and the server process */
+    const struct session_password *password; /* NULL: libpq's own ways */
 };
 
 /* No query of a run takes longer by itself; what waits behind a lock gives up. */

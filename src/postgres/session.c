@@ -157,14 +157,19 @@ static bool connect_session(struct session *session, const char *const *keywords
     if (session->connection == NULL) {
         return error_set_memory(err);
     }
+    if (!session_password_check_privacy(session, err)) {
+        return false;
+    }
     if (PQstatus(session->connection) == CONNECTION_BAD) {
         return query_report(session, CONNECTING, err);
     }
     if (!connect_until(session, deadline, err)) {
         return false;
     }
-    /* It may have come from a password file or the environment. */
-    redact_register(PQpass(session->connection));
+    if (session->password == NULL) {
+        /* It may have come from a password file or the environment. */
+        redact_register(PQpass(session->connection));
+    }
     if (PQsetnonblocking(session->connection, 1) != 0) {
         return query_report(session, SETTING_UP, err);
     }
@@ -193,6 +198,7 @@ bool session_open(const struct session_options *options, struct session **out, s
 {
     struct conninfo conninfo = CONNINFO_INIT;
     struct conninfo_place place = {.values = {NULL}};
+    struct text password = TEXT_INIT(SESSION_PASSWORD_CAP);
     struct session *session = create(options->ignore_stop);
 
     if (session == NULL) {
@@ -205,8 +211,16 @@ bool session_open(const struct session_options *options, struct session **out, s
               (options->service == NULL || conninfo_place_hide(&place, err));
     if (ok) {
         conninfo_retarget(&conninfo, options->dbname, options->service);
+        session->password = conninfo_has(&conninfo, "password") ? NULL : options->password;
+        ok = session_password_make(session, &password, err);
+    }
+    if (ok) {
+        if (session->password != NULL) {
+            conninfo_default(&conninfo, "password", text_string(&password));
+        }
         ok = begin(session, &conninfo, options, err);
     }
+    session_password_wipe(&password);
     conninfo_place_restore(&place);
     conninfo_clear(&conninfo);
     if (!ok) {
@@ -217,13 +231,15 @@ bool session_open(const struct session_options *options, struct session **out, s
     return true;
 }
 
-/* `dbname`: NULL for the session's own. */
+/* `dbname`: NULL for the session's own; `deadline`: NULL for the usual one, which begins when there
+ * is a password. */
 static bool connect_again(struct session *session, const char *dbname,
                           const struct deadline *deadline, struct session **out, struct error *err)
 {
     const char *keywords[CONNINFO_MOST] = {NULL};
     const char *values[CONNINFO_MOST] = {NULL};
     size_t count = 0;
+    struct text password = TEXT_INIT(SESSION_PASSWORD_CAP);
     struct session *again = create(session->ignore_stop);
     PQconninfoOption *options = PQconninfo(session->connection);
 
@@ -232,14 +248,26 @@ static bool connect_again(struct session *session, const char *dbname,
         const char *value = dbname != NULL && strcmp(option->keyword, "dbname") == 0
                                 ? dbname
                                 : query_option_value(session, option);
+        if (session->password != NULL && strcmp(option->keyword, "password") == 0) {
+            continue;
+        }
         if (value != NULL && *value != '\0') {
             keywords[count] = option->keyword;
             values[count++] = value;
         }
     }
-    bool ok = again != NULL && options != NULL
-                  ? connect_session(again, keywords, values, deadline, err)
-                  : error_set_memory(err);
+    bool ok = again != NULL && options != NULL ? session_password_make(session, &password, err)
+                                               : error_set_memory(err);
+    if (ok) {
+        struct deadline usual = deadline_in_ms(session->connect_ms);
+        again->password = session->password;
+        if (again->password != NULL) {
+            keywords[count] = "password";
+            values[count] = text_string(&password);
+        }
+        ok = connect_session(again, keywords, values, deadline != NULL ? deadline : &usual, err);
+    }
+    session_password_wipe(&password);
     PQconninfoFree(options);
     if (!ok) {
         session_close(again);
@@ -264,9 +292,8 @@ bool session_open_in(struct session *session, const char *dbname, struct session
                      struct error *err)
 {
     struct session *beside = NULL;
-    struct deadline deadline = deadline_in_ms(session->connect_ms);
 
-    if (!connect_again(session, dbname, &deadline, &beside, err)) {
+    if (!connect_again(session, dbname, NULL, &beside, err)) {
         return false;
     }
     beside->connect_ms = session->connect_ms;

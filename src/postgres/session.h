@@ -15,11 +15,15 @@
 #include "base/wait.h"
 
 struct session;
+struct session_password;
 
 struct session_options {
     const char *conninfo; /* DATABASE_URL's value, or NULL for libpq's own variables */
     const char *given_by; /* what errors call it ("--to"); NULL: "DATABASE_URL" */
     int64_t connect_s;    /* limit for connecting */
+    /* For a connection string that has none; must outlive the sessions. It is sent over TLS, or to
+     * this host, alone. NULL: libpq's own ways. */
+    const struct session_password *password;
     /* At most one is not NULL: another database of that server, or a service of libpq's service
      * file that says where; with the same credentials. */
     const char *dbname;

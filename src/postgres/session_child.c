@@ -46,6 +46,15 @@ static void append_options(struct text *out, const struct session *session, cons
     text_clear(&all);
 }
 
+/* One of its own, where passwords are made. */
+static bool append_made(const struct session *session, struct text *out, struct error *err)
+{
+    if (session->password != NULL) {
+        text_append(out, "PGPASSWORD=");
+    }
+    return session_password_make(session, out, err);
+}
+
 bool session_child_init(struct session_child *out, struct session *session, struct error *err)
 {
     struct text conninfo = TEXT_INIT(CONNINFO_CAP);
@@ -63,7 +72,9 @@ bool session_child_init(struct session_child *out, struct session *session, stru
             continue;
         }
         if (strcmp(option->keyword, "password") == 0) {
-            text_appendf(&password, "PGPASSWORD=%s", value);
+            if (session->password == NULL) {
+                text_appendf(&password, "PGPASSWORD=%s", value);
+            }
         } else if (conninfo_is_secret(option->keyword, option->dispchar)) {
             snprintf(secret, sizeof(secret), "%s", option->keyword);
         } else if (strcmp(option->keyword, "client_encoding") != 0) {
@@ -72,25 +83,26 @@ bool session_child_init(struct session_child *out, struct session *session, stru
     }
     bool listed = options != NULL;
     PQconninfoFree(options);
+    bool made = append_made(session, &password, err);
     if (*secret != '\0') {
         error_set(err, ERROR_CONFIG,
                   "%s cannot be handed to pg_dump without showing it to other users", secret);
         error_hint(err, "use a password, or a client key without a passphrase");
     } else if (!listed || conninfo.failed || password.failed) {
         error_set_memory(err);
-    } else {
+    } else if (made) {
         out->conninfo = text_copy(text_string(&conninfo));
         out->password = text_copy(text_string(&password));
         if (out->conninfo != NULL && out->password != NULL) {
             text_clear(&conninfo);
-            text_clear(&password);
+            session_password_wipe(&password);
             return true;
         }
         session_child_clear(out);
         error_set_memory(err);
     }
     text_clear(&conninfo);
-    text_clear(&password);
+    session_password_wipe(&password);
     return false;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/redact.h"
 #include "base/text.h"
@@ -21,6 +22,7 @@
 #include "store/azure/azure_list.h"
 #include "store/azure/azure_object.h"
 #include "store/azure/azure_request.h"
+#include "store/azure/azure_sas.h"
 #include "store/azure/azure_sign.h"
 #include "store/azure/azure_store.h"
 #include "store/backup_object.h"
@@ -159,6 +161,9 @@ static void connection_strings_that_are_good(void **state)
          "https://rythm.blob.core.windows.net", false},
         {"BlobEndpoint=http://127.0.0.1:10000/other1//;SharedAccessSignature=" SAS, "other1",
          "http://127.0.0.1:10000/other1", false},
+        {"AccountName=rythm", "rythm", "https://rythm.blob.core.windows.net", false},
+        {"BlobEndpoint=https://rythm.blob.core.chinacloudapi.cn", "rythm",
+         "https://rythm.blob.core.chinacloudapi.cn", false},
     };
 
     (void)state;
@@ -167,10 +172,10 @@ static void connection_strings_that_are_good(void **state)
         assert_string_equal(account.name, cases[i].name);
         assert_string_equal(account.endpoint, cases[i].endpoint);
         assert_int_equal(account.key_size, cases[i].has_key ? 64 : 0);
-        if (cases[i].has_key) {
-            assert_null(account.sas);
-        } else {
+        if (strstr(cases[i].string, SAS) != NULL) {
             assert_string_equal(account.sas, SAS);
+        } else {
+            assert_null(account.sas);
         }
         azure_account_clear(&account);
     }
@@ -182,8 +187,8 @@ static void connection_strings_that_are_not(void **state)
         const char *string;
         const char *text; /* what the error must speak of */
     } cases[] = {
-        {"", "neither AccountKey nor SharedAccessSignature"},
-        {"AccountName=rythm", "neither AccountKey nor SharedAccessSignature"},
+        {"", "neither AccountName nor BlobEndpoint"},
+        {"AccountName=Rythm", "AccountName is not"},
         {"AccountKey=" KEY, "no AccountName"},
         {"AccountName=rythm;AccountKey=" KEY ";SharedAccessSignature=" SAS, "both"},
         {"AccountName=rythm;AccountKey=" KEY ";AccountKey=" KEY, "twice"},
@@ -191,7 +196,6 @@ static void connection_strings_that_are_not(void **state)
         {"AccountName=Rythm;AccountKey=" KEY, "AccountName is not"},
         {"AccountName=ry;AccountKey=" KEY, "AccountName is not"},
         {"AccountName=a/../b;AccountKey=" KEY, "AccountName is not"},
-        {"AccountName=rythm;" KEY, "neither AccountKey"},
         {"AccountName=rythm;Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUz", "not of the form Name=value"},
         {"DefaultEndpointsProtocol=ftp;AccountName=rythm;AccountKey=" KEY,
          "neither https nor http"},
@@ -353,9 +357,53 @@ static void store_urls_that_are_not(void **state)
         assert_int_equal(err.kind, ERROR_CONFIG);
         assert_null(strstr(err.text, "Eby8"));
     }
-    assert_false(open_place("devstoreaccount1/backups", &none, &store, &err));
+    assert_false(open_place("/backups", &none, &store, &err));
     assert_non_null(strstr(err.text, "AZURE_STORAGE_CONNECTION_STRING"));
     settings_clear(&settings);
+}
+
+/* Who names an account and has no key for it has an identity. */
+static void account_without_a_key(void **state)
+{
+    struct settings none = {.values = {NULL}};
+    struct settings plain = settings_with("BlobEndpoint=http://storage.example.org/rythm");
+    struct store *store = NULL;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(open_place("rythm/backups", &none, &store, &err));
+    assert_string_equal(store->location, "azblob://rythm/backups");
+    store->ops->close(store);
+    assert_false(open_place("Rythm/backups", &none, &store, &err));
+    assert_non_null(strstr(err.text, "'Rythm' is not the name of a storage account"));
+    none.values[SETTING_IDENTITY_ENDPOINT] = text_copy("http://localhost/");
+    assert_false(open_place("rythm/backups", &none, &store, &err));
+    assert_non_null(strstr(err.text, "no identity: IDENTITY_ENDPOINT is set, but"));
+    assert_false(open_place("rythm/backups", &plain, &store, &err));
+    assert_non_null(strstr(err.text, "not https"));
+    settings_clear(&none);
+    settings_clear(&plain);
+}
+
+static void ends_of_signatures(void **state)
+{
+    struct azure_account account = account_of("AccountName=rythm;SharedAccessSignature=" SAS);
+    int64_t end_ms = 0;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(clock_parse_iso("2030-01-01", &end_ms));
+    assert_true(azure_sas_check(&account, false, end_ms - 1, &err));
+    assert_false(azure_sas_check(&account, false, end_ms, &err));
+    assert_int_equal(err.kind, ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "account rythm has ended (se=2030-01-01T00:00:00Z)"));
+    assert_false(azure_sas_check(&account, true, 0, &err));
+    assert_non_null(strstr(err.text, "needs r, w, l and i"));
+    azure_account_clear(&account);
+    /* That of a stored access policy does not say. */
+    account = account_of("AccountName=rythm;SharedAccessSignature=sv=1&si=policy&sig=x");
+    assert_true(azure_sas_check(&account, false, end_ms, &err));
+    azure_account_clear(&account);
 }
 
 #define PLACE          "devstoreaccount1/backups"
@@ -855,6 +903,8 @@ int main(void)
         cmocka_unit_test(container_names),
         cmocka_unit_test(store_urls_that_are_good),
         cmocka_unit_test(store_urls_that_are_not),
+        cmocka_unit_test(account_without_a_key),
+        cmocka_unit_test(ends_of_signatures),
         cmocka_unit_test(store_options_that_are_good),
         cmocka_unit_test(store_options_that_are_not),
         cmocka_unit_test(customer_provided_key),

@@ -412,6 +412,33 @@ static void test_scratch_name(void **state)
     }
 }
 
+static void what_may_be_sent_where(void **state)
+{
+    static const struct {
+        const char *mode;
+        const char *host;
+        const char *hostaddr;
+        bool is_private;
+    } cases[] = {
+        {"verify-full", "db.example.org", NULL, true},
+        {"require", "db.example.org", NULL, true},
+        {"prefer", "db.example.org", NULL, false},
+        {NULL, "db.example.org", NULL, false},
+        {"prefer", "localhost", NULL, true},
+        {"prefer", "/run/postgresql,127.0.0.1,@abstract", NULL, true},
+        {"prefer", "localhost,db.example.org", NULL, false},
+        {"prefer", "localhost", "192.0.2.1", false},
+        {"prefer", "db.example.org", "127.0.0.1", true},
+        {"disable", NULL, NULL, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(conninfo_is_private(cases[i].mode, cases[i].host, cases[i].hostaddr),
+                         cases[i].is_private);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_migrations),
         cmocka_unit_test(test_database_name),
         cmocka_unit_test(test_scratch_name),
+        cmocka_unit_test(what_may_be_sent_where),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,9 +199,6 @@ static bool build(struct azure_account *account, const struct connection_part *p
     if (key != NULL && sas != NULL) {
         return refuse(err, "it has both AccountKey and SharedAccessSignature; remove one");
     }
-    if (key == NULL && sas == NULL) {
-        return refuse(err, "it has neither AccountKey nor SharedAccessSignature");
-    }
     if (key != NULL && name == NULL) {
         return refuse(err, "it has an AccountKey but no AccountName");
     }
@@ -213,7 +210,8 @@ static bool build(struct azure_account *account, const struct connection_part *p
     }
     return set_endpoint(account, parts, err) &&
            (name != NULL || name_from_endpoint(account, err)) &&
-           (key != NULL ? set_key(account, key, err) : set_sas(account, sas, err));
+           (key == NULL || set_key(account, key, err)) &&
+           (sas == NULL || set_sas(account, sas, err));
 }
 
 bool azure_account_parse(const char *connection_string, struct azure_account *out,
@@ -242,6 +240,28 @@ bool azure_account_parse(const char *connection_string, struct azure_account *ou
     explicit_bzero(copy, strlen(connection_string));
     free(copy);
     return ok;
+}
+
+bool azure_account_from_name(const char *name, size_t length, struct azure_account *out,
+                             struct error *err)
+{
+    struct azure_account account = {.key_size = 0};
+    struct connection_part parts[PART_COUNT] = PARTS_INIT;
+    bool fits = length < sizeof(account.name);
+
+    memcpy(account.name, name, fits ? length : 0);
+    if (!fits || !check_name(account.name, err)) {
+        return error_set(err, ERROR_CONFIG,
+                         "'%.*s' is not the name of a storage account: 3 to 24 lower-case letters "
+                         "and digits",
+                         (int)length, name);
+    }
+    if (!set_endpoint(&account, parts, err)) {
+        azure_account_clear(&account);
+        return false;
+    }
+    *out = account;
+    return true;
 }
 
 void azure_account_clear(struct azure_account *account)

@@ -1,7 +1,8 @@
 /*
  * An Azure Storage account as a connection string describes it: its name, where its blobs are, and
- * either its key or a shared access signature (SAS). Grammar: "Configure Azure Storage connection
- * strings" (Microsoft's documentation). Nothing here makes a request.
+ * either its key or a shared access signature (SAS), or neither: then this process needs an
+ * identity (identity/entra.h). Grammar: "Configure Azure Storage connection strings" (Microsoft's
+ * documentation). Nothing here makes a request.
  */
 #ifndef STORE_AZURE_ACCOUNT_H
 #define STORE_AZURE_ACCOUNT_H
@@ -19,7 +20,7 @@ struct azure_account {
     char name[AZURE_ACCOUNT_NAME_SIZE];
     char *endpoint; /* scheme://host[:port][/path], no '/' at the end */
     unsigned char key[AZURE_ACCOUNT_KEY_SIZE];
-    size_t key_size; /* 0: there is a SAS instead */
+    size_t key_size; /* 0: there is none */
     char *sas;       /* without '?', percent-encoded as it goes on the wire; or NULL */
 };
 
@@ -28,6 +29,9 @@ struct azure_account {
  * the first label of its host. The error names the part that is wrong, never its value. */
 bool azure_account_parse(const char *connection_string, struct azure_account *out,
                          struct error *err);
+/* The account of this name in the public cloud, with no key. */
+bool azure_account_from_name(const char *name, size_t length, struct azure_account *out,
+                             struct error *err);
 void azure_account_clear(struct azure_account *account);
 
 /* A field of the SAS, decoded: "se" (its end), "sp" (what it permits), ...; false, and "", when

@@ -17,6 +17,25 @@
 #define MOST_RESENDINGS 2
 #define META_PREFIX     "x-ms-meta-"
 
+/* What the attempts of one operation have come to. */
+struct effort {
+    int resendings;
+    int renewals;      /* of a refused token */
+    struct text token; /* the last one used; empty: none */
+};
+#define EFFORT_INIT                                                                                \
+    {                                                                                              \
+        .token = TEXT_INIT(TOKEN_CAP)                                                              \
+    }
+
+static void effort_clear(struct effort *effort)
+{
+    if (effort->token.data != NULL) {
+        explicit_bzero(effort->token.data, effort->token.capacity);
+    }
+    text_clear(&effort->token);
+}
+
 /* What one attempt sends, and the texts that its headers borrow. */
 struct attempt {
     struct http_request request;
@@ -24,6 +43,7 @@ struct attempt {
     char date[CLOCK_HTTP_SIZE];
     char id[RANDOM_UUID_SIZE];
     char authorization[AZURE_SIGN_SIZE];
+    struct text bearer;
     char meta_names[METADATA_MOST][sizeof(META_PREFIX) + METADATA_NAME_SIZE];
 };
 
@@ -87,10 +107,42 @@ static bool add_headers(struct attempt *attempt, const struct azure_request *req
     return true;
 }
 
+/* Whoever gives the tokens has tried long enough: trying again is for another run. */
+static bool authorize_by_token(const struct azure_session *session, struct attempt *attempt,
+                               struct effort *effort, struct error *err)
+{
+    const struct entra_patience patience = {
+        .ignore_stop = http_client_ignores_stop(session->client),
+        .cancelled = session->policy.cancelled};
+
+    effort_clear(effort);
+    if (!token_cache_get(session->tokens, &patience, &effort->token, err)) {
+        err->retryable = false;
+        return false;
+    }
+    text_appendf(&attempt->bearer, "Bearer %s", text_string(&effort->token));
+    if (attempt->bearer.failed) {
+        return error_set_memory(err);
+    }
+    return http_request_add(&attempt->request, "Authorization", text_string(&attempt->bearer), err);
+}
+
+static bool authorize(const struct azure_session *session, struct attempt *attempt,
+                      struct effort *effort, struct error *err)
+{
+    if (session->tokens != NULL) {
+        return authorize_by_token(session, attempt, effort, err);
+    }
+    return session->account->key_size == 0 ||
+           (azure_sign(session->account, &attempt->request, attempt->authorization, err) &&
+            http_request_add(&attempt->request, "Authorization", attempt->authorization, err));
+}
+
 /* The date is part of what is signed and grows old within minutes: everything is made anew for each
  * attempt. */
 static bool build(const struct azure_session *session, const struct azure_request *request,
-                  enum azure_encryption encryption, struct attempt *attempt, struct error *err)
+                  enum azure_encryption encryption, struct attempt *attempt, struct effort *effort,
+                  struct error *err)
 {
     struct http_request *http = &attempt->request;
 
@@ -108,14 +160,12 @@ static bool build(const struct azure_session *session, const struct azure_reques
         !add_headers(attempt, request, err) || !add_encryption(http, session, encryption, err)) {
         return false;
     }
-    return session->account->key_size == 0 ||
-           (azure_sign(session->account, http, attempt->authorization, err) &&
-            http_request_add(http, "Authorization", attempt->authorization, err));
+    return authorize(session, attempt, effort, err);
 }
 
 static bool exchange_once(const struct azure_session *session, const struct azure_request *request,
-                          enum azure_encryption encryption, struct http_reply *reply,
-                          struct error *err)
+                          enum azure_encryption encryption, struct effort *effort,
+                          struct http_reply *reply, struct error *err)
 {
     struct attempt *attempt = calloc(1, sizeof(*attempt));
 
@@ -124,9 +174,14 @@ static bool exchange_once(const struct azure_session *session, const struct azur
         return error_set_memory(err);
     }
     attempt->url = (struct text)TEXT_INIT(URL_CAP);
-    bool ok = build(session, request, encryption, attempt, err) &&
+    attempt->bearer = (struct text)TEXT_INIT(TOKEN_CAP + sizeof("Bearer "));
+    bool ok = build(session, request, encryption, attempt, effort, err) &&
               http_exchange(session->client, &attempt->request, reply, err);
     text_clear(&attempt->url);
+    if (attempt->bearer.data != NULL) {
+        explicit_bzero(attempt->bearer.data, attempt->bearer.capacity);
+    }
+    text_clear(&attempt->bearer);
     free(attempt);
     return ok;
 }
@@ -145,17 +200,17 @@ void azure_request_code(const struct http_reply *reply, char out[AZURE_REQUEST_C
 
 /* What was stored before there was a key cannot be read with one. */
 static bool exchange(const struct azure_session *session, const struct azure_request *request,
-                     struct http_reply *reply, struct error *err)
+                     struct effort *effort, struct http_reply *reply, struct error *err)
 {
     char code[AZURE_REQUEST_CODE_SIZE];
-    bool ok = exchange_once(session, request, request->encryption, reply, err);
+    bool ok = exchange_once(session, request, request->encryption, effort, reply, err);
 
     if (!ok || reply->status != 409 || request->encryption != AZURE_ENCRYPTION_READ) {
         return ok;
     }
     azure_request_code(reply, code);
     return strcmp(code, "BlobDoesNotUseCustomerSpecifiedEncryption") != 0 ||
-           exchange_once(session, request, AZURE_ENCRYPTION_NONE, reply, err);
+           exchange_once(session, request, AZURE_ENCRYPTION_NONE, effort, reply, err);
 }
 
 static bool is_one_of(const char *code, const char *const codes[])
@@ -175,6 +230,12 @@ static void hint_credentials(const struct azure_account *account, const struct h
     char permissions[AZURE_ACCOUNT_FIELD_SIZE];
     char types[AZURE_ACCOUNT_FIELD_SIZE];
 
+    if (account->key_size == 0 && account->sas == NULL) {
+        error_hint(err,
+                   "the identity needs the role Storage Blob Data Contributor on the account or "
+                   "the container; a new assignment may take a while to be known");
+        return;
+    }
     if (account->sas == NULL) {
         error_hint(err, "check AccountName and AccountKey of AZURE_STORAGE_CONNECTION_STRING, and "
                         "that the account allows its keys and this host's address");
@@ -265,8 +326,9 @@ static bool is_answer(const struct azure_request *request, int status)
 
 /* A body damaged on its way may be sent again, a few times: more often, it is not the way that
  * damages it. InvalidOperation is what the emulator calls Md5Mismatch. */
-static bool is_worth_repeating(const struct azure_request *request, const struct http_reply *reply,
-                               int *resendings)
+static bool is_worth_repeating(const struct azure_session *session,
+                               const struct azure_request *request, const struct http_reply *reply,
+                               struct effort *effort)
 {
     static const char *const damaged[] = {"Md5Mismatch", "Crc64Mismatch", "InvalidOperation", NULL};
     char code[AZURE_REQUEST_CODE_SIZE];
@@ -275,38 +337,52 @@ static bool is_worth_repeating(const struct azure_request *request, const struct
     if (reply->status < 300) {
         return false;
     }
+    if (reply->status == 401 && effort->token.length > 0) {
+        token_cache_reject(session->tokens, text_string(&effort->token));
+        return effort->renewals++ == 0;
+    }
     azure_request_code(reply, code);
     if (reply->status == 400 && request->body_size > 0 && is_one_of(code, damaged)) {
-        return (*resendings)++ < MOST_RESENDINGS;
+        return effort->resendings++ < MOST_RESENDINGS;
     }
     return retry_status_is_transient(reply->status) ||
            (reply->status == 409 && strcmp(code, "ContainerBeingDeleted") == 0);
 }
 
+/* False without a reply that is an answer; err->retryable: another attempt may have one. */
+static bool attempt_once(const struct azure_session *session, const struct azure_request *request,
+                         struct effort *effort, struct http_reply *reply, struct error *err)
+{
+    if (!exchange(session, request, effort, reply, err)) {
+        return false;
+    }
+    bool repeat = is_worth_repeating(session, request, reply, effort);
+    if (!repeat && is_answer(request, reply->status)) {
+        /* What earlier attempts left there is no error any more. */
+        error_clear(err);
+        return true;
+    }
+    azure_request_refuse(session, reply, err);
+    error_prefix(err, "%s %s/%s%s%s", request->method, session->account->endpoint,
+                 session->container, request->blob != NULL ? "/" : "",
+                 request->blob != NULL ? request->blob : "");
+    err->retryable = repeat;
+    return false;
+}
+
 bool azure_request_send(const struct azure_session *session, const struct azure_request *request,
                         struct http_reply *reply, struct error *err)
 {
+    struct effort effort = EFFORT_INIT;
     struct retry retry;
-    int resendings = 0;
+    bool permitted = true;
+    bool ok = false;
 
     retry_begin(&retry, &session->policy);
     do {
-        if (request->permit != NULL && !request->permit(request->permit_context, err)) {
-            return false;
-        }
-        if (exchange(session, request, reply, err)) {
-            bool repeat = is_worth_repeating(request, reply, &resendings);
-            if (!repeat && is_answer(request, reply->status)) {
-                /* What earlier attempts left there is no error any more. */
-                error_clear(err);
-                return true;
-            }
-            azure_request_refuse(session, reply, err);
-            error_prefix(err, "%s %s/%s%s%s", request->method, session->account->endpoint,
-                         session->container, request->blob != NULL ? "/" : "",
-                         request->blob != NULL ? request->blob : "");
-            err->retryable = repeat;
-        }
-    } while (retry_again(&retry, reply, err));
-    return false;
+        permitted = request->permit == NULL || request->permit(request->permit_context, err);
+        ok = permitted && attempt_once(session, request, &effort, reply, err);
+    } while (permitted && !ok && retry_again(&retry, reply, err));
+    effort_clear(&effort);
+    return ok;
 }

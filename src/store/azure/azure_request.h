@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "http/exchange.h"
 #include "http/retry.h"
+#include "identity/token_cache.h"
 #include "store/azure/azure_account.h"
 #include "store/azure/azure_options.h"
 #include "store/metadata.h"
@@ -27,6 +28,7 @@
 struct azure_session {
     const struct azure_account *account;
     const struct azure_options *options;
+    struct token_cache *tokens; /* for an account without key and signature; else NULL */
     const char *container;
     struct http_client *client;
     struct retry_policy policy;

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/base_url.h"
+#include "identity/token_cache.h"
 #include "store/azure/azure_account.h"
 #include "store/azure/azure_commit.h"
 #include "store/azure/azure_download.h"
@@ -14,6 +16,7 @@
 #include "store/azure/azure_options.h"
 #include "store/azure/azure_policy.h"
 #include "store/azure/azure_request.h"
+#include "store/azure/azure_sas.h"
 #include "store/azure/azure_upload.h"
 #include "store/service_clients.h"
 
@@ -29,6 +32,7 @@ struct azure_store {
     struct store base;
     struct azure_account account;
     struct azure_options options;
+    struct token_cache *tokens; /* of an identity; NULL: the account has a key or a signature */
     char *container;
     char *folder; /* "" or "some/folder/" */
     struct service_clients clients;
@@ -66,42 +70,6 @@ static char *blob_name(const struct azure_store *store, const char *name, struct
     return blob.data;
 }
 
-/* Found out now rather than after an upload: Put Block and Put Block List take w, the check of what
- * was published takes r, and List Blobs, which a scheduled run begins with, takes l of a container
- * ("Create an account SAS", permissions); i is for immutability policies. One for a container has
- * no srt. */
-static bool check_permissions(const struct azure_account *account, bool immutable,
-                              struct error *err)
-{
-    const struct {
-        const char *field;
-        const char *what;
-        const char *needed;
-        const char *words;
-        const char *best;
-    } needs[] = {
-        {"sp", "has the permissions", immutable ? "rwli" : "rwl",
-         immutable ? "r, w, l and i" : "r, w and l", immutable ? "racwdli" : "racwdl"},
-        {"srt", "is for the resource types", "co", "c and o", "co"},
-    };
-    char given[AZURE_ACCOUNT_FIELD_SIZE];
-
-    for (size_t i = 0; account->sas != NULL && i < sizeof(needs) / sizeof(needs[0]); i++) {
-        if (!azure_account_sas_field(account, needs[i].field, given)) {
-            continue;
-        }
-        for (const char *letter = needs[i].needed; *letter != '\0'; letter++) {
-            if (strchr(given, *letter) == NULL) {
-                error_set(err, ERROR_CONFIG,
-                          "the SharedAccessSignature %s %s=%s, and a backup needs %s",
-                          needs[i].what, needs[i].field, given, needs[i].words);
-                return error_hint(err, "make one with %s=%s", needs[i].field, needs[i].best);
-            }
-        }
-    }
-    return true;
-}
-
 static bool make_container(struct azure_store *store, struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(REPLY_CAP);
@@ -125,7 +93,8 @@ static bool prepare(struct store *base, struct error *err)
     struct azure_store *store = cast(base);
     bool immutable = store->options.immutability != NULL;
 
-    if (!check_permissions(&store->account, immutable, err) || !connect_client(store, err)) {
+    if (!azure_sas_check(&store->account, immutable, clock_utc_ms(), err) ||
+        !connect_client(store, err)) {
         return false;
     }
     return immutable ? azure_policy_check_container(&store->session, err) ||
@@ -242,6 +211,7 @@ static void close_store(struct store *base)
     struct azure_store *store = cast(base);
 
     service_clients_clear(&store->clients);
+    token_cache_free(store->tokens);
     azure_account_clear(&store->account);
     azure_options_clear(&store->options);
     free(store->container);
@@ -273,6 +243,9 @@ static bool set_account(struct azure_store *store, const char *name, size_t leng
 {
     const char *connection = settings_get(settings, SETTING_AZURE_CONNECTION_STRING);
 
+    if (connection == NULL && length > 0) {
+        return azure_account_from_name(name, length, &store->account, err);
+    }
     if (connection == NULL) {
         return error_set(err, ERROR_CONFIG, "it needs AZURE_STORAGE_CONNECTION_STRING");
     }
@@ -344,6 +317,27 @@ static bool set_place(struct azure_store *store, const char *place, const struct
     return true;
 }
 
+/* Without a key and without a signature there is a token, which goes with every request. */
+static bool set_identity(struct azure_store *store, const struct settings *settings,
+                         struct error *err)
+{
+    struct entra entra;
+
+    if (store->account.key_size > 0 || store->account.sas != NULL) {
+        return true;
+    }
+    if (!http_base_url_is_private(store->account.endpoint)) {
+        return error_set(err, ERROR_CONFIG,
+                         "an identity's token would be sent to an endpoint that is not https, and "
+                         "not this host itself");
+    }
+    if (!entra_find(settings, &entra, err)) {
+        return error_prefix(err, "it has no account key and no signature, and no identity");
+    }
+    store->tokens = token_cache_new(&entra, ENTRA_STORAGE, err);
+    return store->tokens != NULL;
+}
+
 /* The key goes with every request. */
 static bool set_options(struct azure_store *store, const struct store_url *url,
                         const struct settings *settings, struct error *err)
@@ -370,13 +364,15 @@ static bool open_store(const struct store_url *url, const struct settings *setti
     store->base.is_remote = true;
     store->base.block_limits = (struct block_limits){
         .first_size = BLOCK_FIRST_SIZE, .most_size = MOST_BLOCK_SIZE, .most_blocks = MOST_BLOCKS};
-    if (!set_place(store, url->place, settings, err) || !set_options(store, url, settings, err)) {
+    if (!set_place(store, url->place, settings, err) || !set_options(store, url, settings, err) ||
+        !set_identity(store, settings, err)) {
         close_store(&store->base);
         return error_prefix(err, "store " SCHEME "://%s", url->place);
     }
     service_clients_init(&store->clients, &store->session.policy, settings);
     store->session.account = &store->account;
     store->session.options = &store->options;
+    store->session.tokens = store->tokens;
     store->session.container = store->container;
     *out = (struct store *)store;
     return true;

@@ -2,17 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/json_memory.h"
 #include "base/text.h"
-
-#define SIDECAR_CAP (64 * 1024)
+#include "store/metadata_json.h"
 
 bool file_sidecar_name(char out[FILE_FOLDER_NAME_SIZE], const char *name)
 {
@@ -21,29 +18,10 @@ bool file_sidecar_name(char out[FILE_FOLDER_NAME_SIZE], const char *name)
     return length > 0 && length < FILE_FOLDER_NAME_SIZE;
 }
 
-static char *format(const struct metadata *metadata)
-{
-    unsigned refusals = json_memory_refusals();
-    json_t *object = json_object();
-    bool ok = object != NULL;
-
-    for (size_t i = 0; ok && i < metadata->count; i++) {
-        ok = json_object_set_new(object, metadata->entries[i].name,
-                                 json_string(metadata->entries[i].value)) == 0;
-    }
-    char *text = ok ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    json_decref(object);
-    if (json_memory_refusals() != refusals) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
 bool file_sidecar_write(const struct file_folder *folder, const char *file_name,
                         const struct metadata *metadata, struct error *err)
 {
-    char *text = format(metadata);
+    char *text = metadata_json_format(metadata);
     bool ok = false;
     int fd = -1;
 
@@ -74,34 +52,6 @@ done:
     return ok;
 }
 
-/* *good: it is a flat object of names and values that metadata may have. */
-static bool parse(const char *data, size_t size, struct metadata *out, bool *good,
-                  struct error *err)
-{
-    unsigned refusals = json_memory_refusals();
-    json_t *object = json_loadb(data, size, JSON_REJECT_DUPLICATES, NULL);
-    bool ok = json_is_object(object);
-    const char *name;
-    json_t *value;
-    bool no_memory = json_memory_refusals() != refusals;
-
-    if (ok) {
-        json_object_foreach(object, name, value)
-        {
-            ok = ok && json_is_string(value) && metadata_allows(name, json_string_value(value)) &&
-                 out->count < METADATA_MOST;
-            no_memory =
-                no_memory || (ok && !metadata_set(out, name, json_string_value(value), err));
-        }
-    }
-    if (!ok || no_memory) {
-        metadata_clear(out);
-    }
-    json_decref(object);
-    *good = ok;
-    return !no_memory || error_set_memory(err);
-}
-
 static bool read_capped(int fd, struct text *out)
 {
     char buffer[4096];
@@ -125,7 +75,7 @@ bool file_sidecar_read(const struct file_folder *folder, const char *name, struc
                        enum file_sidecar_state *state, struct error *err)
 {
     char sidecar[FILE_FOLDER_NAME_SIZE];
-    struct text content = TEXT_INIT(SIDECAR_CAP);
+    struct text content = TEXT_INIT(METADATA_JSON_CAP);
     struct stat status;
     bool ok = true;
 
@@ -144,7 +94,8 @@ bool file_sidecar_read(const struct file_folder *folder, const char *name, struc
     }
     if (fd < 0 || fstat(fd, &status) != 0) {
         ok = file_folder_fail(folder, errno, "opening", sidecar, err);
-    } else if (S_ISREG(status.st_mode) && status.st_size > 0 && status.st_size <= SIDECAR_CAP) {
+    } else if (S_ISREG(status.st_mode) && status.st_size > 0 &&
+               status.st_size <= METADATA_JSON_CAP) {
         bool good = false;
         ok = read_capped(fd, &content);
         if (!ok) {
@@ -152,7 +103,7 @@ bool file_sidecar_read(const struct file_folder *folder, const char *name, struc
         } else if (content.failed) {
             ok = error_set_memory(err);
         } else {
-            ok = parse(text_string(&content), content.length, out, &good, err);
+            ok = metadata_json_parse(text_string(&content), content.length, out, &good, err);
         }
         *state = good ? FILE_SIDECAR_GOOD : FILE_SIDECAR_DAMAGED;
     }

@@ -18,8 +18,9 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_STORES] = {.name = "RYTHM_BACKUP_STORES",
                         .option = "stores",
                         .argument = "URL",
-                        .help = "where backups go: azblob://ACCOUNT/CONTAINER[/PREFIX] or "
-                                "file:///DIR; unset: Azure when its connection string is set, else "
+                        .help = "where backups go: azblob://ACCOUNT/CONTAINER[/PREFIX], "
+                                "s3://BUCKET[/PREFIX] or file:///DIR; unset: Azure when its "
+                                "connection string is set, else "
                                 "file:///var/lib/rythm-backup"},
     [SETTING_AZURE_CONNECTION_STRING] = {.name = "AZURE_STORAGE_CONNECTION_STRING",
                                          .secret = true,
@@ -53,6 +54,48 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_IDENTITY_HEADER] = {.name = "IDENTITY_HEADER",
                                  .secret = true,
                                  .help = "what IDENTITY_ENDPOINT wants to see"},
+    [SETTING_AWS_ACCESS_KEY_ID] = {.name = "AWS_ACCESS_KEY_ID",
+                                   .help = "id of the access key for s3:// stores; unset: the "
+                                           "identity of the pod, container or machine"},
+    [SETTING_AWS_SECRET_ACCESS_KEY] = {.name = "AWS_SECRET_ACCESS_KEY",
+                                       .secret = true,
+                                       .help = "secret of that access key"},
+    [SETTING_AWS_SESSION_TOKEN] = {.name = "AWS_SESSION_TOKEN",
+                                   .secret = true,
+                                   .help =
+                                       "session token, where the access key is a temporary one"},
+    [SETTING_AWS_REGION] = {.name = "AWS_REGION",
+                            .help = "region of s3:// stores whose URL has none"},
+    [SETTING_AWS_ENDPOINT] =
+        {.name = "AWS_ENDPOINT_URL",
+         .help = "where the services of AWS are, if not at AWS: https://HOST[:PORT]"},
+    [SETTING_AWS_ENDPOINT_S3] = {.name = "AWS_ENDPOINT_URL_S3", .help = "the same, for S3 alone"},
+    [SETTING_AWS_ENDPOINT_STS] = {.name = "AWS_ENDPOINT_URL_STS",
+                                  .help = "the same, for the token service alone"},
+    [SETTING_AWS_ROLE_ARN] = {.name = "AWS_ROLE_ARN",
+                              .help =
+                                  "role to assume with the token in AWS_WEB_IDENTITY_TOKEN_FILE"},
+    [SETTING_AWS_TOKEN_FILE] =
+        {.name = "AWS_WEB_IDENTITY_TOKEN_FILE",
+         .help = "file with the web identity token of the pod; read again whenever it is used"},
+    [SETTING_AWS_ROLE_SESSION] = {.name = "AWS_ROLE_SESSION_NAME",
+                                  .fallback = "rythm-backup",
+                                  .help = "name of the session in the role"},
+    [SETTING_AWS_CONTAINER_PATH] = {.name = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                                    .help = "path of the container's credentials (ECS)"},
+    [SETTING_AWS_CONTAINER_URL] = {.name = "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                   .help = "URL of the container's credentials (EKS Pod Identity)"},
+    [SETTING_AWS_CONTAINER_TOKEN] = {.name = "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+                                     .secret = true,
+                                     .help = "what the container shows there"},
+    [SETTING_AWS_CONTAINER_TOKEN_FILE] = {.name = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                                          .help = "file with what the container shows there"},
+    [SETTING_AWS_METADATA_ENDPOINT] = {.name = "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                                       .fallback = "http://169.254.169.254",
+                                       .help = "where the machine's identity is asked for"},
+    [SETTING_AWS_METADATA_DISABLED] = {.name = "AWS_EC2_METADATA_DISABLED",
+                                       .fallback = "false",
+                                       .help = "true: the machine is not asked for its identity"},
     [SETTING_COMPRESSION] = {.name = "RYTHM_BACKUP_COMPRESSION",
                              .option = "compression",
                              .argument = "METHOD[:LEVEL]",

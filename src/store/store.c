@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "store/azure/azure_store.h"
 #include "store/file/file_store.h"
+#include "store/s3/s3_store.h"
 
 #define DEFAULT_FOLDER_URL "file:///var/lib/rythm-backup"
 #define URLS_CAP           8192
@@ -17,6 +18,7 @@ static const struct {
     const char *form; /* of its URLs, for messages */
 } store_kinds[] = {
     {&azure_store_kind, "azblob://ACCOUNT/CONTAINER[/PREFIX]"},
+    {&s3_store_kind, "s3://BUCKET[/PREFIX]"},
     {&file_store_kind, "file:///DIR"},
 };
 

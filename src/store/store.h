@@ -123,7 +123,7 @@ struct download {
 };
 
 struct store_kind {
-    const char *scheme; /* "file", "azblob" */
+    const char *scheme; /* "file", "azblob", "s3" */
     /* The names of its URLs' options, ending with NULL; beside `required`. NULL: none. */
     const char *const *options;
     /* The form of `url` alone, which needs no setting. Its options are among those above. */
@@ -133,8 +133,8 @@ struct store_kind {
                  struct error *err);
 };
 
-/* Opens the store of a URL: azblob://ACCOUNT/CONTAINER[/PREFIX] or file:///DIR. An empty ACCOUNT
- * means the connection string's. Nothing is asked of the store yet. */
+/* Opens the store of a URL: azblob://ACCOUNT/CONTAINER[/PREFIX] (an empty ACCOUNT means the
+ * connection string's), s3://BUCKET[/PREFIX] or file:///DIR. Nothing is asked of the store yet. */
 bool store_open(const char *url, const struct settings *settings, struct store **out,
                 struct error *err);
 /* Whether a URL has the form of one. */

@@ -7,9 +7,11 @@
 static bool names_several(const char *url)
 {
     const char *first = strstr(url, "://");
+    const char *second = first != NULL ? strstr(first + 1, "://") : NULL;
 
+    /* An option may hold a URL. */
     return url[strcspn(url, " \t\r\n")] != '\0' ||
-           (first != NULL && strstr(first + 1, "://") != NULL);
+           (second != NULL && second < url + strcspn(url, "?"));
 }
 
 static bool check_single(const char *url, struct error *err)

@@ -18,7 +18,9 @@ from contents import WIDE
 from fault_proxy import HttpFaultProxy, TcpFaultProxy
 from postgres_cluster import PASSWORD, PostgresCluster
 from pushgateway import Pushgateway
-from stores import AzureStore, FileStore
+from s3_server import S3Stub
+from stores import AzureStore, FileStore, S3Store
+from swift_server import Swift
 from telemetry_stubs import InsightsStub, OtlpStub
 from tool import Tool
 
@@ -220,7 +222,46 @@ def azure_store(azurite, tmp_path):
     return AzureStore(azurite, f"test-{os.getpid()}-{next(numbers)}", tmp_path)
 
 
-@pytest.fixture(params=["file", "azure"])
+@pytest.fixture
+def s3():
+    stub = S3Stub()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture
+def s3_store(s3):
+    return S3Store(s3, s3.make_bucket("backups"), s3.settings("backups", "/of/rythm"), "of/rythm/")
+
+
+@pytest.fixture(scope="session")
+def swift(folder):
+    server = Swift(folder / "swift")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def swift_store(swift):
+    bucket = f"test-{os.getpid()}-{next(numbers)}"
+    swift.client.create_bucket(Bucket=bucket)
+    return S3Store(swift, bucket, swift.settings(bucket))
+
+
+# S3, too, where it is not only the same code above the store for the third time.
+ALSO_S3 = ("test_backup", "test_concurrency", "test_dump", "test_prune", "test_restore")
+
+
+def pytest_generate_tests(metafunc):
+    chosen = any(mark.args[0] == "store"
+                 for mark in metafunc.definition.iter_markers("parametrize"))
+    if "store" in metafunc.fixturenames and not chosen:
+        also = ["s3"] if metafunc.module.__name__ in ALSO_S3 else []
+        metafunc.parametrize("store", ["file", "azure", *also], indirect=True)
+
+
+@pytest.fixture
 def store(request):
     """Each kind of store in turn."""
     return request.getfixturevalue(f"{request.param}_store")

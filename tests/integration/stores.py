@@ -108,3 +108,59 @@ class AzureStore:
 
     def remove(self, name):
         self.client.delete(self.container, name)
+
+
+class S3Store:
+    """`server` has a port and AWS' SDK as its client."""
+
+    kind = "s3"
+
+    def __init__(self, server, bucket, settings, prefix=""):
+        self.server = server
+        self.bucket = bucket
+        self.prefix = prefix
+        self.client = server.client
+        self.settings = settings
+
+    def _keys(self):
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket,
+                                                                      Prefix=self.prefix)
+        return {entry["Key"][len(self.prefix):]: entry["Size"]
+                for page in pages for entry in page.get("Contents", [])}
+
+    def list(self):
+        return [Stored(name, size, self.metadata(name)) for name, size in self._keys().items()
+                if not name.endswith((".json", ".meta"))]
+
+    def metadata(self, name):
+        """The object's own, or those that it says stand beside it."""
+        own = self.client.head_object(Bucket=self.bucket, Key=self.prefix + name)["Metadata"]
+        if own.get("metadata") != "beside":
+            return own
+        return json.loads(self.read(f"{name}.{own['run']}.meta"))
+
+    def leftovers(self):
+        """What belongs to no object: manifests, metadata, uploads that nobody ended."""
+        keys = self._keys()
+        visible = {name for name in keys if not name.endswith((".json", ".meta"))}
+        whole = visible | {f"{name}.json" for name in visible}
+        beside = {f"{name}.{own['run']}.meta" for name in whole & set(keys)
+                  for own in [self.client.head_object(Bucket=self.bucket,
+                                                      Key=self.prefix + name)["Metadata"]]
+                  if own.get("metadata") == "beside"}
+        uploads = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        return sorted(set(keys) - whole - beside) + [upload["Key"] for upload in uploads]
+
+    def read(self, name):
+        return self.client.get_object(Bucket=self.bucket, Key=self.prefix + name)["Body"].read()
+
+    def put(self, name, content, metadata=None):
+        self.client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=content,
+                               Metadata=metadata or {})
+
+    def put_all(self, objects):
+        for name, content, metadata in objects:
+            self.put(name, content, metadata)
+
+    def remove(self, name):
+        self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)

@@ -235,7 +235,7 @@ def test_output_takes_no_option_of_a_stored_backup(tool, tmp_path, option):
     assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.parametrize("stores", ["nonsense", "s3://bucket", "file:///a file:///b", "azblob://"])
+@pytest.mark.parametrize("stores", ["nonsense", "ftp://bucket", "file:///a file:///b", "azblob://"])
 def test_output_asks_for_no_store(tool, tmp_path, stores):
     tool.with_settings(RYTHM_BACKUP_STORES=stores).ok("run", "--output", "copy")
     assert (tmp_path / "copy").stat().st_size > 0

@@ -210,7 +210,7 @@ def test_option_wins_over_environment_and_environment_over_file(tool, tmp_path):
 # Stores
 
 @pytest.mark.parametrize("url, reason", [
-    ("s3://bucket", "'s3://bucket' is not the URL of a store; write azblob://"),
+    ("ftp://bucket", "'ftp://bucket' is not the URL of a store; write azblob://"),
     ("/var/backups", "'/var/backups' is not the URL of a store"),
     ("file://relative/path", "relative/path"),
     ("file://", "file:"),

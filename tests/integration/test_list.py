@@ -341,7 +341,7 @@ def test_a_schedules_store_that_is_gone_hides_no_other(two, second):
         assert str(second.folder) in result.err and "is a file system not mounted?" in result.err
 
 
-@pytest.mark.parametrize("url", ["s3://bucket", "nowhere", "file://relative"])
+@pytest.mark.parametrize("url", ["ftp://bucket", "nowhere", "file://relative"])
 def test_a_schedules_wrong_store_hides_no_other(two, small_database, url):
     small_database.execute("UPDATE backup_schedule SET stores = %s WHERE name IS NOT NULL", url)
     for command in (("list", "--json"), ("prune", "--dry-run", "--json")):

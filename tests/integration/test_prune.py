@@ -396,7 +396,7 @@ def test_same_name_twice(file_here, file_store, small_database):
 
 # Stores that schedules name
 
-@pytest.mark.parametrize("url", ["s3://bucket", "file:///dev/null/nowhere"])
+@pytest.mark.parametrize("url", ["ftp://bucket", "file:///dev/null/nowhere"])
 def test_a_schedules_wrong_store_keeps_no_other_from_being_pruned(here, store, small_database, url):
     names = put_aged(store, small_database, 1, 2, 3, 40)
     small_database.execute(

@@ -168,7 +168,8 @@ def test_a_small_database_from_each_store(make_restorer, store, source, target):
     restorer.assert_equal(target, source.name)
     outcome = result.json
     assert outcome.pop("duration_ms") >= 0 and outcome.pop("raw_bytes") > 1000
-    assert outcome.pop("store").startswith({"file": "file://", "azure": "azblob://"}[store.kind])
+    assert outcome.pop("store").startswith({"file": "file://", "azure": "azblob://", "s3": "s3://"}[
+        store.kind])
     assert outcome == {"name": name, "database": target, "tables": 5, "rows": 34}
     assert f"Restored {name} into database {target} in " in result.err
 

@@ -374,11 +374,11 @@ def test_wrong(tool, nightly, probe):
 
 def test_a_store_that_is_wrong(tool, nightly, probe, made_yesterday):
     """Who asks need not have its key: that it is missing is what check says."""
-    nightly.execute("UPDATE backup_schedule SET stores = 's3://bucket'")
+    nightly.execute("UPDATE backup_schedule SET stores = 'ftp://bucket'")
     code, schedule = probe(*at("01:00:00"))
     assert (code, schedule["status"]) == (1, "wrong")
-    assert schedule["problem"].startswith("'s3://bucket' is not the URL of a store")
-    assert "Schedule nightly is wrong: 's3://bucket'" in tool.ok("schedule").err
+    assert schedule["problem"].startswith("'ftp://bucket' is not the URL of a store")
+    assert "Schedule nightly is wrong: 'ftp://bucket'" in tool.ok("schedule").err
     nightly.execute("UPDATE backup_schedule SET stores = 'azblob:///container'")
     assert probe(*at("01:00:00"))[:1] == (0,)
     for options in ((), ("--json",)):

@@ -483,7 +483,7 @@ def test_recovery_cleans_up_in_its_own_store(make_tool, home, file_store, defaul
 
 @pytest.mark.parametrize("url, problem", [
     ("/var/backups", "'/var/backups' is not the URL of a store"),
-    ("s3://bucket", "'s3://bucket' is not the URL of a store"),
+    ("ftp://bucket", "'ftp://bucket' is not the URL of a store"),
     ("file://relative", "the folder's path must be absolute"),
     ("azblob:///somewhere", "AZURE_STORAGE_CONNECTION_STRING"),
     ("file:///a file:///b", "names more than one store"),
@@ -691,7 +691,7 @@ def test_what_is_edited_wrong_while_it_waits_is_passed_over(tool, home, file_sto
     gate = pg_dumps.gate_before(tmp_path)
     process = tool.with_settings(**gate.settings).start("check", *at("02:00:10"))
     gate.reached()
-    configure(home, waiting, name="spoilt", stores="s3://bucket")
+    configure(home, waiting, name="spoilt", stores="ftp://bucket")
     gate.open()
     result = tool.finish(process)
     assert result.code == 3 and "Schedule spoilt is wrong and was passed over" in result.err

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import acs_stub
 import azurite
 import postgres_cluster
+import s3_server
 
-SECRETS = (postgres_cluster.PASSWORD, azurite.KEY, acs_stub.KEY)
+SECRETS = (postgres_cluster.PASSWORD, azurite.KEY, acs_stub.KEY, s3_server.SECRET)
 SANITIZER_REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 # What a sanitized or faked run needs of our own environment.
 KEPT = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")

@@ -592,9 +592,10 @@ static void check_open_refused(const char *url, const char *part)
 
 static void test_urls_that_no_store_has(void **state)
 {
-    static const char forms[] = "write azblob://ACCOUNT/CONTAINER[/PREFIX] or file:///DIR";
+    static const char forms[] = "write azblob://ACCOUNT/CONTAINER[/PREFIX] or "
+                                "s3://BUCKET[/PREFIX] or file:///DIR";
     static const char *const bad[] = {"",        "/var/backups", "file:/var", "FILE:///var",
-                                      "s3://b",  "files:///x",   "://x",      "azblob:/a/b",
+                                      "ftp://b", "files:///x",   "://x",      "azblob:/a/b",
                                       "fil:///x"};
 
     (void)state;

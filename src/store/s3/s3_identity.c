@@ -1,0 +1,275 @@
+#include "store/s3/s3_identity.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/redact.h"
+#include "base/text.h"
+#include "http/retry.h"
+#include "store/s3/s3_bucket.h"
+#include "store/s3/s3_identity_source.h"
+
+/* No request lasts so long that its keys end under way: a part's attempt is signed anew. */
+#define EARLY_MS   (5 * 60 * 1000)
+#define AGAIN_MS   (30 * 1000)
+#define REPLY_MS   (10 * 1000)
+#define CONNECT_MS (2 * 1000)
+#define ATTEMPTS   4
+#define TOTAL_MS   (30 * 1000)
+#define RETRY_MS   250
+#define LAST_MS    (5 * 1000)
+#define TOKEN_CAP  (64 * 1024)
+
+typedef bool (*fetch_keys)(const struct s3_identity_source *source, struct s3_keys *out,
+                           struct error *err);
+
+struct s3_identity {
+    struct s3_identity_source source;
+    char *region;
+    fetch_keys fetch;     /* NULL: the keys are the settings' */
+    pthread_mutex_t lock; /* of the client and what follows */
+    struct s3_keys keys;
+    bool known;
+    int64_t
+        again_ms; /* after a failure they are not asked for again before, on the monotonic clock */
+};
+
+bool s3_identity_take(char *out, size_t size, const char *value, const char *what,
+                      struct error *err)
+{
+    if (strlen(value) >= size || !text_is_printable_ascii(value)) {
+        return error_set(err, ERROR_CONFIG, "%s is longer than %zu bytes or not printable ASCII",
+                         what, size - 1);
+    }
+    memcpy(out, value, strlen(value) + 1);
+    return true;
+}
+
+bool s3_identity_read_token(const char *path, const char *setting, struct text *out,
+                            struct error *err)
+{
+    bool found = false;
+
+    *out = (struct text)TEXT_INIT(TOKEN_CAP);
+    if (!file_read(path, TOKEN_CAP, out, &found, NULL, err)) {
+        return error_prefix(err, "%s", setting);
+    }
+    char *token = found ? text_trim(out->data != NULL ? out->data : "") : "";
+    if (!found || *token == '\0' || !text_is_printable_ascii(token)) {
+        return error_set(err, ERROR_CONFIG, "%s: %s %s", setting, path,
+                         found ? "does not hold a token" : "does not exist");
+    }
+    memmove(out->data, token, strlen(token) + 1);
+    out->length = strlen(out->data);
+    redact_register(out->data);
+    return true;
+}
+
+bool s3_identity_ask(const struct s3_identity_source *source, const struct http_request *request,
+                     const char *what, struct http_reply *reply, struct error *err)
+{
+    const struct retry_policy policy = {.attempts = ATTEMPTS,
+                                        .first_wait_ms = RETRY_MS,
+                                        .longest_wait_ms = LAST_MS,
+                                        .total_ms = TOTAL_MS,
+                                        .ignore_stop = true};
+    struct retry retry;
+
+    retry_begin(&retry, &policy);
+    do {
+        if (http_exchange(source->client, request, reply, err)) {
+            if (reply->status >= 200 && reply->status < 300) {
+                error_clear(err);
+                return true;
+            }
+            error_set(err, ERROR_FAILED, "%s %.*s answered %d", request->method,
+                      (int)strcspn(request->url, "?"), request->url, reply->status);
+            err->retryable = retry_status_is_transient(reply->status);
+        }
+    } while (retry_again(&retry, reply, err));
+    return error_prefix(err, "%s", what);
+}
+
+static bool set_static(struct s3_identity *identity, const struct settings *settings,
+                       struct error *err)
+{
+    const char *id = settings_get(settings, SETTING_AWS_ACCESS_KEY_ID);
+    const char *secret = settings_get(settings, SETTING_AWS_SECRET_ACCESS_KEY);
+    const char *token = settings_get(settings, SETTING_AWS_SESSION_TOKEN);
+    struct s3_keys *keys = &identity->keys;
+
+    if (id == NULL || secret == NULL) {
+        return error_set(err, ERROR_CONFIG, "%s is set, but %s is not",
+                         id != NULL ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
+                         id != NULL ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+    }
+    /* It becomes a part of the header that is parsed by these. */
+    if (id[strcspn(id, "/,= ")] != '\0') {
+        return error_set(err, ERROR_CONFIG, "AWS_ACCESS_KEY_ID is not the id of an access key");
+    }
+    identity->known = true;
+    return s3_identity_take(keys->access_key_id, sizeof(keys->access_key_id), id,
+                            "AWS_ACCESS_KEY_ID", err) &&
+           s3_identity_take(keys->secret, sizeof(keys->secret), secret, "AWS_SECRET_ACCESS_KEY",
+                            err) &&
+           s3_identity_take(keys->session_token, sizeof(keys->session_token),
+                            token != NULL ? token : "", "AWS_SESSION_TOKEN", err);
+}
+
+static bool check_web(const struct settings *settings, struct error *err)
+{
+    const char *role = settings_get(settings, SETTING_AWS_ROLE_ARN);
+    const char *endpoint = settings_get(settings, SETTING_AWS_ENDPOINT_STS);
+
+    if (role == NULL) {
+        return error_set(err, ERROR_CONFIG,
+                         "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
+    }
+    if (strncmp(role, "arn:", 4) != 0 || !text_is_printable_ascii(role)) {
+        return error_set(err, ERROR_CONFIG, "AWS_ROLE_ARN '%s' is not the ARN of a role", role);
+    }
+    return endpoint == NULL || s3_bucket_check_endpoint("AWS_ENDPOINT_URL_STS", endpoint, err);
+}
+
+static bool check_machine(const struct settings *settings, struct error *err)
+{
+    const char *disabled = settings_get(settings, SETTING_AWS_METADATA_DISABLED);
+
+    if (strcasecmp(disabled, "true") == 0) {
+        error_set(err, ERROR_CONFIG, "there are no credentials for S3");
+        return error_hint(err, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with an "
+                               "identity of AWS (AWS_EC2_METADATA_DISABLED is true)");
+    }
+    if (strcasecmp(disabled, "false") != 0) {
+        return error_set(err, ERROR_CONFIG, "AWS_EC2_METADATA_DISABLED must be true or false");
+    }
+    return s3_bucket_check_endpoint("AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                                    settings_get(settings, SETTING_AWS_METADATA_ENDPOINT), err);
+}
+
+static bool choose(struct s3_identity *identity, const struct settings *settings, struct error *err)
+{
+    if (settings_get(settings, SETTING_AWS_ACCESS_KEY_ID) != NULL ||
+        settings_get(settings, SETTING_AWS_SECRET_ACCESS_KEY) != NULL) {
+        return set_static(identity, settings, err);
+    }
+    if (settings_get(settings, SETTING_AWS_TOKEN_FILE) != NULL) {
+        identity->fetch = s3_identity_web;
+        return check_web(settings, err);
+    }
+    if (settings_get(settings, SETTING_AWS_CONTAINER_PATH) != NULL ||
+        settings_get(settings, SETTING_AWS_CONTAINER_URL) != NULL) {
+        identity->fetch = s3_identity_container;
+        return s3_identity_check_container(settings, err);
+    }
+    identity->fetch = s3_identity_machine;
+    return check_machine(settings, err);
+}
+
+bool s3_identity_new(const struct settings *settings, const char *region, struct s3_identity **out,
+                     struct error *err)
+{
+    struct s3_identity *identity = calloc(1, sizeof(*identity));
+
+    if (identity == NULL) {
+        return error_set_memory(err);
+    }
+    pthread_mutex_init(&identity->lock, NULL);
+    identity->region = text_copy(region);
+    identity->source =
+        (struct s3_identity_source){.settings = settings, .region = identity->region};
+    if (identity->region == NULL) {
+        error_set_memory(err);
+        s3_identity_free(identity);
+        return false;
+    }
+    if (!choose(identity, settings, err)) {
+        s3_identity_free(identity);
+        return false;
+    }
+    *out = identity;
+    return true;
+}
+
+void s3_identity_free(struct s3_identity *identity)
+{
+    if (identity == NULL) {
+        return;
+    }
+    http_client_free(identity->source.client);
+    pthread_mutex_destroy(&identity->lock);
+    free(identity->region);
+    explicit_bzero(&identity->keys, sizeof(identity->keys));
+    free(identity);
+}
+
+static bool connect_client(struct s3_identity *identity, struct error *err)
+{
+    const struct http_limits limits = {
+        .connect_ms = CONNECT_MS, .stall_s = REPLY_MS / 1000, .reply_ms = REPLY_MS};
+
+    if (identity->source.client == NULL) {
+        identity->source.client = http_client_new(&limits, err);
+        if (identity->source.client == NULL) {
+            return false;
+        }
+        http_client_ignore_stop(identity->source.client);
+    }
+    return true;
+}
+
+/* Keys that are not to be had again are used as long as they are good. */
+static bool renew(struct s3_identity *identity, int64_t left_ms, struct error *err)
+{
+    struct error problem = ERROR_INIT;
+    struct s3_keys keys = {.end_ms = 0};
+    bool ok =
+        connect_client(identity, &problem) && identity->fetch(&identity->source, &keys, &problem);
+
+    if (ok) {
+        identity->keys = keys;
+        identity->known = true;
+    } else if (left_ms > 0) {
+        log_warning("s3_keys_not_renewed", "%s; the ones in use are good for %lld s more",
+                    problem.text, (long long)left_ms / 1000);
+        identity->again_ms = clock_monotonic_ms() + AGAIN_MS;
+        ok = true;
+    } else {
+        *err = problem;
+    }
+    explicit_bzero(&keys, sizeof(keys));
+    return ok;
+}
+
+bool s3_identity_get(struct s3_identity *identity, struct s3_keys *out, struct error *err)
+{
+    bool ok = true;
+
+    pthread_mutex_lock(&identity->lock);
+    if (identity->fetch != NULL) {
+        int64_t left_ms = identity->known ? identity->keys.end_ms - clock_utc_ms() : 0;
+        ok = left_ms > EARLY_MS || renew(identity, left_ms, err);
+    }
+    if (ok) {
+        *out = identity->keys;
+    }
+    pthread_mutex_unlock(&identity->lock);
+    return ok ? true : error_prefix(err, "getting credentials for S3");
+}
+
+bool s3_identity_discard(struct s3_identity *identity, const struct s3_keys *keys)
+{
+    bool renewable = identity->fetch != NULL;
+
+    pthread_mutex_lock(&identity->lock);
+    if (renewable && strcmp(identity->keys.access_key_id, keys->access_key_id) == 0) {
+        identity->known = false;
+    }
+    pthread_mutex_unlock(&identity->lock);
+    return renewable;
+}

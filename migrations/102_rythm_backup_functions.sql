@@ -107,8 +107,8 @@ EXCEPTION WHEN invalid_parameter_value THEN
 END
 $function$;
 
--- What is wrong in a row, in words that name the column; NULL when nothing is.
-CREATE OR REPLACE FUNCTION rythm_backup_problem(schedule backup_schedule)
+-- What is wrong in these columns of a row.
+CREATE OR REPLACE FUNCTION rythm_backup_row_problem(schedule backup_schedule)
 RETURNS text LANGUAGE sql STABLE AS $function$
     SELECT CASE
         WHEN schedule.schedule_time IS NULL THEN 'schedule_time is not set'
@@ -173,6 +173,13 @@ RETURNS text LANGUAGE sql STABLE AS $function$
             'keep_yearly is ' || schedule.keep_yearly::text
                 || '; it must be between 0 (no such rule) and 10000'
     END
+$function$;
+
+-- What is wrong in a row, in words that name the column; NULL when nothing is. A migration that
+-- adds columns replaces it by one that asks its own function, too.
+CREATE OR REPLACE FUNCTION rythm_backup_problem(schedule backup_schedule)
+RETURNS text LANGUAGE sql STABLE AS $function$
+    SELECT rythm_backup_row_problem(schedule)
 $function$;
 
 -- Every schedule as it stands at `at`. The oldest row is the default one, to which the backups of

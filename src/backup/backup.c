@@ -23,6 +23,11 @@ static struct stage *build_stream(struct upload *upload, struct stream_digest *d
     return stage != NULL ? digest_stage_new(digest, stage, err) : NULL;
 }
 
+static const struct scope *scope_of(const struct backup_request *request)
+{
+    return request->scope != NULL ? request->scope : &request->schedule->scope;
+}
+
 /* A run under way. */
 struct run {
     const struct backup_request *request;
@@ -80,7 +85,7 @@ static bool transfer(struct run *run, struct upload *upload, struct error *err)
         .session = run->source,
         .settings = request->settings,
         .compression = request->compression,
-        .schemas = request->schedule->schemas,
+        .scope = scope_of(request),
         .restrict_key = request->restrict_key,
         .progress = progress_update,
         .progress_context = &progress,
@@ -127,7 +132,7 @@ static bool describe(struct run *run, struct error *err)
     };
     struct server_facts server;
 
-    if (!backup_schemas_identify(request->schedule->schemas, facts.schemas, err)) {
+    if (!backup_schemas_identify(scope_of(request), facts.schemas, err)) {
         return false;
     }
     session_facts(run->source, &server);

@@ -23,6 +23,7 @@ struct backup_request {
     const struct session_options *session; /* of the database that holds schedule and ledger */
     struct store *store;
     const struct schedule *schedule;
+    const struct scope *scope; /* NULL: the schedule's */
     struct compression compression;
     const char *restrict_key; /* NULL: a random one */
     bool scheduled;           /* else manual */

@@ -15,6 +15,8 @@ struct search {
     bool by_name;
     const char *schedule_id; /* of the latest one; NULL: of any */
     bool is_default;         /* the old service's belong to that schedule */
+    /* Which part of a database is wanted first: what the schedule asks for, or all of it. */
+    char part[BACKUP_SCHEMAS_SIZE];
     struct error damaged;    /* found, but not whole */
     struct error unanswered; /* of the first store that did not answer */
 };
@@ -53,18 +55,21 @@ bool backup_choice_check(const char *wanted, struct error *err)
 }
 
 /* An id that no row has may be that of a schedule which was removed. */
-static void choose_schedule(struct search *search, const struct schedules *schedules)
+static bool choose_schedule(struct search *search, const struct schedules *schedules,
+                            struct error *err)
 {
     if (!names_schedule(search->wanted)) {
-        return;
+        return true;
     }
     search->schedule_id = search->wanted + strlen(OF_SCHEDULE);
     const struct schedule *schedule =
         schedules != NULL ? backup_schedule_find(schedules, search->schedule_id) : NULL;
-    if (schedule != NULL) {
-        search->schedule_id = schedule->id;
-        search->is_default = schedule->is_default;
+    if (schedule == NULL) {
+        return true;
     }
+    search->schedule_id = schedule->id;
+    search->is_default = schedule->is_default;
+    return backup_schemas_identify(&schedule->scope, search->part, err);
 }
 
 static bool belongs(const struct search *search, const struct backup_object *backup)
@@ -86,13 +91,25 @@ static void take(struct store *store, struct object *object, struct backup_choic
     backup_object_parse(&out->object, &out->backup);
 }
 
+/* One that holds some tables alone does not stand for the whole, however new it is. */
+static bool is_better(const struct search *search, const struct backup_object *one,
+                      const struct backup_object *other)
+{
+    bool fits = strcmp(one->facts.schemas, search->part) == 0;
+
+    return fits == (strcmp(other->facts.schemas, search->part) == 0)
+               ? one->begun_ms > other->begun_ms
+               : fits;
+}
+
 /* Keeps the newest one, of stores that were asked before, too. */
 static bool find_latest(struct search *search, struct store *store, struct backup_choice *out,
                         struct error *err)
 {
     struct objects objects = OBJECTS_INIT;
     struct object *newest = NULL;
-    int64_t begun_ms = out->store != NULL ? out->backup.begun_ms : INT64_MIN;
+    struct backup_object best = out->backup;
+    bool any = out->store != NULL;
 
     if (!store_list(store, BACKUP_NAME_PREFIX, &objects, err)) {
         return false;
@@ -100,9 +117,10 @@ static bool find_latest(struct search *search, struct store *store, struct backu
     for (size_t i = 0; i < objects.count; i++) {
         struct backup_object backup;
         if (backup_object_parse(&objects.items[i], &backup) && belongs(search, &backup) &&
-            backup.begun_ms > begun_ms) {
+            (!any || is_better(search, &backup, &best))) {
             newest = &objects.items[i];
-            begun_ms = backup.begun_ms;
+            best = backup;
+            any = true;
         }
     }
     if (newest != NULL) {
@@ -198,8 +216,7 @@ bool backup_choice_find(const struct store_pool *stores, const struct schedules 
     if (!backup_choice_check(wanted, err)) {
         return false;
     }
-    choose_schedule(&search, schedules);
-    if (!ask_stores(&search, stores, out, err)) {
+    if (!choose_schedule(&search, schedules, err) || !ask_stores(&search, stores, out, err)) {
         return false;
     }
     if (out->store == NULL) {

@@ -27,7 +27,9 @@ bool backup_choice_check(const char *wanted, struct error *err);
 
 /* Checks and finds it. SCHEDULE is a name or an id; without `schedules` (NULL: the database does
  * not answer) an id alone, and the old service's backups are then no schedule's. The latest is the
- * one with the latest time in its name, of all stores; one that is not whole is passed over.
+ * one with the latest time in its name, of all stores, among those that hold the part of the
+ * database that SCHEDULE asks for, or all of it; when there is none, of any part. One that is not
+ * whole is passed over.
  *
  * A store that does not answer is told and left out when another has it; else it is the error.
  * ERROR_USAGE when all answer and none has it. *out is the caller's to clear, also after a

@@ -21,6 +21,7 @@ static bool produce(void *context, struct stage *out, struct error *err)
         .session = request->session,
         .settings = request->settings,
         .compression = request->compression,
+        .scope = request->scope,
         .restrict_key = request->restrict_key,
         .progress = progress_update,
         .progress_context = &progress,

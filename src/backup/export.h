@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/scope.h"
 #include "base/settings.h"
 #include "postgres/session.h"
 #include "stream/compress.h"
@@ -17,6 +18,7 @@ struct export_request {
     const struct settings *settings;
     struct session *session;
     struct compression compression;
+    const struct scope *scope;
     const char *restrict_key; /* NULL: a random one */
     const char *path;         /* "-" is standard output */
     bool show_progress;

@@ -37,6 +37,7 @@ static bool store_manifest(struct publication *publication, const struct metadat
         .encoding = publication->encoding,
         .segments = &publication->dump->segments,
         .retain_ms = publication_retain_ms(publication),
+        .scope = publication->dump->scope,
     };
 
     if (!facts->has_rows) {

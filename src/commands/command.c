@@ -92,20 +92,44 @@ static bool refuse_option(int problem, const char *name, const struct command *c
                       command != NULL ? " " : "");
 }
 
+static bool is_repeatable(const struct command *command, const char *option)
+{
+    for (int i = 0; i < COMMAND_MOST_REPEATABLE; i++) {
+        if (command->repeatable[i] != NULL && strcmp(command->repeatable[i], option) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool take_command_option(int number, struct invocation *out, struct error *err)
 {
     const struct command_option *option = &out->command->options[number];
 
     out->options[number] = optarg != NULL ? optarg : "";
-    if (out->command->repeatable == NULL || strcmp(option->name, out->command->repeatable) != 0) {
+    if (!is_repeatable(out->command, option->name)) {
         return true;
     }
     if (out->repeated_count == COMMAND_MOST_REPEATS) {
         return error_set(err, ERROR_USAGE, "option '--%s' is given more than %d times",
                          option->name, COMMAND_MOST_REPEATS);
     }
-    out->repeated[out->repeated_count++] = optarg;
+    out->repeated[out->repeated_count].option = number;
+    out->repeated[out->repeated_count++].argument = optarg;
     return true;
+}
+
+size_t command_repeated(const struct invocation *invocation, int option,
+                        const char *out[COMMAND_MOST_REPEATS])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < invocation->repeated_count; i++) {
+        if (invocation->repeated[i].option == option) {
+            out[count++] = invocation->repeated[i].argument;
+        }
+    }
+    return count;
 }
 
 static bool take_option(int value, struct invocation *out, struct error *err)

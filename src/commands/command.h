@@ -24,8 +24,9 @@ struct command_option {
     const char *argument; /* its argument's name in the help, or NULL for a flag */
     const char *help;
 };
-#define COMMAND_MOST_OPTIONS 40
-#define COMMAND_MOST_REPEATS 1000
+#define COMMAND_MOST_OPTIONS    40
+#define COMMAND_MOST_REPEATABLE 4
+#define COMMAND_MOST_REPEATS    1000
 
 struct command {
     const char *name;
@@ -36,8 +37,9 @@ struct command {
     /* Ends with a NULL name. One that is called like a setting's option takes its place behind the
      * command. */
     struct command_option options[COMMAND_MOST_OPTIONS];
-    const char *repeatable; /* the option that may be given several times; NULL: none */
-    bool needs_store;       /* always */
+    /* Names of those that may be given several times, all of which count. */
+    const char *repeatable[COMMAND_MOST_REPEATABLE];
+    bool needs_store; /* always */
     /* False with the error that decides the exit code. An error whose text is empty has been told
      * already. */
     bool (*run)(struct context *context, const struct invocation *invocation, struct error *err);
@@ -53,7 +55,11 @@ struct invocation {
     bool version;
     const char
         *options[COMMAND_MOST_OPTIONS]; /* the command's, in its order: the argument, or "" */
-    const char *repeated[COMMAND_MOST_REPEATS]; /* the arguments of the repeatable one */
+    /* Those of the repeatable ones, in the order of the command line. */
+    struct {
+        int option;
+        const char *argument;
+    } repeated[COMMAND_MOST_REPEATS];
     size_t repeated_count;
     char **arguments;
     int argument_count;
@@ -79,6 +85,11 @@ extern const size_t command_global_option_count;
 
 /* True when the command, which may be NULL, has an option of this name of its own. */
 bool command_has_option(const struct command *command, const char *name);
+
+/* The arguments of one of the command's repeatable options, in their order; returns their number.
+ */
+size_t command_repeated(const struct invocation *invocation, int option,
+                        const char *out[COMMAND_MOST_REPEATS]);
 
 /* Reads the command line; what *out points to belongs to argv. Errors are ERROR_USAGE. */
 bool command_parse(int argc, char *argv[], struct invocation *out, struct error *err);

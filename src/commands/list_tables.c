@@ -52,6 +52,10 @@ bool list_tables_print(const struct manifest_copy *manifest, struct error *err)
         output_table_add(
             &table, (const char *[]){total.table->schema, total.table->name, rows, size, raw_size});
     }
+    for (size_t i = 0; i < manifest->segments.bare_count; i++) {
+        const struct segment_table *bare = &manifest->segments.bare[i];
+        output_table_add(&table, (const char *[]){bare->schema, bare->name, "left out", "-", "-"});
+    }
     return output_table_print(&table, err);
 }
 
@@ -82,16 +86,48 @@ static json_t *tables_json(const struct segments *segments)
     return list;
 }
 
+static json_t *left_out_json(const struct segments *segments)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < segments->bare_count; i++) {
+        json_t *table =
+            json_pack("{s:o, s:o}", "schema", output_json_text(segments->bare[i].schema), "name",
+                      output_json_text(segments->bare[i].name));
+        if (json_array_append_new(list, table) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *scope_json(const struct scope *scope)
+{
+    json_t *object = json_object();
+
+    for (int i = 0; object != NULL && i < SCOPE_LISTS; i++) {
+        if (json_object_set_new(object, scope_key((enum scope_list)i),
+                                output_json_texts(scope->lists[i])) != 0) {
+            json_decref(object);
+            object = NULL;
+        }
+    }
+    return object;
+}
+
 bool list_tables_json(json_t *backup, const struct manifest_copy *manifest)
 {
     bool known = manifest != NULL;
 
     json_t *added = json_pack(
-        "{s:o, s:o, s:o, s:o}", "snapshot",
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "snapshot",
         output_json_instant(known && manifest->snapshot_ms != 0, known ? manifest->snapshot_ms : 0),
         "encoding", output_json_text(known ? manifest->encoding : NULL), "segments",
         output_json_count(known, known ? manifest->segments.count : 0), "tables",
-        known ? tables_json(&manifest->segments) : json_null());
+        known ? tables_json(&manifest->segments) : json_null(), "left_out",
+        known ? left_out_json(&manifest->segments) : json_null(), "scope",
+        known ? scope_json(&manifest->scope) : json_null());
     bool ok = added != NULL && json_object_update(backup, added) == 0;
     json_decref(added);
     return ok;

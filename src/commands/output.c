@@ -127,6 +127,21 @@ json_t *output_json_text(const char *text)
     return string;
 }
 
+json_t *output_json_texts(char *const *list)
+{
+    if (list == NULL) {
+        return json_null();
+    }
+    json_t *array = json_array();
+    for (size_t i = 0; list[i] != NULL; i++) {
+        if (json_array_append_new(array, output_json_text(list[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 bool output_finish(struct error *err)
 {
     /* An earlier write that failed has left a mark, but its errno is gone. */

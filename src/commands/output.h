@@ -36,6 +36,8 @@ bool output_json(json_t *document, struct error *err);
 json_t *output_json_instant(bool known, int64_t instant_ms);
 /* A JSON string of text from outside (invalid UTF-8 replaced), or null for NULL and "". */
 json_t *output_json_text(const char *text);
+/* A JSON array of such strings, or null for NULL; `list` ends with NULL. */
+json_t *output_json_texts(char *const *list);
 /* A JSON number, or null. */
 json_t *output_json_count(bool known, uint64_t count);
 

@@ -146,6 +146,7 @@ static enum restore_part part_of(const struct invocation *invocation)
 static bool restore_to_database(struct context *context, const struct invocation *invocation,
                                 const struct backup_choice *choice, struct error *err)
 {
+    const char *tables[COMMAND_MOST_REPEATS];
     struct progress progress;
     const struct session_options target = {
         .conninfo = invocation->options[OPTION_TO],
@@ -159,8 +160,8 @@ static bool restore_to_database(struct context *context, const struct invocation
         .backup = &choice->backup,
         .target = &target,
         .part = part_of(invocation),
-        .tables = invocation->repeated,
-        .table_count = invocation->repeated_count,
+        .tables = tables,
+        .table_count = command_repeated(invocation, OPTION_TABLE, tables),
         .create = has(invocation, OPTION_CREATE),
         .clean = has(invocation, OPTION_CLEAN),
         .create_roles = has(invocation, OPTION_CREATE_ROLES),
@@ -251,7 +252,7 @@ const struct command command_restore = {
                 {"no-privileges", NULL, "no GRANT and REVOKE"},
                 {"output", "FILE", "write the plain SQL to FILE ('-': standard output) instead"},
                 {"json", NULL, "print the outcome as JSON"}},
-    .repeatable = "table",
     .needs_store = true,
+    .repeatable = {"table"},
     .run = run,
 };

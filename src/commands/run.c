@@ -14,6 +14,7 @@
 #include "commands/context.h"
 #include "commands/delivery.h"
 #include "commands/output.h"
+#include "commands/scope_options.h"
 #include "dump/dump.h"
 
 enum {
@@ -22,6 +23,9 @@ enum {
     OPTION_NO_PRUNE,
     OPTION_NO_NOTIFY,
     OPTION_NO_VERIFY,
+    OPTION_TABLE,
+    OPTION_EXCLUDE_TABLE,
+    OPTION_EXCLUDE_TABLE_DATA,
     OPTION_JSON
 };
 
@@ -173,8 +177,37 @@ static bool follow_up(struct context *context, const struct invocation *invocati
     return whole ? true : error_set(err, ERROR_DEGRADED, "%s", "");
 }
 
+/* False when no table is named, and the schedule's own scope counts. */
+static bool has_scope(const struct invocation *invocation)
+{
+    return invocation->options[OPTION_TABLE] != NULL ||
+           invocation->options[OPTION_EXCLUDE_TABLE] != NULL ||
+           invocation->options[OPTION_EXCLUDE_TABLE_DATA] != NULL;
+}
+
+/* The options stand for all that the schedule says of tables; --table for its schemas, too. */
+static bool read_scope(const struct invocation *invocation, const struct schedule *schedule,
+                       struct scope *scope, struct error *err)
+{
+    bool has_tables = invocation->options[OPTION_TABLE] != NULL;
+    char *const *schemas =
+        schedule != NULL && !has_tables ? schedule->scope.lists[SCOPE_SCHEMAS] : NULL;
+
+    for (size_t i = 0; schemas != NULL && schemas[i] != NULL; i++) {
+        if (!scope_add(scope, SCOPE_SCHEMAS, schemas[i], err)) {
+            return false;
+        }
+    }
+    return scope_options_read(invocation, OPTION_TABLE, SCOPE_TABLES, scope, err) &&
+           scope_options_read(invocation, OPTION_EXCLUDE_TABLE, SCOPE_EXCLUDED_TABLES, scope,
+                              err) &&
+           scope_options_read(invocation, OPTION_EXCLUDE_TABLE_DATA, SCOPE_EXCLUDED_DATA, scope,
+                              err);
+}
+
 static bool run_backup(struct context *context, const struct invocation *invocation,
-                       const struct schedule *schedule, struct error *err)
+                       const struct schedule *schedule, const struct scope *scope,
+                       struct error *err)
 {
     struct backup_result result;
     struct error problem = ERROR_INIT;
@@ -183,6 +216,7 @@ static bool run_backup(struct context *context, const struct invocation *invocat
         .session = &context->session_options,
         .store = context->store,
         .schedule = schedule,
+        .scope = scope,
         .compression = context->compression,
         .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
         .show_progress = context_wants_progress(context, invocation),
@@ -226,12 +260,15 @@ static bool run_to_store(struct context *context, const struct invocation *invoc
 {
     struct schedules schedules = {.items = NULL};
     const struct schedule *schedule = NULL;
+    struct scope scope = {.lists = {NULL}};
 
     bool ok = context_read_schedules(context, &schedules, err) &&
               choose(&schedules, invocation->argument_count > 0 ? invocation->arguments[0] : NULL,
                      &schedule, err) &&
               store_pool_get(&context->stores, schedule->stores, &context->store, err) &&
-              run_backup(context, invocation, schedule, err);
+              read_scope(invocation, schedule, &scope, err) &&
+              run_backup(context, invocation, schedule, has_scope(invocation) ? &scope : NULL, err);
+    scope_clear(&scope);
     backup_schedule_clear(&schedules);
     return ok;
 }
@@ -258,10 +295,13 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
 {
     struct session *session = NULL;
     struct stream_digest written = {.bytes = 0};
+    struct scope scope = {.lists = {NULL}};
     const char *path = invocation->options[OPTION_OUTPUT];
     char size[TEXT_BYTES_SIZE];
 
-    if (!refuse_with_output(invocation, err) || !context_connect(context, &session, err)) {
+    if (!refuse_with_output(invocation, err) || !read_scope(invocation, NULL, &scope, err) ||
+        !context_connect(context, &session, err)) {
+        scope_clear(&scope);
         return false;
     }
     struct export_request request = {
@@ -269,11 +309,13 @@ static bool run_to_file(struct context *context, const struct invocation *invoca
         .session = session,
         .compression = context->compression,
         .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
+        .scope = &scope,
         .path = path,
         .show_progress = context_wants_progress(context, invocation),
     };
     bool ok = export_run(&request, &written, err);
     session_close(session);
+    scope_clear(&scope);
     if (ok) {
         text_format_bytes(size, written.bytes);
         log_write(&LOG_WITH(LOG_INFO, LOG_MARK_OK, "dump_written",
@@ -313,6 +355,10 @@ const struct command command_run = {
                 {"no-prune", NULL, "do not apply retention afterwards"},
                 {"no-notify", NULL, "do not notify"},
                 {"no-verify", NULL, "do not verify it, though the schedule asks for that"},
+                SCOPE_OPTION_TABLE,
+                SCOPE_OPTION_EXCLUDE_TABLE,
+                SCOPE_OPTION_EXCLUDE_TABLE_DATA,
                 {"json", NULL, "print the outcome as JSON"}},
+    .repeatable = SCOPE_OPTIONS_REPEATABLE,
     .run = run,
 };

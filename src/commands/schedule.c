@@ -10,6 +10,7 @@
 #include "commands/output.h"
 #include "commands/schedule_options.h"
 #include "commands/schedule_view.h"
+#include "commands/scope_options.h"
 #include "postgres/schedule_details.h"
 #include "postgres/schedule_edit.h"
 #include "postgres/transaction.h"
@@ -385,6 +386,9 @@ const struct command command_schedule = {
          [SCHEDULE_COLUMN_SCHEMAS] = {"schemas", "LIST",
                                       "only these, by their exact names: a,b; one with a "
                                       "comma in double quotes"},
+         [SCHEDULE_COLUMN_ONLY_TABLES] = SCOPE_OPTION_TABLE,
+         [SCHEDULE_COLUMN_EXCLUDE_TABLES] = SCOPE_OPTION_EXCLUDE_TABLE,
+         [SCHEDULE_COLUMN_EXCLUDE_TABLE_DATA] = SCOPE_OPTION_EXCLUDE_TABLE_DATA,
          [SCHEDULE_COLUMN_STORES] = {"stores", "URL", "where its backups go [RYTHM_BACKUP_STORES]"},
          [SCHEDULE_COLUMN_VERIFY_EVERY] = {"verify-every", "N",
                                            "verify each Nth backup once it is made; 1: all, 0: "
@@ -404,5 +408,6 @@ const struct command command_schedule = {
                                   "show: pretend that it is this time (UTC unless it says "
                                   "otherwise)"},
          [SCHEDULE_OPTION_JSON] = {"json", NULL, "print the outcome as JSON"}},
+    .repeatable = SCOPE_OPTIONS_REPEATABLE,
     .run = run,
 };

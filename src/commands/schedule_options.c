@@ -5,11 +5,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "commands/scope_options.h"
 #include "postgres/backup_schedule.h"
 
-#define NAME_MOST   63
-#define VALUE_MOST  4096
-#define NAME_LETTER "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+#define NAME_MOST    63
+#define VALUE_MOST   4096
+#define PATTERNS_CAP ((size_t)4 * 1024 * 1024)
+#define NAME_LETTER  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 /* 8-4-4-4-12 hex digits. */
 static bool is_uuid(const char *text)
@@ -227,6 +229,45 @@ static bool parse_schemas(const char *list, struct schedule_options *out, struct
     return out->schemas.failed ? error_set_memory(err) : true;
 }
 
+static bool is_list_of_patterns(enum schedule_column column, enum scope_list *list)
+{
+    switch (column) {
+    case SCHEDULE_COLUMN_ONLY_TABLES:
+        *list = SCOPE_TABLES;
+        return true;
+    case SCHEDULE_COLUMN_EXCLUDE_TABLES:
+        *list = SCOPE_EXCLUDED_TABLES;
+        return true;
+    case SCHEDULE_COLUMN_EXCLUDE_TABLE_DATA:
+        *list = SCOPE_EXCLUDED_DATA;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool parse_patterns(const struct invocation *invocation, enum schedule_column column,
+                           enum scope_list list, struct schedule_options *out, struct error *err)
+{
+    struct text *array = &out->patterns[list];
+    struct scope scope = {.lists = {NULL}};
+
+    *array = (struct text)TEXT_INIT(PATTERNS_CAP);
+    bool ok = scope_options_read(invocation, (int)column, list, &scope, err);
+    for (size_t i = 0; ok && scope.lists[list][i] != NULL; i++) {
+        text_append(array, i > 0 ? ",\"" : "{\"");
+        for (const char *c = scope.lists[list][i]; *c != '\0'; c++) {
+            text_append(array, *c == '"' || *c == '\\' ? "\\" : "");
+            text_append_bytes(array, c, 1);
+        }
+        text_append(array, "\"");
+    }
+    scope_clear(&scope);
+    text_append(array, "}");
+    out->values.values[column] = text_string(array);
+    return ok && (!array->failed || error_set_memory(err));
+}
+
 static bool read_value(enum schedule_column column, const char *value, struct schedule_options *out,
                        struct error *err)
 {
@@ -266,6 +307,8 @@ static bool read_value(enum schedule_column column, const char *value, struct sc
 bool schedule_options_read(const struct invocation *invocation, struct schedule_options *out,
                            struct error *err)
 {
+    enum scope_list list;
+
     *out = (struct schedule_options){
         .days = TEXT_INIT(8 * VALUE_MOST),
         .schemas = TEXT_INIT(8 * VALUE_MOST),
@@ -277,7 +320,12 @@ bool schedule_options_read(const struct invocation *invocation, struct schedule_
         }
         out->any = true;
         out->values.given[i] = true;
-        if (*value != '\0' && !read_value((enum schedule_column)i, value, out, err)) {
+        if (is_list_of_patterns((enum schedule_column)i, &list)) {
+            if (*value != '\0' &&
+                !parse_patterns(invocation, (enum schedule_column)i, list, out, err)) {
+                return false;
+            }
+        } else if (*value != '\0' && !read_value((enum schedule_column)i, value, out, err)) {
             return error_prefix(err, "option '--%s'", invocation->command->options[i].name);
         }
     }
@@ -288,6 +336,9 @@ void schedule_options_clear(struct schedule_options *options)
 {
     text_clear(&options->days);
     text_clear(&options->schemas);
+    for (int i = 0; i < SCOPE_LISTS; i++) {
+        text_clear(&options->patterns[i]);
+    }
 }
 
 static bool has_days(const struct schedule *schedule)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "base/scope.h"
 #include "base/text.h"
 #include "commands/command.h"
 #include "postgres/schedule_edit.h"
@@ -27,6 +28,7 @@ struct schedule_options {
     struct schedule_values values; /* borrowed from here and from the invocation */
     struct text days;
     struct text schemas;
+    struct text patterns[SCOPE_LISTS];
     const char *weekday; /* the first of --days that is a day's name, or NULL */
     bool any;
 };

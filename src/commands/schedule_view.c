@@ -12,7 +12,7 @@
 #define MINUTE_MS     ((int64_t)60000)
 #define DAY_MS        (1440 * MINUTE_MS)
 #define TARGET_CAP    4096
-#define MOST_SCHEMAS  3 /* that a table names */
+#define MOST_NAMES    3 /* of a list that a table names */
 #define LOCAL_SIZE    48
 #define KEEP_SIZE     128
 #define ISO_TO_MINUTE 16 /* the length of 2031-05-06T02:00 */
@@ -123,6 +123,20 @@ bool schedule_view_has_next(const struct schedule *schedule)
     return schedule->enabled && schedule->problem[0] == '\0';
 }
 
+static void append_list(struct text *text, const char *key, char *const *list)
+{
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
+        if (i == MOST_NAMES) {
+            text_append(text, ",...");
+            break;
+        }
+        if (i == 0) {
+            text_appendf(text, " %s=", key);
+        }
+        text_appendf(text, "%s%s", i == 0 ? "" : ",", list[i]);
+    }
+}
+
 /* "rythm", "service=other", "rythm schemas=app,audit", "stores=file:///mnt"; "-" for all of the
  * ledger's own database in the configured store. */
 static void append_target(struct text *text, const struct schedule *schedule)
@@ -133,12 +147,8 @@ static void append_target(struct text *text, const struct schedule *schedule)
     if (schedule->service != NULL) {
         text_appendf(text, " service=%s", schedule->service);
     }
-    for (size_t i = 0; schedule->schemas != NULL && schedule->schemas[i] != NULL; i++) {
-        if (i == MOST_SCHEMAS) {
-            text_append(text, ",...");
-            break;
-        }
-        text_appendf(text, "%s%s", i == 0 ? " schemas=" : ",", schedule->schemas[i]);
+    for (int i = 0; i < SCOPE_LISTS; i++) {
+        append_list(text, scope_key((enum scope_list)i), schedule->scope.lists[i]);
     }
     if (schedule->stores != NULL) {
         text_appendf(text, " stores=%s", schedule->stores);
@@ -275,18 +285,6 @@ static json_t *days_json(const struct schedule *schedule)
     return list;
 }
 
-static json_t *schemas_json(const struct schedule *schedule)
-{
-    if (schedule->schemas == NULL) {
-        return json_null();
-    }
-    json_t *list = json_array();
-    for (size_t i = 0; schedule->schemas[i] != NULL; i++) {
-        json_array_append_new(list, output_json_text(schedule->schemas[i]));
-    }
-    return list;
-}
-
 static json_t *instant_json(const struct schedule_instant *instant)
 {
     return output_json_instant(instant->known, instant->ms);
@@ -322,7 +320,8 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
         schedule->zone, "retention_days", (json_int_t)schedule->retention_days, "catch_up_s",
         details->has_catch_up ? json_integer(details->catch_up_s) : json_null(), "tenant",
         output_json_text(schedule->tenant), "dbname", output_json_text(schedule->dbname), "service",
-        output_json_text(schedule->service), "schemas", schemas_json(schedule), "stores",
+        output_json_text(schedule->service), "schemas",
+        output_json_texts(schedule->scope.lists[SCOPE_SCHEMAS]), "stores",
         output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every);
     json_t *keep = json_pack(
         "{s:I, s:I, s:I, s:I, s:I}", "keep_last", (json_int_t)schedule->keep_last, "keep_daily",
@@ -340,6 +339,10 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
               json_object_update(object, keep) == 0 && json_object_update(object, standing) == 0;
     json_decref(keep);
     json_decref(standing);
+    for (int i = SCOPE_TABLES; ok && i < SCOPE_LISTS; i++) {
+        ok = json_object_set_new(object, scope_key((enum scope_list)i),
+                                 output_json_texts(schedule->scope.lists[i])) == 0;
+    }
     if (ok && upcoming) {
         ok = json_object_set_new(object, "upcoming", schedule_view_json_upcoming(details)) == 0;
     }

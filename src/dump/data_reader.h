@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/scope.h"
 #include "dump/plan.h"
 #include "dump/segment_stream.h"
 #include "postgres/session.h"
@@ -18,7 +19,7 @@ struct data_reader {
     struct segment_stream *stream;
     struct fingerprint_row *long_row; /* for one at a time */
     struct plan *plan;
-    char *const *schemas;
+    const struct scope *scope;
     /* The snapshot to join for each part; NULL: the session's transaction has it, and the locks. */
     const char *snapshot;
     bool makes_large_objects; /* the schema's script does not */

@@ -9,6 +9,7 @@
 #include "dump/parallel_dump.h"
 #include "dump/pg_dump.h"
 #include "dump/whole_script.h"
+#include "postgres/chosen_tables.h"
 #include "postgres/schema_names.h"
 
 #define RANDOM_KEY_BYTES  24
@@ -104,6 +105,28 @@ static bool run_engine(const struct dump_options *options, const struct pg_dump 
     return run_whole(options, tool, key, stream, result, err);
 }
 
+/* Of the lists of the scope those that are written otherwise in the database's encoding. */
+static bool encode_scope(const struct dump_options *options, struct scope *out, struct error *err)
+{
+    for (int i = 0; i < SCOPE_LISTS; i++) {
+        char *const *list = options->scope->lists[i];
+        if (list != NULL && !schema_names_encode(options->session, list, &out->lists[i], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of the patterns the server is asked before anything is read. */
+static bool check_scope(const struct dump_options *options, struct error *err)
+{
+    const struct scope *scope = options->scope;
+
+    return (scope->lists[SCOPE_TABLES] == NULL && scope->lists[SCOPE_EXCLUDED_TABLES] == NULL &&
+            scope->lists[SCOPE_EXCLUDED_DATA] == NULL) ||
+           chosen_tables_check(options->session, scope, err);
+}
+
 bool dump_run(const struct dump_options *options, struct stage *stream, struct dump_result *out,
               struct error *err)
 {
@@ -111,18 +134,23 @@ bool dump_run(const struct dump_options *options, struct stage *stream, struct d
     struct dump_options encoded = *options;
     struct pg_dump tool;
     char key[RESTRICT_KEY_MOST + 1];
-    char **schemas = NULL;
+    struct scope own = {.lists = {NULL}};
+    struct scope scope = *options->scope;
     bool has_key = false;
 
     if (!dump_check(options, err) || !find_tool(options, &tool, err) ||
-        !choose_key(options, &tool, key, &has_key, err) ||
-        (options->schemas != NULL &&
-         !schema_names_encode(options->session, options->schemas, &schemas, err))) {
+        !choose_key(options, &tool, key, &has_key, err) || !check_scope(options, err) ||
+        !encode_scope(options, &own, err)) {
+        scope_clear(&own);
         return error_prefix(err, "dumping the database");
     }
-    encoded.schemas = schemas != NULL ? schemas : options->schemas;
+    for (int i = 0; i < SCOPE_LISTS; i++) {
+        scope.lists[i] = own.lists[i] != NULL ? own.lists[i] : scope.lists[i];
+    }
+    encoded.scope = &scope;
     bool ok = run_engine(&encoded, &tool, has_key ? key : NULL, stream, &result, err);
-    text_list_free(schemas);
+    scope_clear(&own);
+    result.scope = options->scope;
     if (!ok) {
         dump_result_clear(&result);
         /* What this role may not read makes the operation fail, with either engine. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/scope.h"
 #include "base/settings.h"
 #include "postgres/session.h"
 #include "stream/compress.h"
@@ -23,10 +24,9 @@ struct dump_options {
     struct session *session; /* of the database to dump: tells where and who; not used to read */
     const struct settings *settings;
     struct compression compression;
-    /* Only these schemas, by their exact names in UTF-8, NULL-terminated; one that is missing is an
-     * error. NULL: the whole database. (pg_dump leaves large objects and extensions out of a part.)
-     */
-    char *const *schemas;
+    /* In UTF-8. A schema that is missing, and a pattern of SCOPE_TABLES that chooses nothing, are
+     * errors. (pg_dump leaves large objects and extensions out of some schemas or tables.) */
+    const struct scope *scope;
     const char *restrict_key; /* letters and digits; NULL: a random one */
     /* Called as bytes pass, with their number before compression; may be NULL. Never two calls at a
      * time, but not always from the caller's thread. */
@@ -35,7 +35,8 @@ struct dump_options {
 };
 
 struct dump_result {
-    const char *engine; /* "parallel" or "pg_dump" */
+    const char *engine;        /* "parallel" or "pg_dump" */
+    const struct scope *scope; /* that of the options */
     uint64_t raw_bytes;
     int64_t snapshot_ms;      /* the server's clock; 0: not known */
     struct segments segments; /* none when pg_dump made it */

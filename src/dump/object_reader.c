@@ -51,7 +51,7 @@ bool object_reader_sequences(const struct data_reader *reader, struct segment *s
     struct output output = {.stream = reader->stream, .segment = segment};
 
     return segment_stream_print(reader->stream, "--\n-- Sequences\n--\n\n", err) &&
-           sequences_read(reader->session, reader->schemas, write_sequence, &output, err) &&
+           sequences_read(reader->session, reader->scope, write_sequence, &output, err) &&
            segment_stream_print(reader->stream, "\n\n", err);
 }
 

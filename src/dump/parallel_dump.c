@@ -82,7 +82,7 @@ static bool make_part(struct worker *worker, size_t part, bool *locked, struct e
         .stream = worker->stream,
         .long_row = worker->long_row,
         .plan = crew->plan,
-        .schemas = crew->options->schemas,
+        .scope = crew->options->scope,
         .snapshot = worker == &crew->exporter ? NULL : crew->source->snapshot,
         .makes_large_objects = pg_dump_version_has_large_objects_in_data(crew->tool->major),
         .lock_wait_ms = settings_get_number(settings, SETTING_LOCK_TIMEOUT) * 1000,
@@ -265,8 +265,9 @@ static bool make_plan(const struct dump_options *options, struct source *source,
     int64_t *starts = NULL;
 
     /* As pg_dump does: a part of a database has no large objects. */
-    if (options->schemas == NULL && !large_objects_divide(source->exporter, how.segment_bytes,
-                                                          &starts, &how.large_object_parts, err)) {
+    if (scope_has_everything(options->scope) &&
+        !large_objects_divide(source->exporter, how.segment_bytes, &starts, &how.large_object_parts,
+                              err)) {
         return false;
     }
     how.large_object_starts = starts;

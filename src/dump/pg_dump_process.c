@@ -43,6 +43,23 @@ static void add_schema(struct arguments *arguments, const char *schema)
     end_argument(arguments);
 }
 
+static void add_scope(struct arguments *arguments, const struct scope *scope)
+{
+    char *const *schemas = scope->lists[SCOPE_SCHEMAS];
+
+    for (size_t i = 0; schemas != NULL && schemas[i] != NULL; i++) {
+        add_schema(arguments, schemas[i]);
+    }
+    for (int list = SCOPE_TABLES; list < SCOPE_LISTS; list++) {
+        char *const *patterns = scope->lists[list];
+        for (size_t i = 0; patterns != NULL && patterns[i] != NULL; i++) {
+            text_appendf(&arguments->text, "--%s=%s", scope_option((enum scope_list)list),
+                         patterns[i]);
+            end_argument(arguments);
+        }
+    }
+}
+
 static void add_all(struct arguments *arguments, const struct pg_dump_options *options,
                     const char *conninfo)
 {
@@ -61,9 +78,7 @@ static void add_all(struct arguments *arguments, const struct pg_dump_options *o
     add(arguments, "--snapshot=", options->snapshot);
     add(arguments, "--restrict-key=", options->restrict_key);
     add(arguments, "--dbname=", conninfo);
-    for (size_t i = 0; options->schemas != NULL && options->schemas[i] != NULL; i++) {
-        add_schema(arguments, options->schemas[i]);
-    }
+    add_scope(arguments, options->scope);
 }
 
 /* NULL-terminated; the caller frees the array alone. */

@@ -9,16 +9,17 @@
 
 #include "base/error.h"
 #include "base/process.h"
+#include "base/scope.h"
 #include "dump/pg_dump.h"
 #include "postgres/session.h"
 
 struct pg_dump_options {
     const struct pg_dump *tool;
-    struct session *session;  /* of the database: tells where and who */
-    char *const *schemas;     /* exact names, NULL-terminated; NULL: the whole database */
-    const char *section;      /* "pre-data", "post-data"; NULL: all of them */
-    const char *snapshot;     /* an exported one, or NULL */
-    const char *restrict_key; /* of the script's \restrict line; NULL: pg_dump's own */
+    struct session *session;   /* of the database: tells where and who */
+    const struct scope *scope; /* in the database's encoding */
+    const char *section;       /* "pre-data", "post-data"; NULL: all of them */
+    const char *snapshot;      /* an exported one, or NULL */
+    const char *restrict_key;  /* of the script's \restrict line; NULL: pg_dump's own */
     int64_t lock_wait_ms;
 };
 

@@ -139,6 +139,15 @@ static bool add_table(struct plan *plan, struct packing *packing, const struct t
     return add_ranges(plan, table, entry, pages, err);
 }
 
+static bool add_bare(struct plan *plan, const struct table_entry *entry, struct error *err)
+{
+    struct segment_table *named = &plan->segments.bare[plan->segments.bare_count++];
+
+    *named =
+        (struct segment_table){.schema = text_copy(entry->schema), .name = text_copy(entry->name)};
+    return (named->schema != NULL && named->name != NULL) || error_set_memory(err);
+}
+
 static bool add_tables(struct plan *plan, const struct plan_options *options, struct error *err)
 {
     size_t most = options->tables->count + 1;
@@ -146,12 +155,14 @@ static bool add_tables(struct plan *plan, const struct plan_options *options, st
 
     plan->segments.tables = calloc(most, sizeof(*plan->segments.tables));
     plan->entries = calloc(most, sizeof(*plan->entries));
-    if (plan->segments.tables == NULL || plan->entries == NULL) {
+    plan->segments.bare = calloc(most, sizeof(*plan->segments.bare));
+    if (plan->segments.tables == NULL || plan->entries == NULL || plan->segments.bare == NULL) {
         return error_set_memory(err);
     }
     for (size_t i = 0; i < options->tables->count; i++) {
         const struct table_entry *entry = &options->tables->items[i];
-        if (entry->has_data && !add_table(plan, &packing, entry, options->segment_bytes, err)) {
+        if ((entry->has_data && !add_table(plan, &packing, entry, options->segment_bytes, err)) ||
+            (entry->is_left_out && !add_bare(plan, entry, err))) {
             return false;
         }
     }

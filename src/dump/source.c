@@ -28,7 +28,7 @@ static bool take_snapshot(struct source *source, const struct dump_options *opti
 {
     struct table_catalogue before = {.items = NULL};
     bool ok = snapshot_begin(source->exporter, err) &&
-              table_catalogue_read(source->exporter, options->schemas, false, &before, err);
+              table_catalogue_read(source->exporter, options->scope, false, &before, err);
 
     *again = false;
     snapshot_end(source->exporter);
@@ -36,7 +36,7 @@ static bool take_snapshot(struct source *source, const struct dump_options *opti
          snapshot_lock(source->exporter, &before, seconds(options, SETTING_LOCK_TIMEOUT), again,
                        err) &&
          snapshot_export(source->exporter, source->snapshot, &source->snapshot_ms, err) &&
-         table_catalogue_read(source->exporter, options->schemas, true, &source->tables, err);
+         table_catalogue_read(source->exporter, options->scope, true, &source->tables, err);
     if (ok && !table_catalogue_equal(&before, &source->tables)) {
         *again = true;
         ok = error_set(err, ERROR_FAILED,
@@ -54,7 +54,7 @@ static bool start_section(struct source *source, struct section_script *script,
     const struct pg_dump_options child = {
         .tool = tool,
         .session = source->exporter,
-        .schemas = options->schemas,
+        .scope = options->scope,
         .section = script->is_last ? "post-data" : "pre-data",
         .snapshot = source->snapshot,
         .restrict_key = restrict_key,

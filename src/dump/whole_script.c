@@ -71,7 +71,7 @@ bool whole_script_run(const struct dump_options *options, const struct pg_dump *
     const struct pg_dump_options child = {
         .tool = tool,
         .session = options->session,
-        .schemas = options->schemas,
+        .scope = options->scope,
         .restrict_key = restrict_key,
         .lock_wait_ms = settings_get_number(options->settings, SETTING_LOCK_TIMEOUT) * 1000,
     };

@@ -37,7 +37,8 @@ static const char read_query[] =
     " (extract(epoch FROM d.occurrence_at)::numeric * 1000.0)::bigint,"
     " (extract(epoch FROM d.next_at)::numeric * 1000.0)::bigint, d.attempt, d.state, d.problem,"
     " coalesce(s.verify_every, 0), coalesce(s.keep_last, 0), coalesce(s.keep_daily, 0),"
-    " coalesce(s.keep_weekly, 0), coalesce(s.keep_monthly, 0), coalesce(s.keep_yearly, 0)"
+    " coalesce(s.keep_weekly, 0), coalesce(s.keep_monthly, 0), coalesce(s.keep_yearly, 0),"
+    " s.only_tables, s.exclude_tables, s.exclude_table_data"
     " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
     " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::float8 * interval '1 second') d"
     " ON $3::uuid IS NULL OR d.schedule_id = $3::uuid"
@@ -103,6 +104,21 @@ static void read_retention(const PGresult *result, int row, struct schedule *out
     out->keep_yearly = query_number(result, row, 26);
 }
 
+static bool read_scope(const PGresult *result, int row, struct schedule *out, struct error *err)
+{
+    static const int columns[SCOPE_LISTS] = {[SCOPE_SCHEMAS] = 14,
+                                             [SCOPE_TABLES] = 27,
+                                             [SCOPE_EXCLUDED_TABLES] = 28,
+                                             [SCOPE_EXCLUDED_DATA] = 29};
+
+    for (int i = 0; i < SCOPE_LISTS; i++) {
+        if (!query_copy_array(result, row, columns[i], &out->scope.lists[i], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool read_row(const PGresult *result, int row, struct schedule *out, struct error *err)
 {
     read_identity(result, row, out);
@@ -110,7 +126,7 @@ static bool read_row(const PGresult *result, int row, struct schedule *out, stru
     read_retention(result, row, out);
     return query_copy_text(result, row, 12, &out->dbname, err) &&
            query_copy_text(result, row, 13, &out->service, err) &&
-           query_copy_array(result, row, 14, &out->schemas, err) &&
+           read_scope(result, row, out, err) &&
            query_copy_text(result, row, 15, &out->stores, err) && read_state(result, row, out, err);
 }
 
@@ -163,7 +179,7 @@ void backup_schedule_clear(struct schedules *schedules)
         struct schedule *schedule = &schedules->items[i];
         free(schedule->dbname);
         free(schedule->service);
-        text_list_free(schedule->schemas);
+        scope_clear(&schedule->scope);
         free(schedule->stores);
     }
     free(schedules->items);
@@ -195,14 +211,6 @@ static bool are_equal(const char *one, const char *other)
 
 bool backup_schedule_is_alike(const struct schedule *one, const struct schedule *other)
 {
-    static char *const none[] = {NULL};
-    char *const *left = one->schemas != NULL ? one->schemas : none;
-    char *const *right = other->schemas != NULL ? other->schemas : none;
-
-    while (*left != NULL && are_equal(*left, *right)) {
-        left++;
-        right++;
-    }
-    return are_equal(*left, *right) && are_equal(one->dbname, other->dbname) &&
+    return scope_equal(&one->scope, &other->scope) && are_equal(one->dbname, other->dbname) &&
            are_equal(one->service, other->service) && are_equal(one->stores, other->stores);
 }

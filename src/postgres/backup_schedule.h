@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/scope.h"
 #include "postgres/session.h"
 
 #define SCHEDULE_ID_SIZE   37
@@ -47,7 +48,7 @@ struct schedule {
     int64_t verify_every; /* each backup of so many is verified; 0: none is */
     char *dbname;         /* dump this database of the same server, or NULL */
     char *service;        /* dump what this libpq service names, or NULL */
-    char **schemas;       /* exact names, NULL-terminated; NULL: all */
+    struct scope scope;   /* of the database */
     char *stores;         /* where its backups go, or NULL: where the settings say */
     bool has_occurrence;  /* false only when the row is invalid */
     int64_t occurrence_ms;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "postgres/chosen_tables.h"
 #include "postgres/query.h"
 #include "postgres/server_version.h"
 
@@ -10,18 +11,33 @@
 #define SEQUENCES_AT_ONCE 200
 #define SQL_CAP           ((size_t)1024 * 1024)
 
+/* What goes with a table (a serial's sequence goes with its table, an identity's also stays with
+ * it) is judged by the table: pg_dump, getOwnedSeqs(). $5: those of which nothing is told. */
 static const char names_query[] =
     "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.oid"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid"
     " AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass"
     " LEFT JOIN pg_extension x ON x.oid = d.refobjid AND c.oid = ANY (x.extconfig)"
-    " WHERE c.relkind = 'S' AND c.relpersistence <> 't'"
-    " AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())"
-    " AND (x.oid IS NOT NULL OR d.objid IS NULL"
-    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"
-    " AND ($1::text[] IS NULL OR n.nspname = ANY ($1::text[]))"
-    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+    " LEFT JOIN (SELECT w.objid, w.deptype, " CHOSEN_TABLES_CONDITION(
+        "t.oid",
+        "tn.nspname") " AS chosen FROM pg_depend w JOIN pg_class t ON t.oid = w.refobjid"
+                      " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE w.classid = "
+                      "'pg_class'::regclass"
+                      " AND w.objsubid = 0 AND w.refclassid = 'pg_class'::regclass AND w.deptype "
+                      "IN ('a', 'i')"
+                      " AND t.relkind <> 'S') o ON o.objid = c.oid"
+                      " WHERE c.relkind = 'S' AND c.relpersistence <> 't'"
+                      " AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())"
+                      " AND (x.oid IS NOT NULL OR d.objid IS NULL"
+                      " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"
+                      " AND ($2::boolean OR o.chosen OR o.deptype IS DISTINCT FROM 'i' "
+                      "AND " CHOSEN_TABLES_CONDITION(
+                          "c.oid",
+                          "n.nspname") ")"
+                                       " AND ($5::oid[] IS NULL OR c.oid NOT IN (SELECT "
+                                       "unnest($5::oid[])))"
+                                       " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 /* Some of the names: one query for all of their values. */
 static void format_values_query(struct text *sql, const struct session *session,
@@ -74,17 +90,19 @@ static bool read_some(struct session *session, const PGresult *names, int first,
     return ok;
 }
 
-bool sequences_read(struct session *session, char *const *schemas, sequence_sink sink,
+bool sequences_read(struct session *session, const struct scope *scope, sequence_sink sink,
                     void *context, struct error *err)
 {
-    char *list = NULL;
+    struct chosen_tables chosen;
 
-    if (schemas != NULL && !query_format_array(schemas, &list, err)) {
-        return false;
+    if (!chosen_tables_find(session, scope, &chosen, err)) {
+        return error_prefix(err, "reading the sequences");
     }
-    const char *parameters[] = {list};
-    PGresult *names = query_run(session, names_query, 1, parameters, err);
-    free(list);
+    const char *parameters[] = {chosen.schemas, scope_is_whole(scope) ? "true" : "false",
+                                chosen.oids[SCOPE_TABLES], chosen.oids[SCOPE_EXCLUDED_TABLES],
+                                chosen.oids[SCOPE_EXCLUDED_DATA]};
+    PGresult *names = query_run(session, names_query, 5, parameters, err);
+    chosen_tables_clear(&chosen);
     bool ok = names != NULL;
     for (int first = 0; ok && first < PQntuples(names); first += SEQUENCES_AT_ONCE) {
         int left = PQntuples(names) - first;

@@ -4,16 +4,18 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "postgres/chosen_tables.h"
 #include "postgres/query.h"
 #include "postgres/server_version.h"
 
 /* So many rows at a time: the list is held once, not twice. */
 #define FETCH_ROWS 2000
 
-/* $1: the schemas or NULL, $2: whether the sizes are asked for: that waits for a table that is
- * locked. The system's schemas are those that pg_dump leaves out. A table method other than heap
- * need not have pages. Partitions by a hash of an enum are restored through their root, for the
- * hash is of the value's oid, which a restore changes (pg_dump, forcePartitionRootLoad()). */
+/* $2: whether the sizes are asked for: that waits for a table that is locked. $5: the tables whose
+ * rows are left out; the others are CHOSEN_TABLES_CONDITION's. The system's schemas are those that
+ * pg_dump leaves out. A table method other than heap need not have pages. Partitions by a hash of
+ * an enum are restored through their root, for the hash is of the value's oid, which a restore
+ * changes (pg_dump, forcePartitionRootLoad()). */
 #define SELECTION(names)                                                                           \
     "DECLARE rythm_tables NO SCROLL CURSOR FOR SELECT c.oid,"                                      \
     " c.relkind = 'r' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery()),"                   \
@@ -32,7 +34,8 @@
     " AND EXISTS (SELECT FROM pg_opclass o WHERE o.opcname = 'enum_ops'"                           \
     " AND o.oid = ANY (p.partclass))) THEN (SELECT quote_ident(rn.nspname) || '.'"                 \
     " || quote_ident(r.relname) FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace"   \
-    " WHERE r.oid = pg_partition_root(c.oid)) END"                                                 \
+    " WHERE r.oid = pg_partition_root(c.oid)) END,"                                                \
+    " $5::oid[] IS NOT NULL AND c.oid IN (SELECT unnest($5::oid[]))"                               \
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                               \
     " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid"               \
     " AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass"          \
@@ -42,8 +45,8 @@
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                   \
     " AND (e.table_oid IS NOT NULL OR d.objid IS NULL"                                             \
     " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"                              \
-    " AND ($1::text[] IS NULL OR n.nspname = ANY ($1::text[]))"                                    \
-    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\""
+    " AND " CHOSEN_TABLES_CONDITION(                                                               \
+        "c.oid", "n.nspname") " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\""
 
 /* Names go into the manifest, which is UTF-8: in a database of another encoding they come
  * converted, and in hex so that they are not converted back on their way here. */
@@ -71,9 +74,12 @@ static char *copy_field(const PGresult *result, int row, int column)
 static bool fill_entry(struct table_entry *entry, const PGresult *result, int row, bool in_hex,
                        struct error *err)
 {
+    bool left_out = query_bool(result, row, 12);
+
     *entry = (struct table_entry){
         .oid = query_number(result, row, 0),
-        .has_data = query_bool(result, row, 1),
+        .has_data = query_bool(result, row, 1) && !left_out,
+        .is_left_out = query_bool(result, row, 1) && left_out,
         .by_range = query_bool(result, row, 2),
         .pages = (uint64_t)query_number(result, row, 3),
         .bytes = (uint64_t)query_number(result, row, 4),
@@ -147,25 +153,27 @@ static bool fetch(struct session *session, bool in_hex, struct table_catalogue *
     return ok;
 }
 
-bool table_catalogue_read(struct session *session, char *const *schemas, bool with_sizes,
+bool table_catalogue_read(struct session *session, const struct scope *scope, bool with_sizes,
                           struct table_catalogue *out, struct error *err)
 {
     struct table_catalogue tables = {.items = NULL};
-    char *list = NULL;
+    struct chosen_tables chosen;
     bool ranges = server_version_has(PQserverVersion(session->connection), SERVER_TID_RANGE_SCAN);
     bool in_hex = !query_is_utf8(session) && !query_is_sql_ascii(session);
     bool more = true;
 
-    if (schemas != NULL && !query_format_array(schemas, &list, err)) {
-        return false;
+    if (!chosen_tables_find(session, scope, &chosen, err)) {
+        return error_prefix(err, "listing the tables to dump");
     }
-    const char *values[] = {list, with_sizes ? "true" : "false"};
-    bool ok = query_execute(session, in_hex ? hex_query : plain_query, 2, values, err);
+    const char *values[] = {chosen.schemas, with_sizes ? "true" : "false",
+                            chosen.oids[SCOPE_TABLES], chosen.oids[SCOPE_EXCLUDED_TABLES],
+                            chosen.oids[SCOPE_EXCLUDED_DATA]};
+    bool ok = query_execute(session, in_hex ? hex_query : plain_query, 5, values, err);
     while (ok && more) {
         ok = fetch(session, in_hex, &tables, &more, err);
     }
     ok = ok && query_execute(session, "CLOSE rythm_tables", 0, NULL, err);
-    free(list);
+    chosen_tables_clear(&chosen);
     for (size_t i = 0; i < tables.count; i++) {
         tables.items[i].by_range = tables.items[i].by_range && ranges;
     }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/scope.h"
 #include "postgres/session.h"
 
 /* More tables than this are refused (I5, I11). */
@@ -21,13 +22,14 @@
 
 struct table_entry {
     int64_t oid;
-    bool has_data;   /* false for a partitioned table, whose partitions have it */
-    bool by_range;   /* its rows can be read by ranges of pages (TID range scan) */
-    uint64_t pages;  /* of its heap */
-    uint64_t bytes;  /* of heap and TOAST */
-    char *schema;    /* in UTF-8, unless the database has no encoding (SQL_ASCII) */
-    char *name;      /* likewise */
-    char *ident;     /* SCHEMA.NAME, quoted, in the session's encoding */
+    bool has_data;    /* false for a partitioned table, whose partitions have it */
+    bool is_left_out; /* its rows are, by SCOPE_EXCLUDED_DATA; has_data is false */
+    bool by_range;    /* its rows can be read by ranges of pages (TID range scan) */
+    uint64_t pages;   /* of its heap */
+    uint64_t bytes;   /* of heap and TOAST */
+    char *schema;     /* in UTF-8, unless the database has no encoding (SQL_ASCII) */
+    char *name;       /* likewise */
+    char *ident;      /* SCHEMA.NAME, quoted, in the session's encoding */
     char *target;    /* where its rows are restored to: itself, or the partitioned table above it */
     char *columns;   /* "(a, b)", quoted likewise; "" when there is no column to read */
     char *condition; /* "WHERE ..." of an extension's configuration table, or "" */
@@ -39,11 +41,11 @@ struct table_catalogue {
     size_t capacity;
 };
 
-/* Reads it as the session's snapshot has it, or the moment when there is none. `schemas`: only
- * these, NULL-terminated; NULL for all. Sizes are asked for only with the tables locked: a table
- * that somebody else has locked would keep it waiting. A table of which row-level security would
- * hide rows from this role is refused by name. */
-bool table_catalogue_read(struct session *session, char *const *schemas, bool with_sizes,
+/* Reads it as the session's snapshot has it, or the moment when there is none. Of the
+ * scope only, in a transaction when it has patterns. Sizes are asked for only with the tables
+ * locked: a table that somebody else has locked would keep it waiting. A table of which row-level
+ * security would hide rows from this role is refused by name. */
+bool table_catalogue_read(struct session *session, const struct scope *scope, bool with_sizes,
                           struct table_catalogue *out, struct error *err);
 /* True when both list the same tables under the same names. */
 bool table_catalogue_equal(const struct table_catalogue *a, const struct table_catalogue *b);

@@ -28,8 +28,8 @@ struct comparing {
     const struct comparison *options;
     struct workers workers;
     struct table_catalogue catalogue;
-    struct expectation *tables; /* as in the manifest */
-    size_t *numbers;            /* of each table of the catalogue in the manifest, or SIZE_MAX */
+    struct expectation *tables; /* as in the manifest, and behind them those without rows */
+    size_t *numbers;            /* of each table of the catalogue among these, or SIZE_MAX */
 };
 
 /* A table's segments stand together. */
@@ -37,7 +37,8 @@ static bool expect(struct comparing *comparing, struct error *err)
 {
     const struct segments *segments = &comparing->options->manifest->segments;
 
-    comparing->tables = calloc(segments->table_count + 1, sizeof(*comparing->tables));
+    comparing->tables =
+        calloc(segments->table_count + segments->bare_count + 1, sizeof(*comparing->tables));
     if (comparing->tables == NULL) {
         return error_set_memory(err);
     }
@@ -60,14 +61,15 @@ static int compare_names(const char *schema, const char *name, const struct segm
 }
 
 /* Both are in the order of schema and name. */
-static size_t find_table(const struct segments *segments, const struct table_entry *entry)
+static size_t find_name(const struct segment_table *tables, size_t count,
+                        const struct table_entry *entry)
 {
     size_t low = 0;
-    size_t high = segments->table_count;
+    size_t high = count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare_names(entry->schema, entry->name, &segments->tables[middle]);
+        int order = compare_names(entry->schema, entry->name, &tables[middle]);
         if (order == 0) {
             return middle;
         }
@@ -80,12 +82,31 @@ static size_t find_table(const struct segments *segments, const struct table_ent
     return SIZE_MAX;
 }
 
+/* Of a table whose rows were left out none are expected. */
+static size_t find_table(const struct segments *segments, const struct table_entry *entry)
+{
+    size_t number = find_name(segments->tables, segments->table_count, entry);
+
+    if (number == SIZE_MAX) {
+        number = find_name(segments->bare, segments->bare_count, entry);
+        number = number != SIZE_MAX ? segments->table_count + number : SIZE_MAX;
+    }
+    return number;
+}
+
+static const struct segment_table *name_of(const struct segments *segments, size_t number)
+{
+    return number < segments->table_count ? &segments->tables[number]
+                                          : &segments->bare[number - segments->table_count];
+}
+
 static bool match_tables(struct comparing *comparing, struct error *err)
 {
     const struct segments *segments = &comparing->options->manifest->segments;
     struct table_catalogue *catalogue = &comparing->catalogue;
+    const struct scope whole = {.lists = {NULL}};
 
-    if (!table_catalogue_read(comparing->options->session, NULL, false, catalogue, err)) {
+    if (!table_catalogue_read(comparing->options->session, &whole, false, catalogue, err)) {
         return false;
     }
     comparing->numbers = calloc(catalogue->count + 1, sizeof(*comparing->numbers));
@@ -232,7 +253,7 @@ static bool judge_tables(const struct comparing *comparing, uint64_t *rows, stru
     size_t first = SIZE_MAX;
     size_t different = 0;
 
-    for (size_t i = 0; i < segments->table_count; i++) {
+    for (size_t i = 0; i < segments->table_count + segments->bare_count; i++) {
         *rows += comparing->tables[i].rows_found;
         if (!is_same(&comparing->tables[i]) && different++ == 0) {
             first = i;
@@ -241,7 +262,7 @@ static bool judge_tables(const struct comparing *comparing, uint64_t *rows, stru
     if (different == 0) {
         return true;
     }
-    name_difference(&segments->tables[first], &comparing->tables[first], different - 1, err);
+    name_difference(name_of(segments, first), &comparing->tables[first], different - 1, err);
     return false;
 }
 

@@ -3,12 +3,15 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "postgres/ledger.h"
 #include "postgres/target_session.h"
 #include "restore/index_builder.h"
 #include "restore/segment_reader.h"
 #include "restore/whole_object.h"
 #include "restore/workers.h"
+
+#define SQL_CAP ((size_t)8192)
 
 struct filling {
     const struct fill_options *options;
@@ -131,6 +134,35 @@ static void close_filling(struct filling *filling)
     row_sum_close(&filling->sum);
 }
 
+/* Of tables alone there are no schemas in the script. */
+static bool make_schemas(const struct fill_options *options, struct error *err)
+{
+    const struct manifest_copy *manifest = &options->source->manifest;
+    const char *last = "";
+    bool ok = true;
+
+    if (manifest->scope.lists[SCOPE_TABLES] == NULL) {
+        return true;
+    }
+    for (size_t i = 0; ok && i < manifest->segments.table_count; i++) {
+        const char *schema = manifest->segments.tables[i].schema;
+        struct text sql = TEXT_INIT(SQL_CAP);
+        if (strcmp(schema, last) == 0 ||
+            (!text_is_printable_ascii(schema) && strcmp(manifest->encoding, "UTF8") != 0)) {
+            continue;
+        }
+        last = schema;
+        text_append(&sql, "CREATE SCHEMA IF NOT EXISTS \"");
+        for (const char *c = schema; *c != '\0'; c++) {
+            text_append_bytes(&sql, *c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1);
+        }
+        text_append(&sql, "\"");
+        ok = target_session_run(options->session, text_string(&sql), err);
+        text_clear(&sql);
+    }
+    return ok || error_prefix(err, "making the schemas of the tables");
+}
+
 static bool fill_by_segments(const struct fill_options *options, struct fill_result *result,
                              struct error *err)
 {
@@ -142,7 +174,8 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
     size_t last = segments->count - 1;
 
     bool ok =
-        open_filling(&filling, err) && replay_schema(&filling, &segments->items[0], false, err) &&
+        open_filling(&filling, err) && make_schemas(options, err) &&
+        replay_schema(&filling, &segments->items[0], false, err) &&
         (options->no_rows || workers_run(&filling.workers, last - 1, replay_data, &filling, err)) &&
         replay_schema(&filling, &segments->items[last], true, err);
     *result = (struct fill_result){.raw_bytes = atomic_load(&filling.raw_bytes)};
@@ -175,9 +208,24 @@ bool fill_is_like_source(const struct fill_options *options)
            strcmp(server.system, facts->source) == 0;
 }
 
+/* What was left out of a part of a database, something in that part may need. */
+static void explain(const struct fill_options *options, struct error *err)
+{
+    if (options->source->backup->facts.schemas[0] != '\0' && err->kind == ERROR_FAILED &&
+        !err->retryable) {
+        error_hint(err, "the backup holds a part of the database: what this refers to (a table, "
+                        "its rows, a type, a function) may have been left out");
+    }
+}
+
 bool fill_database(const struct fill_options *options, struct fill_result *result,
                    struct error *err)
 {
-    return options->source->has_manifest ? fill_by_segments(options, result, err)
-                                         : whole_object_replay(options, result, err);
+    bool ok = options->source->has_manifest ? fill_by_segments(options, result, err)
+                                            : whole_object_replay(options, result, err);
+
+    if (!ok) {
+        explain(options, err);
+    }
+    return ok;
 }

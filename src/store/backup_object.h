@@ -39,7 +39,7 @@ struct backup_facts {
     /* The ledger that knows the run: its database, and its server's system identifier. */
     char ledger[64 * 4 + 1];
     char system[24];
-    /* What was dumped of the database: the system identifier of its server, and which schemas
+    /* What was dumped of the database: the system identifier of its server, and which part
      * (backup_schemas_identify()), or "" for all. Older backups have neither. */
     char source[24];
     char schemas[BACKUP_SCHEMAS_SIZE];

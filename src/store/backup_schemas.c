@@ -22,29 +22,49 @@ static bool digest_names(struct digest *digest, const char *const *sorted, size_
     return true;
 }
 
-bool backup_schemas_identify(char *const *schemas, char out[BACKUP_SCHEMAS_SIZE], struct error *err)
+static bool digest_list(struct digest *digest, const struct scope *scope, enum scope_list list,
+                        struct error *err)
 {
-    unsigned char bytes[DIGEST_SHA256_SIZE];
+    char *const *names = scope->lists[list];
+    const char *key = scope_key(list);
     size_t count = 0;
 
-    while (schemas != NULL && schemas[count] != NULL) {
+    while (names != NULL && names[count] != NULL) {
         count++;
     }
     if (count == 0) {
-        out[0] = '\0';
         return true;
     }
     const char **sorted = calloc(count, sizeof(*sorted));
     if (sorted == NULL) {
         return error_set_memory(err);
     }
-    memcpy(sorted, schemas, count * sizeof(*sorted));
+    memcpy(sorted, names, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), in_order);
-    struct digest *digest = digest_new(DIGEST_SHA256, err);
-    bool ok = digest != NULL && digest_names(digest, sorted, count, err) &&
-              digest_final(digest, bytes, err);
-    digest_free(digest);
+    /* No name is empty. */
+    bool ok = (list == SCOPE_SCHEMAS || (digest_update(digest, "", 1, err) &&
+                                         digest_update(digest, key, strlen(key) + 1, err))) &&
+              digest_names(digest, sorted, count, err);
     free(sorted);
+    return ok;
+}
+
+bool backup_schemas_identify(const struct scope *scope, char out[BACKUP_SCHEMAS_SIZE],
+                             struct error *err)
+{
+    unsigned char bytes[DIGEST_SHA256_SIZE];
+
+    if (scope_is_whole(scope)) {
+        out[0] = '\0';
+        return true;
+    }
+    struct digest *digest = digest_new(DIGEST_SHA256, err);
+    bool ok = digest != NULL;
+    for (int i = 0; ok && i < SCOPE_LISTS; i++) {
+        ok = digest_list(digest, scope, (enum scope_list)i, err);
+    }
+    ok = ok && digest_final(digest, bytes, err);
+    digest_free(digest);
     if (ok) {
         digest_format_hex(out, bytes, (BACKUP_SCHEMAS_SIZE - 1) / 2);
     }

@@ -154,6 +154,61 @@ static bool write_table(const struct segments *segments, size_t table, size_t fi
     return pass_on(&out, stage, err);
 }
 
+static bool write_choice(enum scope_list list, const char *name, bool is_first, struct stage *stage,
+                         struct error *err)
+{
+    struct text out = TEXT_INIT(PIECE_CAP);
+
+    text_appendf(&out, "%s{\"list\": \"%s\", ", is_first ? "\n  " : ",\n  ", scope_key(list));
+    bool ok = append_string(&out, "name", name, err);
+    text_append(&out, "}");
+    ok = ok && pass_on(&out, stage, err);
+    text_clear(&out);
+    return ok;
+}
+
+/* Of a part of a database: which. */
+static bool write_scope(const struct scope *scope, struct stage *stage, struct error *err)
+{
+    static const char begin[] = ",\n \"scope\": [";
+    bool is_first = true;
+
+    if (scope == NULL || scope_is_whole(scope)) {
+        return true;
+    }
+    bool ok = stage_write(stage, begin, strlen(begin), err);
+    for (int i = 0; i < SCOPE_LISTS; i++) {
+        char *const *names = scope->lists[i];
+        for (size_t j = 0; ok && names != NULL && names[j] != NULL; j++) {
+            ok = write_choice((enum scope_list)i, names[j], is_first, stage, err);
+            is_first = false;
+        }
+    }
+    return ok && stage_write(stage, "]", 1, err);
+}
+
+/* Tables whose rows are not in the backup. */
+static bool write_left_out(const struct segments *segments, struct stage *stage, struct error *err)
+{
+    static const char begin[] = ",\n \"left_out\": [";
+
+    if (segments->bare_count == 0) {
+        return true;
+    }
+    bool ok = stage_write(stage, begin, strlen(begin), err);
+    for (size_t i = 0; ok && i < segments->bare_count; i++) {
+        struct text out = TEXT_INIT(PIECE_CAP);
+        text_append(&out, i > 0 ? ",\n  {" : "\n  {");
+        ok = append_string(&out, "schema", segments->bare[i].schema, err);
+        text_append(&out, ", ");
+        ok = ok && append_string(&out, "name", segments->bare[i].name, err);
+        text_append(&out, "}");
+        ok = ok && pass_on(&out, stage, err);
+        text_clear(&out);
+    }
+    return ok && stage_write(stage, "]", 1, err);
+}
+
 /* The segments of a table stand together, in the order of the tables. */
 static bool write_tables(const struct segments *segments, struct stage *stage, struct error *err)
 {
@@ -214,7 +269,9 @@ bool manifest_write(const struct manifest *manifest, struct stage *stage, struct
     static const char segments[] = "],\n \"segments\": [";
     static const char end[] = "]\n}\n";
 
-    if (!write_facts(manifest, stage, err) || !stage_write(stage, tables, strlen(tables), err) ||
+    if (!write_facts(manifest, stage, err) || !write_scope(manifest->scope, stage, err) ||
+        !write_left_out(manifest->segments, stage, err) ||
+        !stage_write(stage, tables, strlen(tables), err) ||
         !write_tables(manifest->segments, stage, err) ||
         !stage_write(stage, segments, strlen(segments), err)) {
         return false;

@@ -36,6 +36,7 @@ struct manifest {
     const char *encoding; /* of the database, and so of the script */
     int64_t retain_ms;    /* for so long from now on it is kept; upload_options.retain_ms */
     const struct segments *segments;
+    const struct scope *scope; /* NULL: a whole database */
 };
 
 /* Writes it piece by piece, so that it need not fit in memory. */

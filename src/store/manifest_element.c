@@ -5,8 +5,9 @@
 
 #include "base/text.h"
 
-#define NAME_SIZE 1024 /* of a schema or a table; Postgres has 64 */
-#define TEXT_SIZE 512
+#define NAME_SIZE    1024 /* of a schema or a table; Postgres has 64 */
+#define TEXT_SIZE    512
+#define PATTERN_SIZE 4096 /* 1024 characters of UTF-8 at most */
 
 /* Room for one more. */
 static bool grow(void **items, size_t *capacity, size_t size, struct error *err)
@@ -79,29 +80,83 @@ static bool get_table(const struct manifest_place *place, const json_t *element,
     return true;
 }
 
+/* The caller's to free. */
+static bool get_name(const struct manifest_place *place, const json_t *element,
+                     struct segment_table *out, struct error *err)
+{
+    char schema[NAME_SIZE];
+    char name[NAME_SIZE];
+
+    if (!manifest_field_name(place, element, "schema", false, schema, sizeof(schema), err) ||
+        !manifest_field_name(place, element, "name", false, name, sizeof(name), err)) {
+        return false;
+    }
+    const struct segment_table table = {.schema = text_copy(schema), .name = text_copy(name)};
+    if (table.schema == NULL || table.name == NULL) {
+        free(table.schema);
+        free(table.name);
+        return error_set_memory(err);
+    }
+    *out = table;
+    return true;
+}
+
 bool manifest_element_table(struct manifest_parts *parts, const struct manifest_place *place,
                             const json_t *element, struct error *err)
 {
     struct segments *segments = &parts->segments;
-    char schema[NAME_SIZE];
-    char name[NAME_SIZE];
+    struct segment_table table = {NULL, NULL};
     struct manifest_claim claim;
 
-    if (!manifest_field_name(place, element, "schema", false, schema, sizeof(schema), err) ||
-        !manifest_field_name(place, element, "name", false, name, sizeof(name), err) ||
-        !manifest_field_count(place, element, "rows", &claim.rows, err) ||
+    if (!manifest_field_count(place, element, "rows", &claim.rows, err) ||
         !manifest_field_count(place, element, "bytes", &claim.bytes, err) ||
         !manifest_field_count(place, element, "raw_bytes", &claim.raw_bytes, err) ||
         !manifest_field_fingerprint(place, element, &claim.fingerprint, err) ||
         !manifest_field_count(place, element, "first_segment", &claim.first_segment, err) ||
         !manifest_field_count(place, element, "segments", &claim.segment_count, err) ||
-        !make_room_for_table(parts, err)) {
+        !make_room_for_table(parts, err) || !get_name(place, element, &table, err)) {
         return false;
     }
-    const struct segment_table table = {.schema = text_copy(schema), .name = text_copy(name)};
     parts->claims[segments->table_count] = claim;
     segments->tables[segments->table_count++] = table;
-    return table.schema != NULL && table.name != NULL ? true : error_set_memory(err);
+    return true;
+}
+
+bool manifest_element_choice(struct manifest_parts *parts, const struct manifest_place *place,
+                             const json_t *element, struct error *err)
+{
+    char key[TEXT_SIZE];
+    char name[PATTERN_SIZE];
+
+    if (!manifest_field_text(place, element, "list", key, sizeof(key), err) ||
+        !manifest_field_name(place, element, "name", false, name, sizeof(name), err)) {
+        return false;
+    }
+    for (int i = 0; i < SCOPE_LISTS; i++) {
+        if (strcmp(key, scope_key((enum scope_list)i)) == 0) {
+            return scope_add(&parts->scope, (enum scope_list)i, name, err);
+        }
+    }
+    manifest_field_refuse(place, "list", "is not known to this program", err);
+    err->kind = ERROR_FAILED;
+    return error_hint(err, "use a newer rythm-backup");
+}
+
+bool manifest_element_left_out(struct manifest_parts *parts, const struct manifest_place *place,
+                               const json_t *element, struct error *err)
+{
+    struct segments *segments = &parts->segments;
+    void *bare = segments->bare;
+    struct segment_table table = {NULL, NULL};
+    bool ok = segments->bare_count < parts->bare_capacity ||
+              grow(&bare, &parts->bare_capacity, sizeof(*segments->bare), err);
+
+    segments->bare = bare;
+    if (!ok || !get_name(place, element, &table, err)) {
+        return false;
+    }
+    segments->bare[segments->bare_count++] = table;
+    return true;
 }
 
 bool manifest_element_segment(struct manifest_parts *parts, const struct manifest_place *place,
@@ -142,5 +197,6 @@ void manifest_parts_clear(struct manifest_parts *parts)
 {
     segments_clear(&parts->segments);
     free(parts->claims);
+    scope_clear(&parts->scope);
     *parts = (struct manifest_parts){.claims = NULL};
 }

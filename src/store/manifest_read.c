@@ -153,6 +153,8 @@ static bool read_value(struct reader *reader, const char *key, struct error *err
 {
     static const struct array arrays[] = {
         {"tables", MANIFEST_MOST_TABLES, manifest_element_table},
+        {"scope", MANIFEST_MOST_CHOICES, manifest_element_choice},
+        {"left_out", MANIFEST_MOST_TABLES, manifest_element_left_out},
         {"segments", MANIFEST_MOST_SEGMENTS, manifest_element_segment}};
     json_t *value;
 
@@ -350,6 +352,8 @@ static bool read_all(struct reader *reader, const struct backup_object *backup, 
     bool ok = read_outermost(reader, err) && take_facts(reader, err);
     reader->copy.segments = reader->parts.segments;
     reader->parts.segments = (struct segments){.items = NULL};
+    reader->copy.scope = reader->parts.scope;
+    reader->parts.scope = (struct scope){.lists = {NULL}};
     ok = ok && manifest_check(&reader->copy, reader->parts.claims, backup, err);
     if (!check_digest(reader, &backup->facts, ok, err)) {
         return false;
@@ -418,5 +422,6 @@ bool manifest_read(struct store *store, const struct backup_object *backup,
 void manifest_copy_clear(struct manifest_copy *manifest)
 {
     segments_clear(&manifest->segments);
+    scope_clear(&manifest->scope);
     *manifest = (struct manifest_copy){.name = ""};
 }

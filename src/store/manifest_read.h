@@ -20,12 +20,14 @@
 #define MANIFEST_MOST_SEGMENTS 5000000
 #define MANIFEST_MOST_TABLES   1000000
 #define MANIFEST_MOST_KEYS     256
+#define MANIFEST_MOST_CHOICES  10000
 
 struct manifest_copy {
     char name[BACKUP_NAME_SIZE]; /* of the backup */
     struct backup_facts facts;   /* what a manifest does not tell is from the backup's metadata */
     int64_t snapshot_ms;         /* 0: not known */
     char encoding[32];
+    struct scope scope; /* which part of the database */
     struct segments segments;
 };
 

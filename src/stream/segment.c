@@ -55,13 +55,19 @@ uint64_t segments_raw_length(const struct segments *segments)
     return length;
 }
 
+static void clear_tables(struct segment_table *tables, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(tables[i].schema);
+        free(tables[i].name);
+    }
+    free(tables);
+}
+
 void segments_clear(struct segments *segments)
 {
-    for (size_t i = 0; i < segments->table_count; i++) {
-        free(segments->tables[i].schema);
-        free(segments->tables[i].name);
-    }
-    free(segments->tables);
+    clear_tables(segments->tables, segments->table_count);
+    clear_tables(segments->bare, segments->bare_count);
     free(segments->items);
     *segments = (struct segments){.items = NULL};
 }

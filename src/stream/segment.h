@@ -49,6 +49,8 @@ struct segment_table {
 struct segments {
     struct segment_table *tables; /* that have data, in the order of the plan */
     size_t table_count;
+    struct segment_table *bare; /* whose rows were left out, in that order, too */
+    size_t bare_count;
     struct segment *items; /* in the object's order; those of a table stand together */
     size_t count;
 };

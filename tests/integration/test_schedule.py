@@ -94,7 +94,8 @@ def test_add_is_the_old_services_schedule_unless_options_say_otherwise(tool, sma
     assert [row[name] for name in ("frequency", "days", "time_zone", "catch_up", "tenant_id",
                                    "target_dbname", "target_service", "schemas", "stores",
                                    "verify_every", "keep_last", "keep_daily", "keep_weekly",
-                                   "keep_monthly", "keep_yearly")] == [None] * 15
+                                   "keep_monthly", "keep_yearly", "only_tables",
+                                   "exclude_tables", "exclude_table_data")] == [None] * 18
     header, line = result.out.splitlines()
     assert header.split() == ["SCHEDULE", "WHEN", "STATE", "NEXT", "KEEP", "VERIFY", "TARGET"]
     assert line.startswith("nightly   daily 02:00 UTC  ") and line.endswith("  30d   -       -")
@@ -348,7 +349,8 @@ def test_json_has_every_column(tool, small_database, nightly):
         "schedule": str(row["schedule_id"]), "schedule_name": "nightly", "enabled": True,
         "default": False, "time": "02:00", "frequency": "daily", "days": None, "time_zone": "UTC",
         "retention_days": 30, "catch_up_s": None, "tenant": None, "dbname": None, "service": None,
-        "schemas": None, "stores": None, "verify_every": 0, "keep_last": 0,
+        "schemas": None, "only_tables": None, "exclude_tables": None,
+        "exclude_table_data": None, "stores": None, "verify_every": 0, "keep_last": 0,
         "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "keep_yearly": 0,
         "state": schedule["state"], "problem": None}
 
@@ -499,6 +501,8 @@ def test_wrong_value(always_refuses, option, words):
     (("--frequency=monthly", "--days=1,tue"), ["--days", "'tue' is a day of the week"]),
     (("--frequency=hourly", "--days=1"), ["--days", "hourly"]),
     (("--dbname=a", "--service=b"), ["--dbname", "only one of them"]),
+    (("--schemas=a", "--table=b"), ["--table", "only_tables and schemas are both set"]),
+    (("--exclude-table=a", '--exclude-table="b'), ["--exclude-table", "quote is not closed"]),
 ])
 def test_values_that_do_not_go_together(always_refuses, options, words):
     for verb in (("add",), ("set", "nightly")):

@@ -14,11 +14,44 @@
 
 #include "base/redact.h"
 #include "base/text.h"
+#include "postgres/chosen_tables.h"
 #include "postgres/conninfo.h"
 #include "postgres/ledger.h"
 #include "postgres/migrations.h"
 #include "postgres/query.h"
 #include "postgres/scratch_database.h"
+
+/* As processSQLNamePattern() makes them. */
+static void test_patterns(void **state)
+{
+    static const struct {
+        const char *pattern;
+        const char *schema;
+        const char *name;
+    } cases[] = {
+        {"orders", "", "^(orders)$"},
+        {"Orders", "", "^(orders)$"},
+        {"\"Orders\"", "", "^(Orders)$"},
+        {"app.t?_*", "^(app)$", "^(t._.*)$"},
+        {"*.t", "^(.*)$", "^(t)$"},
+        {"\"a.b\".\"say \"\"hi\"\"\"", "^(a\\.b)$", "^(say \"hi\")$"},
+        {"cost$", "", "^(cost\\$)$"},
+        {"x[]", "", "^(x\\[])$"},
+        {"\"x[1]*\"", "", "^(x\\[1\\]\\*)$"},
+        {"t[0-9]+|u", "", "^(t[0-9]+|u)$"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct text schema = TEXT_INIT(1000);
+        struct text name = TEXT_INIT(1000);
+        chosen_tables_translate(cases[i].pattern, &schema, &name);
+        assert_string_equal(text_string(&schema), cases[i].schema);
+        assert_string_equal(text_string(&name), cases[i].name);
+        text_clear(&schema);
+        text_clear(&name);
+    }
+}
 
 static const char *value_of(const struct conninfo *conninfo, const char *keyword)
 {
@@ -443,6 +476,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_environment_alone),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_password_is_registered),

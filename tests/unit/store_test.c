@@ -241,8 +241,14 @@ static void check_schemas(char *const *schemas, const char *expected)
     char identity[BACKUP_SCHEMAS_SIZE] = "?";
     struct error err = ERROR_INIT;
 
-    assert_true(backup_schemas_identify(schemas, identity, &err));
+    struct scope scope = {.lists = {NULL}};
+
+    for (size_t i = 0; schemas != NULL && schemas[i] != NULL; i++) {
+        assert_true(scope_add(&scope, SCOPE_SCHEMAS, schemas[i], &err));
+    }
+    assert_true(backup_schemas_identify(&scope, identity, &err));
     assert_string_equal(identity, expected);
+    scope_clear(&scope);
 }
 
 /* As "printf 'app\0audit\0' | sha256sum" says; the order and doubles do not matter. */
@@ -261,6 +267,28 @@ static void test_schemas(void **state)
     check_schemas(two, "c28c0ed0e4a83ca3");
     check_schemas(others, "c28c0ed0e4a83ca3");
     check_schemas(joined, "159092e12086f621");
+}
+
+/* "printf 'app\\0\\0exclude_tables\\0a.*\\0b\\0' | sha256sum" */
+static void test_tables_of_schemas(void **state)
+{
+    char identity[BACKUP_SCHEMAS_SIZE] = "?";
+    char other[BACKUP_SCHEMAS_SIZE] = "?";
+    struct error err = ERROR_INIT;
+    struct scope scope = {.lists = {NULL}};
+
+    (void)state;
+    assert_true(scope_add(&scope, SCOPE_SCHEMAS, "app", &err));
+    assert_true(scope_add(&scope, SCOPE_EXCLUDED_TABLES, "b", &err));
+    assert_true(scope_add(&scope, SCOPE_EXCLUDED_TABLES, "a.*", &err));
+    assert_true(backup_schemas_identify(&scope, identity, &err));
+    assert_string_equal(identity, "70626094e12d9a78");
+    char **list = scope.lists[SCOPE_EXCLUDED_TABLES];
+    scope.lists[SCOPE_EXCLUDED_TABLES] = NULL;
+    scope.lists[SCOPE_EXCLUDED_DATA] = list;
+    assert_true(backup_schemas_identify(&scope, other, &err));
+    assert_string_not_equal(identity, other);
+    scope_clear(&scope);
 }
 
 static void test_facts_that_are_incomplete(void **state)
@@ -828,6 +856,7 @@ int main(void)
         cmocka_unit_test(test_facts_round_trip),
         cmocka_unit_test(test_facts_in_metadata),
         cmocka_unit_test(test_schemas),
+        cmocka_unit_test(test_tables_of_schemas),
         cmocka_unit_test(test_facts_that_are_incomplete),
         cmocka_unit_test(test_hostile_metadata),
         cmocka_unit_test(test_objects_without_metadata),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/hook.h"
 #include "backup/progress.h"
 #include "backup/publication.h"
 #include "base/clock.h"
@@ -183,6 +184,51 @@ static bool record_failed(struct claim *claim, struct error *err)
     return false;
 }
 
+/* It is silent to all but the ledger, in which it is one attempt of the occurrence. */
+static void record_skipped(struct claim *claim, struct error *err)
+{
+    struct error problem = ERROR_INIT;
+    bool first;
+
+    error_set(err, ERROR_FAILED, "skipped: the hook before asked for no backup now");
+    log_info(LOG_MARK_NOTE, "backup_skipped", "No backup was made: the hook before asked for that");
+    record_failed(claim, err);
+    if (!backup_history_tell(claim->session, claim->history_id, &first, &problem)) {
+        log_warning("ledger_not_written", "%s", problem.text);
+    }
+}
+
+static bool run_before(struct run *run, bool *skipped, struct error *err)
+{
+    const struct hook hook = {
+        .event = HOOK_BEFORE, .request = run->request, .result = run->result, .status = "started"};
+
+    return hook_run(&hook, skipped, err);
+}
+
+/* With the claim still taken: no other run begins meanwhile. Invariant I7: what fails here changes
+ * nothing about the backup. */
+static void run_afterwards(struct run *run, const struct error *problem)
+{
+    struct backup_result *result = run->result;
+    struct error err = ERROR_INIT;
+    bool completed = result->status == BACKUP_COMPLETED;
+    const struct hook hook = {
+        .event = completed ? HOOK_AFTER : HOOK_ON_FAILURE,
+        .request = run->request,
+        .result = result,
+        .status = completed                            ? "completed"
+                  : result->status == BACKUP_UNSETTLED ? "unknown"
+                                                       : "failed",
+        .error = completed ? NULL : problem->text,
+    };
+
+    if (!hook_run(&hook, NULL, &err)) {
+        result->hook_failed = true;
+        log_warning("hook_failed", "%s", err.text);
+    }
+}
+
 /* The upload is gone when it was tried. */
 static bool publish(struct run *run, struct upload **upload, struct error *err)
 {
@@ -328,7 +374,10 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
                                            .dump = &run.dump,
                                            .retention_days = request->schedule->retention_days};
     bool covered = false;
-    bool ok = prepare(&run, &covered, err) && (covered || transfer_and_publish(&run, err));
+    bool skipped = false;
+    bool ok = prepare(&run, &covered, err) &&
+              (covered ||
+               (run_before(&run, &skipped, err) && (skipped || transfer_and_publish(&run, err))));
     run_phases_leave(&result->phases, ok);
     close_source(&run);
     dump_result_clear(&run.dump);
@@ -338,6 +387,9 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     run_phases_enter(&result->phases, PHASE_RECORD);
     if (ok && covered) {
         result->status = BACKUP_NOT_DUE;
+    } else if (ok && skipped) {
+        result->status = BACKUP_SKIPPED;
+        record_skipped(&claim, err);
     } else if (ok) {
         result->status = BACKUP_COMPLETED;
         run.publication.facts.duration_ms = result->duration_ms;
@@ -346,6 +398,9 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
         record_failed(&claim, err);
     }
     run_phases_leave(&result->phases, ok || result->status == BACKUP_FAILED);
+    if (!covered && !skipped) {
+        run_afterwards(&run, err);
+    }
     claim_close(&claim);
     return ok;
 }

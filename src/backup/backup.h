@@ -37,6 +37,7 @@ enum backup_status {
     BACKUP_LOCKED,    /* another process is backing up this schedule */
     BACKUP_NOT_DUE,   /* meanwhile another process made this backup, or tried to */
     BACKUP_CHANGED,   /* meanwhile the schedule asks for another backup: read it again */
+    BACKUP_SKIPPED,   /* the hook before it asked for that: a failed attempt that is no news */
     BACKUP_UNSETTLED, /* whether the object was published is not known: the next check finds out */
 };
 
@@ -52,15 +53,16 @@ struct backup_result {
     bool has_rows; /* tables and rows are known */
     uint64_t tables;
     uint64_t rows;
+    bool hook_failed; /* the one after it, or on failure; it has been told */
     int64_t duration_ms;
     int64_t ended_ms; /* the server's clock */
     struct run_phases phases;
 };
 
-/* True for BACKUP_COMPLETED, BACKUP_LOCKED, BACKUP_NOT_DUE and BACKUP_CHANGED. False with
- * BACKUP_FAILED (nothing is published, the ledger says failed unless it could not be reached),
- * BACKUP_UNSETTLED, or with BACKUP_COMPLETED and ERROR_DEGRADED: the backup is good but the ledger
- * could not be told, which the next check makes up for. */
+/* True for BACKUP_COMPLETED, BACKUP_LOCKED, BACKUP_NOT_DUE, BACKUP_CHANGED and BACKUP_SKIPPED.
+ * False with BACKUP_FAILED (nothing is published, the ledger says failed unless it could not be
+ * reached), BACKUP_UNSETTLED, or with BACKUP_COMPLETED and ERROR_DEGRADED: the backup is good but
+ * the ledger could not be told, which the next check makes up for. */
 bool backup_run(const struct backup_request *request, struct backup_result *result,
                 struct error *err);
 

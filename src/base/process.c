@@ -30,7 +30,7 @@ static void close_fd(int *fd)
 /* Between fork and exec only async-signal-safe calls. The parent's signal set-up must not leak:
  * handlers vanish with exec, ignored signals would not. */
 __attribute__((noreturn)) static void become(char *const argv[], char *const envp[], int null_fd,
-                                             int out_fd, int err_fd, pid_t parent)
+                                             int out_fd, int err_fd, bool leads_group, pid_t parent)
 {
     struct sigaction fallback = {.sa_handler = SIG_DFL};
     sigset_t none;
@@ -40,6 +40,9 @@ __attribute__((noreturn)) static void become(char *const argv[], char *const env
     sigaction(SIGPIPE, &fallback, NULL);
     sigaction(SIGXFSZ, &fallback, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (leads_group) {
+        setpgid(0, 0);
+    }
     if (getppid() == parent && dup2(null_fd, STDIN_FILENO) >= 0 &&
         dup2(out_fd, STDOUT_FILENO) >= 0 && dup2(err_fd, STDERR_FILENO) >= 0) {
         execve(argv[0], argv, envp);
@@ -51,8 +54,8 @@ __attribute__((noreturn)) static void become(char *const argv[], char *const env
     _exit(EXEC_FAILED);
 }
 
-bool process_start(struct process *process, char *const argv[], char *const envp[],
-                   struct error *err)
+static bool start(struct process *process, char *const argv[], char *const envp[], bool as_group,
+                  struct error *err)
 {
     int out[2] = {-1, -1};
     int problem[2] = {-1, -1};
@@ -60,6 +63,7 @@ bool process_start(struct process *process, char *const argv[], char *const envp
     const char *slash = strrchr(argv[0], '/');
 
     *process = (struct process)PROCESS_INIT;
+    process->leads_group = as_group;
     process->name = slash != NULL ? slash + 1 : argv[0];
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(problem, O_CLOEXEC) != 0) {
@@ -76,7 +80,12 @@ bool process_start(struct process *process, char *const argv[], char *const envp
         goto failed;
     }
     if (process->pid == 0) {
-        become(argv, envp, null_fd, out[1], problem[1], parent);
+        become(argv, envp, null_fd, out[1], as_group ? out[1] : problem[1], as_group, parent);
+    }
+    if (as_group) {
+        /* Whoever comes first: it must be so before anybody is killed. */
+        setpgid(process->pid, process->pid);
+        close_fd(&problem[0]);
     }
     close(null_fd);
     close(out[1]);
@@ -92,6 +101,18 @@ failed:
     close_fd(&problem[0]);
     close_fd(&problem[1]);
     return false;
+}
+
+bool process_start(struct process *process, char *const argv[], char *const envp[],
+                   struct error *err)
+{
+    return start(process, argv, envp, false, err);
+}
+
+bool process_start_group(struct process *process, char *const argv[], char *const envp[],
+                         struct error *err)
+{
+    return start(process, argv, envp, true, err);
 }
 
 static void drain_stderr(struct process *process)
@@ -206,7 +227,8 @@ static bool judge(struct process *process, int status, struct error *err)
         redact_cut(process->stderr_text);
     }
 
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    process->exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (process->exit_status == 0) {
         return true;
     }
     if (WIFEXITED(status)) {
@@ -245,10 +267,11 @@ void process_kill(struct process *process)
     if (process->pid == 0) {
         return;
     }
-    kill(process->pid, SIGTERM);
+    pid_t whom = process->leads_group ? -process->pid : process->pid;
+    kill(whom, SIGTERM);
     for (int waited_ms = 0; waitpid(process->pid, NULL, WNOHANG) == 0; waited_ms += POLL_STEP_MS) {
         if (waited_ms >= GRACE_MS) {
-            kill(process->pid, SIGKILL);
+            kill(whom, SIGKILL);
             waitpid(process->pid, NULL, 0);
             break;
         }

@@ -21,16 +21,23 @@ struct process {
     int err_fd;
     char stderr_text[PROCESS_STDERR_SIZE]; /* its first bytes; the rest is read and dropped */
     size_t stderr_length;
+    bool leads_group;
+    int exit_status; /* once process_finish() has seen it exit; -1: it did not */
 };
 #define PROCESS_INIT                                                                               \
     {                                                                                              \
-        .out_fd = -1, .err_fd = -1                                                                 \
+        .out_fd = -1, .err_fd = -1, .exit_status = -1                                              \
     }
 
 /* Starts argv[0] (a path) with the given environment and /dev/null as standard input. The child is
  * killed when the calling thread dies. argv must live as long as the process. */
 bool process_start(struct process *process, char *const argv[], char *const envp[],
                    struct error *err);
+
+/* The same in a process group of its own, which process_kill() ends as a whole; standard error is
+ * standard output, too. */
+bool process_start_group(struct process *process, char *const argv[], char *const envp[],
+                         struct error *err);
 
 /* Waits until there is output to read, or *ended: no more will come. Meanwhile standard error is
  * drained, so that a talkative child does not wait for us. */

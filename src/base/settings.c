@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/command_line.h"
 #include "base/file.h"
 #include "base/redact.h"
 #include "base/text.h"
@@ -65,6 +66,15 @@ static bool is_choice(const char *value, const char *choices)
     return false;
 }
 
+static bool check_command(const char *value, struct error *err)
+{
+    char **argv = NULL;
+    bool ok = command_line_split(value, &argv, err);
+
+    text_list_free(ok ? argv : NULL);
+    return ok;
+}
+
 /* `where` says who set it: "option --database", "environment", "file X, line 3". */
 static bool check(const struct setting *setting, const char *value, const char *where,
                   struct error *err)
@@ -91,6 +101,8 @@ static bool check(const struct setting *setting, const char *value, const char *
                          "or 1d",
                          where, setting->name, shown, (long long)setting->min,
                          (long long)setting->max);
+    case SETTING_TYPE_COMMAND:
+        return check_command(value, err) || error_prefix(err, "%s: %s", where, setting->name);
     case SETTING_TYPE_CHOICE:
         if (is_choice(value, setting->choices)) {
             return true;
@@ -106,6 +118,13 @@ static bool set(struct settings *settings, enum setting_id id, const char *value
 {
     if (*value == '\0') {
         return true;
+    }
+    if (settings_table[id].type == SETTING_TYPE_COMMAND && source != SETTING_FROM_FILE) {
+        error_set(err, ERROR_CONFIG,
+                  "%s: %s names a program to run: that is for the configuration "
+                  "file alone",
+                  where, settings_table[id].name);
+        return error_hint(err, "write it there, and take it out of the environment");
     }
     /* Of a connection string only the password is secret; who takes it apart registers that. */
     if (settings_table[id].secret && id != SETTING_DATABASE_URL) {
@@ -151,9 +170,12 @@ static bool read_line(struct settings *settings, char *line, const char *where, 
     }
     *equals = '\0';
     char *name = text_trim(line);
-    char *value = unquote(text_trim(equals + 1));
+    char *value = text_trim(equals + 1);
     if (find(name, strlen(name), &id)) {
-        return set(settings, id, value, SETTING_FROM_FILE, where, err);
+        /* A command has quotes of its own. */
+        bool is_command = settings_table[id].type == SETTING_TYPE_COMMAND;
+        return set(settings, id, is_command ? value : unquote(value), SETTING_FROM_FILE, where,
+                   err);
     }
     if (strncmp(name, "export ", 7) == 0) {
         return error_set(err, ERROR_CONFIG, "%s: leave out 'export'; write NAME=VALUE", where);
@@ -176,11 +198,30 @@ static bool holds_secret(const struct settings *settings)
     return false;
 }
 
+static bool names_program(const struct settings *settings)
+{
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        if (settings_table[i].type == SETTING_TYPE_COMMAND && settings->values[i] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool check_mode(const struct settings *settings, const char *path, const struct stat *status,
                        struct error *err)
 {
     const char *problem = NULL;
 
+    if (names_program(settings) && status->st_uid != 0 && status->st_uid != geteuid()) {
+        error_set(err, ERROR_CONFIG,
+                  "configuration file %s names a program to run, and belongs to another user",
+                  path);
+        return error_hint(err, "let it belong to root, or to who runs this program");
+    }
+    if (names_program(settings) && (status->st_mode & S_IWGRP) != 0) {
+        problem = "names a program to run and can be changed by its group";
+    }
     if ((status->st_mode & S_IWOTH) != 0) {
         problem = "can be changed by everyone";
     } else if (holds_secret(settings) && (status->st_mode & S_IROTH) != 0) {
@@ -288,7 +329,8 @@ static bool is_secret_variable(const char *variable)
 {
     enum setting_id id;
 
-    return find(variable, strcspn(variable, "="), &id) && settings_table[id].secret;
+    return strncmp(variable, "PGPASSWORD=", strlen("PGPASSWORD=")) == 0 ||
+           (find(variable, strcspn(variable, "="), &id) && settings_table[id].secret);
 }
 
 char **settings_child_environment(const char *const extra[], struct error *err)

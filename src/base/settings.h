@@ -51,6 +51,11 @@ enum setting_id {
     SETTING_UPLOADS,
     SETTING_KEEP_MIN,
     SETTING_CATCH_UP,
+    SETTING_BEFORE,
+    SETTING_AFTER,
+    SETTING_ON_FAILURE,
+    SETTING_HOOK_TIMEOUT,
+    SETTING_HOOK_SKIP,
     SETTING_ENGINE,
     SETTING_JOBS,
     SETTING_SEGMENT_SIZE,
@@ -84,7 +89,8 @@ enum setting_type {
     SETTING_TYPE_TEXT,
     SETTING_TYPE_INTEGER,
     SETTING_TYPE_SECONDS,
-    SETTING_TYPE_CHOICE
+    SETTING_TYPE_CHOICE,
+    SETTING_TYPE_COMMAND /* base/command_line.h; from the file alone */
 };
 
 struct setting {
@@ -118,7 +124,8 @@ struct settings {
 
 /* Reads environment and file and checks every value. `options` holds a value or NULL per setting.
  * `file` NULL means the default file, if it exists. A file that holds a secret and can be read by
- * everyone is refused. */
+ * everyone is refused, and so is one that names a program and belongs to somebody else, and a
+ * program that the environment or an option names. */
 bool settings_load(struct settings *settings, const char *const options[SETTING_COUNT],
                    const char *file, struct error *err);
 void settings_clear(struct settings *settings);

@@ -219,6 +219,7 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
     if (result.status == BACKUP_CHANGED) {
         return false;
     }
+    tick->degraded += result.hook_failed;
     if (result.status == BACKUP_LOCKED) {
         log_info(LOG_MARK_NOTE, "schedule_locked",
                  "Another process is backing up schedule %s: left to it", schedule->name);
@@ -228,6 +229,8 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
                  "A run of schedule %s for this time is recorded already: left to it",
                  schedule->name);
         note_run(tick, schedule, "not_due", NULL, NULL);
+    } else if (result.status == BACKUP_SKIPPED) {
+        note_run(tick, schedule, "skipped", NULL, NULL);
     } else if (result.status == BACKUP_COMPLETED) {
         if (!ok) {
             degrade(tick, "ledger_not_written", &problem);

@@ -234,7 +234,13 @@ static bool run_backup(struct context *context, const struct invocation *invocat
             log_warning("ledger_not_written", "%s", err->text);
             error_set(err, ERROR_DEGRADED, "%s", "");
         }
+        if (result.hook_failed) {
+            ok = false;
+            error_set(err, ERROR_DEGRADED, "%s", "");
+        }
         return follow_up(context, invocation, &request, &result, err) && ok;
+    case BACKUP_SKIPPED:
+        return true;
     case BACKUP_LOCKED:
     case BACKUP_NOT_DUE:
     case BACKUP_CHANGED:

@@ -19,15 +19,92 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/command_line.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/host.h"
 #include "base/library.h"
 #include "base/process.h"
 #include "base/redact.h"
+#include "base/scope.h"
 #include "base/stop.h"
 #include "base/text.h"
 #include "base/wait.h"
+
+/* Command lines. */
+
+static void test_command_lines(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *words[5];
+    } good[] = {
+        {"/bin/true", {"/bin/true"}},
+        {"  /bin/true \t a  b ", {"/bin/true", "a", "b"}},
+        {"'/a b/c' \"d e\" f'g 'h", {"/a b/c", "d e", "fg h"}},
+        {"/x '' \"\"", {"/x", "", ""}},
+        {"/x 'a\\b' \"a\\\"b\" a\\ b", {"/x", "a\\b", "a\"b", "a b"}},
+        {"/x $HOME *.c | `y` ", {"/x", "$HOME", "*.c", "|", "`y`"}},
+        {"/x 'it'\\''s'", {"/x", "it's"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct error err = ERROR_INIT;
+        char **argv = NULL;
+        size_t count = 0;
+        assert_true(command_line_split(good[i].line, &argv, &err));
+        for (; count < 5 && good[i].words[count] != NULL; count++) {
+            assert_string_equal(argv[count], good[i].words[count]);
+        }
+        assert_null(argv[count]);
+        text_list_free(argv);
+    }
+}
+
+static void test_wrong_command_lines(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"", "it names no program"},         {"  ", "it names no program"},
+        {"true", "no absolute path"},        {"'' /bin/true", "no absolute path"},
+        {"/x 'open", "quote is not closed"}, {"/x \"open\\\"", "quote is not closed"},
+        {"/x y\\", "a backslash"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct error err = ERROR_INIT;
+        char **argv = NULL;
+        assert_false(command_line_split(wrong[i][0], &argv, &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        assert_non_null(strstr(err.text, wrong[i][1]));
+    }
+}
+
+/* Scopes. */
+
+static void test_scopes(void **state)
+{
+    struct scope scope = {.lists = {NULL}};
+    struct scope other = {.lists = {NULL}};
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(scope_is_whole(&scope) && scope_has_everything(&scope));
+    assert_true(scope_add(&scope, SCOPE_EXCLUDED_DATA, "a", &err));
+    assert_false(scope_is_whole(&scope) || scope_equal(&scope, &other));
+    assert_true(scope_has_everything(&scope));
+    assert_true(scope_add(&other, SCOPE_EXCLUDED_DATA, "a", &err));
+    assert_true(scope_equal(&scope, &other));
+    assert_true(scope_add(&other, SCOPE_EXCLUDED_DATA, "b", &err));
+    assert_false(scope_equal(&scope, &other));
+    assert_true(scope_add(&scope, SCOPE_TABLES, "a", &err));
+    assert_false(scope_has_everything(&scope));
+    scope_clear(&scope);
+    scope_clear(&other);
+    assert_true(scope_check_pattern("\"a.b\".\"c \"\"d\"\"\"", &err));
+    assert_false(scope_check_pattern("a.b.c", &err));
+}
 
 /* Text. */
 
@@ -897,6 +974,40 @@ static void test_process_that_ignores_sigterm(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
+/* What it has started ends with it, and both of its outputs are one. */
+static void test_process_group(void **state)
+{
+    char shell[] = "/bin/sh";
+    char option[] = "-c";
+    char script[] = "sleep 1000 & echo one >&2; echo two; wait";
+    char *argv[] = {shell, option, script, NULL};
+    char *envp[] = {NULL};
+    struct process process;
+    char output[64] = "";
+    struct deadline deadline = deadline_in_ms(60000);
+    struct error err = ERROR_INIT;
+    size_t length = 0;
+    size_t got;
+    int held[2];
+
+    (void)state;
+    /* Inherited by all of them: read to its end when the last one has gone. */
+    assert_int_equal(pipe(held), 0);
+    assert_true(process_start_group(&process, argv, envp, &err));
+    close(held[1]);
+    while (strstr(output, "two\n") == NULL) {
+        assert_true(process_read(&process, output + length, sizeof(output) - 1 - length, &deadline,
+                                 &got, &err));
+        length += got;
+        output[length] = '\0';
+    }
+    assert_string_equal(output, "one\ntwo\n");
+    process_kill(&process);
+    assert_int_equal(read(held[0], output, 1), 0);
+    close(held[0]);
+    assert_int_equal(process.exit_status, -1);
+}
+
 /* Waiting. */
 
 static void test_wait_deadline(void **state)
@@ -960,6 +1071,9 @@ static void test_wait_stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_command_lines),
+        cmocka_unit_test(test_wrong_command_lines),
+        cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_text_grows_and_keeps_what_it_had),
         cmocka_unit_test(test_text_appendf_over_the_cap),
         cmocka_unit_test(test_text_html),
@@ -1002,6 +1116,7 @@ int main(void)
         cmocka_unit_test(test_process_that_cannot_be_executed),
         cmocka_unit_test(test_process_that_hangs),
         cmocka_unit_test(test_process_that_ignores_sigterm),
+        cmocka_unit_test(test_process_group),
         cmocka_unit_test(test_wait_deadline),
         cmocka_unit_test(test_wait_stop),
     };

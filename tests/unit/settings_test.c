@@ -218,6 +218,8 @@ static void test_bad_values(void **state)
         {"RYTHM_BACKUP_LOG_FORMAT=text|json", "is none of"},
         {"RYTHM_BACKUP_LOG_FORMAT=JSON", "is none of"},
         {"RYTHM_BACKUP_LOG_FORMAT=tex", "is none of"},
+        {"RYTHM_BACKUP_BEFORE=hook", "RYTHM_BACKUP_BEFORE: its program is no absolute path"},
+        {"RYTHM_BACKUP_AFTER=/x 'open", "RYTHM_BACKUP_AFTER: a quote is not closed"},
     };
 
     (void)state;
@@ -236,6 +238,9 @@ static void test_bad_values_elsewhere(void **state)
     setenv("RYTHM_BACKUP_KEEP_MIN", "many", 1);
     check_refused(no_options, ERROR_CONFIG, "environment: RYTHM_BACKUP_KEEP_MIN = 'many'");
     unsetenv("RYTHM_BACKUP_KEEP_MIN");
+    setenv("RYTHM_BACKUP_ON_FAILURE", "/bin/true", 1);
+    check_refused(no_options, ERROR_CONFIG, "RYTHM_BACKUP_ON_FAILURE names a program to run");
+    unsetenv("RYTHM_BACKUP_ON_FAILURE");
     options[SETTING_LOG_FORMAT] = "xml";
     check_refused(options, ERROR_USAGE, "option --log-format: ");
 }
@@ -373,11 +378,13 @@ static void test_child_environment(void **state)
     setenv("RYTHM_BACKUP_KEEP_MIN", "4", 1);
     setenv("DATABASE_URLS", "not ours", 1);
     setenv("HOME", "/home", 1);
+    setenv("PGPASSWORD", "hunter2", 1);
     char **environment = settings_child_environment(extra, &err);
     assert_non_null(environment);
     assert_false(holds(environment, "DATABASE_URL="));
     assert_false(holds(environment, "AZURE_STORAGE_CONNECTION_STRING="));
     assert_false(holds(environment, "ACS_CONNECTION_STRING="));
+    assert_false(holds(environment, "PGPASSWORD="));
     assert_true(holds(environment, "RYTHM_BACKUP_KEEP_MIN=4"));
     assert_true(holds(environment, "DATABASE_URLS="));
     assert_true(holds(environment, "PGHOST=db"));
@@ -387,6 +394,22 @@ static void test_child_environment(void **state)
     assert_string_equal(home, "HOME=/elsewhere");
     free(environment);
     unsetenv("DATABASE_URLS");
+    unsetenv("PGPASSWORD");
+}
+
+/* Its quotes are its own, and who else may write to the file decides whether it counts. */
+static void test_commands(void **state)
+{
+    static const char content[] = "RYTHM_BACKUP_BEFORE='/a b/c' \"d e\"\n";
+    struct settings settings;
+
+    (void)state;
+    write_file(content);
+    load_good(&settings, no_options);
+    assert_string_equal(settings_get(&settings, SETTING_BEFORE), "'/a b/c' \"d e\"");
+    settings_clear(&settings);
+    write_bytes(content, strlen(content), 0620);
+    check_refused(no_options, ERROR_CONFIG, "can be changed by its group");
 }
 
 int main(void)
@@ -406,6 +429,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_secrets_are_registered, begin, end),
         cmocka_unit_test_setup_teardown(test_a_database_name_is_no_secret, begin, end),
         cmocka_unit_test_setup_teardown(test_child_environment, begin, end),
+        cmocka_unit_test_setup_teardown(test_commands, begin, end),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -225,19 +225,15 @@ static bool run_backup(struct context *context, const struct invocation *invocat
 
     bool ok = backup_run(&request, &result, err);
     if (result.status != BACKUP_LOCKED && result.status != BACKUP_NOT_DUE &&
-        result.status != BACKUP_CHANGED) {
+        result.status != BACKUP_CHANGED && result.status != BACKUP_SKIPPED) {
         telemetry_note_run(&context->telemetry, &request, &result, err);
     }
     switch (result.status) {
     case BACKUP_COMPLETED:
         if (!ok) {
             log_warning("ledger_not_written", "%s", err->text);
-            error_set(err, ERROR_DEGRADED, "%s", "");
         }
-        if (result.hook_failed) {
-            ok = false;
-            error_set(err, ERROR_DEGRADED, "%s", "");
-        }
+        ok = (ok && !result.hook_failed) || error_set(err, ERROR_DEGRADED, "%s", "");
         return follow_up(context, invocation, &request, &result, err) && ok;
     case BACKUP_SKIPPED:
         return true;

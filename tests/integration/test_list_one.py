@@ -50,7 +50,9 @@ def test_tables_as_json(here, store, database):
         "segments": len(manifest["segments"]),
         "tables": [{key: table[key] for key in ("schema", "name", "rows", "bytes", "raw_bytes",
                                                 "fingerprint", "segments")}
-                   for table in manifest["tables"]]}
+                   for table in manifest["tables"]],
+        "left_out": [], "scope": {"schemas": None, "only_tables": None, "exclude_tables": None,
+                                  "exclude_table_data": None}}
     assert len(backup["tables"]) == row["tables"] > 3
     assert sum(table["rows"] for table in backup["tables"]) == row["rows"] > 100
     assert backup["verified_at"] == "2031-05-06T03:00:00.000Z"

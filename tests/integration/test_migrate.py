@@ -135,7 +135,7 @@ def test_several_at_once(make_tool, empty_database):
 def test_print_is_the_files(make_tool):
     """Byte for byte; no database is needed."""
     printed = make_tool(DATABASE_URL="postgresql://127.0.0.1:1/nowhere").ok("migrate", "--print")
-    assert len(MIGRATIONS) == 9
+    assert len(MIGRATIONS) == 10
     assert printed.out == "\n".join(f"-- {path.name}\n\n{path.read_text()}" for path in MIGRATIONS)
 
 
@@ -200,6 +200,9 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         (f"rythm_backup_next({timing}, {instant})", "FUNCTION"),
         ("rythm_backup_is_time_zone(text)", "FUNCTION"),
         ("rythm_backup_problem(public.backup_schedule)", "FUNCTION"),
+        ("rythm_backup_row_problem(public.backup_schedule)", "FUNCTION"),
+        ("rythm_backup_tables_problem(public.backup_schedule)", "FUNCTION"),
+        ("rythm_backup_patterns_problem(text[], text)", "FUNCTION"),
         (f"rythm_backup_schedules({instant}, interval)", "FUNCTION"),
         ("rythm_backup_note_timing()", "FUNCTION"),
         ("backup_schedule rythm_backup_timing", "TRIGGER"),

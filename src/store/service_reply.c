@@ -14,7 +14,9 @@ void service_reply_element(const struct http_reply *reply, const char *name, str
     if (reply->body.length == 0) {
         return;
     }
-    struct xml *xml = xml_parse(reply->body.data, reply->body.length, &ignored);
+    /* Blanks may have kept the connection alive until there was an answer. */
+    size_t blanks = strspn(text_string(&reply->body), " \t\r\n");
+    struct xml *xml = xml_parse(reply->body.data + blanks, reply->body.length - blanks, &ignored);
     if (xml != NULL) {
         const struct xml_node *root = xml_root(xml);
         xml_child_text(strcmp(xml_name(root), "Error") == 0 ? root : xml_first(root, "Error"), name,

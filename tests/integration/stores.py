@@ -132,9 +132,13 @@ class S3Store:
         return [Stored(name, size, self.metadata(name)) for name, size in self._keys().items()
                 if not name.endswith((".json", ".meta"))]
 
+    def _own_metadata(self, name):
+        head = self.client.head_object(Bucket=self.bucket, Key=self.prefix + name)
+        return {key.lower(): value for key, value in head["Metadata"].items()}
+
     def metadata(self, name):
         """The object's own, or those that it says stand beside it."""
-        own = self.client.head_object(Bucket=self.bucket, Key=self.prefix + name)["Metadata"]
+        own = self._own_metadata(name)
         if own.get("metadata") != "beside":
             return own
         return json.loads(self.read(f"{name}.{own['run']}.meta"))
@@ -145,9 +149,7 @@ class S3Store:
         visible = {name for name in keys if not name.endswith((".json", ".meta"))}
         whole = visible | {f"{name}.json" for name in visible}
         beside = {f"{name}.{own['run']}.meta" for name in whole & set(keys)
-                  for own in [self.client.head_object(Bucket=self.bucket,
-                                                      Key=self.prefix + name)["Metadata"]]
-                  if own.get("metadata") == "beside"}
+                  for own in [self._own_metadata(name)] if own.get("metadata") == "beside"}
         uploads = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
         return sorted(set(keys) - whole - beside) + [upload["Key"] for upload in uploads]
 

@@ -53,6 +53,8 @@ class Swift:
                 "AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
 
     def stop(self):
+        if self.client is not None:
+            self.client.close()
         processes.stop(self.process)
 
 

@@ -66,7 +66,7 @@ bool s3_identity_read_token(const char *path, const char *setting, struct text *
     }
     memmove(out->data, token, strlen(token) + 1);
     out->length = strlen(out->data);
-    redact_register(out->data);
+    redact_register_token(out->data);
     return true;
 }
 

@@ -43,8 +43,8 @@ bool s3_identity_parse(const char *json, size_t size, struct s3_keys *out, struc
              take_member(object, "SecretAccessKey", out->secret, sizeof(out->secret), err) &&
              take_member(object, "Token", out->session_token, sizeof(out->session_token), err) &&
              take_member(object, "Expiration", end, sizeof(end), err);
-        redact_register(out->secret);
-        redact_register(out->session_token);
+        redact_register_token(out->secret);
+        redact_register_token(out->session_token);
     }
     if (ok && !clock_parse_iso(end, &out->end_ms)) {
         ok = error_set(err, ERROR_FAILED, "the answer has no valid Expiration");
@@ -148,7 +148,7 @@ static bool fetch_token(struct machine *machine, struct error *err)
         http_request_add(&request, "X-aws-ec2-metadata-token-ttl-seconds", SESSION_SECONDS, err) &&
         ask_for_line(machine, &request, "asking the machine for a session", machine->token,
                      sizeof(machine->token), err);
-    redact_register(machine->token);
+    redact_register_token(machine->token);
     text_clear(&url);
     return ok;
 }

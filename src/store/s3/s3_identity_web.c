@@ -63,8 +63,8 @@ static bool read_keys(const struct http_reply *reply, struct s3_keys *out, struc
         read_value(keys, "SecretAccessKey", out->secret, sizeof(out->secret), err) &&
         read_value(keys, "SessionToken", out->session_token, sizeof(out->session_token), err) &&
         read_value(keys, "Expiration", end, sizeof(end), err);
-    redact_register(out->secret);
-    redact_register(out->session_token);
+    redact_register_token(out->secret);
+    redact_register_token(out->session_token);
     if (ok && !clock_parse_iso(end, &out->end_ms)) {
         ok = error_set(err, ERROR_FAILED, "the token service's answer has no valid Expiration");
     }

@@ -191,14 +191,31 @@ static bool judge_removal(const struct s3_session *session, const struct http_re
     return true;
 }
 
-/* A service that does not know the condition says so (501), or takes no notice. */
+static bool has_etag(const struct s3_session *session, const char *key, const char *etag,
+                     bool *same, struct error *err)
+{
+    struct object object = OBJECT_INIT;
+    bool found = false;
+    bool ok = s3_object_peek(session, key, &object, &found, err);
+
+    *same = ok && found && strcmp(object.etag, etag) == 0;
+    object_clear(&object);
+    return ok;
+}
+
+/* A service that does not know the condition says so (501), or takes no notice, or (Swift, of an
+ * object in parts) compares it with an etag that it does not tell. */
 static bool remove_unchanged(const struct s3_session *session, const char *key, const char *etag,
                              enum store_removal *result, struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(REPLY_CAP);
     bool ok = delete (session, key, etag, &reply, err);
+    bool again = ok && reply.status == 501;
 
-    if (ok && reply.status == 501) {
+    if (ok && reply.status == 412) {
+        ok = has_etag(session, key, etag, &again, err);
+    }
+    if (ok && again) {
         ok = delete (session, key, NULL, &reply, err);
     }
     ok = ok && judge_removal(session, &reply, result, err);

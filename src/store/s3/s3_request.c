@@ -152,9 +152,11 @@ static bool exchange(struct effort *effort, struct http_reply *reply, struct err
         return error_set_memory(err);
     }
     attempt->url = (struct text)TEXT_INIT(URL_CAP);
-    bool ok = s3_identity_get(effort->session->identity, &attempt->keys, err) &&
-              build(effort, attempt, err) &&
-              http_exchange(effort->session->client, &attempt->request, reply, err);
+    bool ok = s3_identity_get(effort->session->identity, &attempt->keys, err);
+    /* That was tried again already. */
+    err->retryable = false;
+    ok = ok && build(effort, attempt, err) &&
+         http_exchange(effort->session->client, &attempt->request, reply, err);
     if (ok && effort->request->outcome_in_body) {
         look_into_body(reply);
     }

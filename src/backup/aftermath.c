@@ -9,7 +9,10 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "notify/outbox.h"
+#include "postgres/backup_copies.h"
 #include "schedule/adoption.h"
+
+#define MISSING_CAP 4096
 
 void aftermath_log(const struct backup_request *request, const struct backup_result *result,
                    const struct error *problem)
@@ -61,14 +64,15 @@ static bool adopt_unknown(struct session *session, const struct ledger *ledger, 
     return ok;
 }
 
-bool aftermath_prune(const struct backup_request *request, struct error *err)
+static bool prune_store(const struct backup_request *request, struct store *store,
+                        struct error *err)
 {
     struct session *session = NULL;
     struct schedules schedules = {.items = NULL};
     struct prune_plan plan = {.items = NULL};
     struct ledger ledger;
     struct prune_request prune = {
-        .store = request->store,
+        .store = store,
         .schedules = &schedules,
         .schedule_id = request->schedule->id,
         .ledger = &ledger,
@@ -83,12 +87,31 @@ bool aftermath_prune(const struct backup_request *request, struct error *err)
         ledger_identify(session, &ledger, err);
     prune.session = session;
     ok = ok && prune_decide(&prune, &plan, err) &&
-         adopt_unknown(session, &ledger, request->store, &plan, err);
+         adopt_unknown(session, &ledger, store, &plan, err);
     session_close(session);
-    ok = ok && prune_apply(request->store, &plan, err);
+    ok = ok && prune_apply(store, &plan, err);
     prune_clear(&plan);
     backup_schedule_clear(&schedules);
-    return ok ? true : error_prefix(err, "applying retention");
+    return ok;
+}
+
+bool aftermath_prune(const struct backup_request *request, const struct backup_result *result,
+                     struct error *err)
+{
+    const struct store_choice *stores = request->stores;
+    size_t failed = 0;
+
+    for (size_t i = 0; i < stores->count; i++) {
+        struct error problem = ERROR_INIT;
+        if (result->is_missing[i] || prune_store(request, stores->stores[i], &problem)) {
+            continue;
+        }
+        if (failed++ > 0) {
+            log_warning("prune_failed", "%s", err->text);
+        }
+        *err = problem;
+    }
+    return failed == 0 || error_prefix(err, "applying retention");
 }
 
 /* What makes two attempts' outcomes the same news: "SCHEDULE OCCURRENCE failed". A manual run is an
@@ -128,6 +151,7 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
         .has_next = request->schedule->state != SCHEDULE_DISABLED,
         .next_ms = request->schedule->next_ms,
         .error = completed ? NULL : problem->text,
+        .missing_in = completed && result->missing > 0 ? result->missing_in : NULL,
     };
 
     /* Also after a stop: the news should not have to wait for a later tick. */
@@ -151,6 +175,26 @@ static const char *database_of(const struct history_row *row, const struct sched
     return schedule != NULL && schedule->dbname != NULL ? schedule->dbname : server->database;
 }
 
+/* As struct backup_result has it, for a run that somebody else did. */
+static bool format_missing(struct session *session, const char *run_id, struct text *out,
+                           struct error *err)
+{
+    struct copy_rows copies;
+
+    if (!backup_copies_read_run(session, run_id, &copies, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < copies.count; i++) {
+        const struct copy_row *copy = &copies.items[i];
+        if (copy->state == COPY_MISSING) {
+            text_appendf(out, "%s%s: %.200s", out->length > 0 ? "; " : "", copy->store,
+                         copy->error != NULL ? copy->error : "no reason is recorded");
+        }
+    }
+    backup_copies_clear(&copies);
+    return true;
+}
+
 bool aftermath_enqueue_row(const struct settings *settings, struct session *session,
                            const struct history_row *row, const struct schedule *schedule,
                            bool again, struct error *err)
@@ -160,7 +204,11 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
     struct server_facts server;
     bool completed = strcmp(row->status, "completed") == 0;
     int64_t duration_ms = row->duration_s * 1000;
+    struct text missing = TEXT_INIT(MISSING_CAP);
 
+    if (completed && !format_missing(session, row->run_id, &missing, err)) {
+        return error_prefix(err, "preparing the notification");
+    }
     session_facts(session, &server);
     format_key(key, row->schedule_id, row->run_id, row->has_occurrence, row->occurrence_ms,
                completed);
@@ -177,9 +225,11 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
         .has_next = schedule != NULL && schedule->state != SCHEDULE_DISABLED,
         .next_ms = schedule != NULL ? schedule->next_ms : 0,
         .error = completed ? NULL : row->error_message,
+        .missing_in = missing.length > 0 ? text_string(&missing) : NULL,
     };
-    return outbox_enqueue(session, settings, &outcome, again, &added, err) ||
-           error_prefix(err, "preparing the notification");
+    bool ok = outbox_enqueue(session, settings, &outcome, again, &added, err);
+    text_clear(&missing);
+    return ok ? true : error_prefix(err, "preparing the notification");
 }
 
 bool aftermath_keep_silent(const struct backup_request *request, const struct backup_result *result,

@@ -16,8 +16,10 @@
 void aftermath_log(const struct backup_request *request, const struct backup_result *result,
                    const struct error *problem);
 
-/* Deletes what has expired in the run's schedule. */
-bool aftermath_prune(const struct backup_request *request, struct error *err);
+/* Deletes what has expired in the run's schedule, in each of its stores that has taken the backup:
+ * one that has not is asked when it has it. A store that fails leaves the others as they are. */
+bool aftermath_prune(const struct backup_request *request, const struct backup_result *result,
+                     struct error *err);
 
 /* Writes the outcome's mails to the outbox: once per outcome of an occurrence, not per attempt. */
 bool aftermath_enqueue(const struct backup_request *request, const struct backup_result *result,

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backup/hook.h"
@@ -15,11 +16,11 @@
 #include "schedule/adoption.h"
 #include "schedule/claim.h"
 
-/* digest -> cut in blocks -> upload */
-static struct stage *build_stream(struct upload *upload, struct stream_digest *digest,
+/* digest -> cut in blocks -> uploads */
+static struct stage *build_stream(struct fan_out *fan_out, struct stream_digest *digest,
                                   struct error *err)
 {
-    struct stage *stage = store_upload_stage_new(upload, err);
+    struct stage *stage = fan_out_stage_new(fan_out, err);
 
     return stage != NULL ? digest_stage_new(digest, stage, err) : NULL;
 }
@@ -32,12 +33,13 @@ static const struct scope *scope_of(const struct backup_request *request)
 /* A run under way. */
 struct run {
     const struct backup_request *request;
-    struct claim *claim;
+    struct claim claim;
     struct session *source; /* in the database to dump: the claim's, or one of its own */
     struct ledger dumped;   /* that database and its server */
     struct backup_result *result;
     struct dump_result dump;
     struct publication publication;
+    struct fan_out *fan_out;
 };
 
 /* A schedule may name another database than the one it stands in. */
@@ -47,8 +49,8 @@ static bool open_source(struct run *run, struct error *err)
     struct session_options options = *run->request->session;
     struct server_facts server;
 
-    run->source = run->claim->session;
-    run->dumped = run->claim->ledger;
+    run->source = run->claim.session;
+    run->dumped = run->claim.ledger;
     if (schedule->dbname != NULL || schedule->service != NULL) {
         options.dbname = schedule->dbname;
         options.service = schedule->service;
@@ -64,20 +66,20 @@ static bool open_source(struct run *run, struct error *err)
     }
     session_facts(run->source, &server);
     snprintf(run->result->database, sizeof(run->result->database), "%s", server.database);
-    return run->source == run->claim->session ||
-           backup_history_note_database(run->claim->session, run->claim->run_id, server.database,
+    return run->source == run->claim.session ||
+           backup_history_note_database(run->claim.session, run->claim.run_id, server.database,
                                         err);
 }
 
 static void close_source(struct run *run)
 {
-    if (run->source != run->claim->session) {
+    if (run->source != run->claim.session) {
         session_close(run->source);
     }
 }
 
-/* Everything up to the commit: afterwards every byte is in the store, and nothing is visible. */
-static bool transfer(struct run *run, struct upload *upload, struct error *err)
+/* Everything up to the commit: afterwards every byte is in the stores, and nothing is visible. */
+static bool transfer(struct run *run, struct error *err)
 {
     const struct backup_request *request = run->request;
     struct backup_result *result = run->result;
@@ -94,10 +96,10 @@ static bool transfer(struct run *run, struct upload *upload, struct error *err)
     uint64_t estimated_bytes = 0;
 
     if (request->show_progress &&
-        !backup_history_estimate(run->claim->session, &estimated_bytes, err)) {
+        !backup_history_estimate(run->claim.session, &estimated_bytes, err)) {
         return false;
     }
-    struct stage *stream = build_stream(upload, &result->object, err);
+    struct stage *stream = build_stream(run->fan_out, &result->object, err);
     if (stream == NULL) {
         return false;
     }
@@ -105,7 +107,7 @@ static bool transfer(struct run *run, struct upload *upload, struct error *err)
     run_phases_enter(&result->phases, PHASE_DUMP);
     bool ok = dump_run(&dump, stream, &run->dump, err) &&
               run_phases_enter(&result->phases, PHASE_FLUSH) && stage_finish(stream, err) &&
-              store_upload_flush(upload, err);
+              fan_out_flush(run->fan_out, err);
     result->raw_bytes = run->dump.raw_bytes;
     result->engine = run->dump.engine;
     result->has_rows = run->dump.segments.count > 0;
@@ -120,7 +122,7 @@ static bool describe(struct run *run, struct error *err)
 {
     const struct backup_request *request = run->request;
     const struct backup_result *result = run->result;
-    const struct claim *claim = run->claim;
+    const struct claim *claim = &run->claim;
     struct backup_facts facts = {
         .has_occurrence = request->scheduled,
         .occurrence_ms = request->schedule->occurrence_ms,
@@ -154,12 +156,36 @@ static bool describe(struct run *run, struct error *err)
     return true;
 }
 
+/* Of one store there is nothing to note. What is not noted now, the next check finds out. */
+static void note_copies(struct run *run)
+{
+    const struct store_choice *stores = run->request->stores;
+    struct copy_note notes[STORES_MOST];
+    struct error problem = ERROR_INIT;
+
+    for (size_t i = 0; i < stores->count; i++) {
+        const struct publication_copy *copy = &run->publication.copies[i];
+        notes[i] = (struct copy_note){
+            .store = stores->stores[i]->location,
+            .required = stores->required[i],
+            .state = copy->state,
+            .error = copy->state == COPY_MISSING ? copy->problem.text : NULL,
+        };
+    }
+    if (stores->count > 1 && !claim_note_copies(&run->claim, notes, stores->count, &problem)) {
+        log_warning("ledger_not_written",
+                    "Where the backup is could not be recorded: %s; the next check finds out",
+                    problem.text);
+    }
+}
+
 static bool record_completed(struct run *run, struct error *err)
 {
-    struct claim *claim = run->claim;
+    struct claim *claim = &run->claim;
     struct history_result done = claim_result_of(&run->publication.facts);
     bool fenced = false;
 
+    note_copies(run);
     if (claim_complete(claim, &done, &fenced, err)) {
         return true;
     }
@@ -172,11 +198,12 @@ static bool record_completed(struct run *run, struct error *err)
     return error_hint(err, "the next check records it");
 }
 
-static bool record_failed(struct claim *claim, struct error *err)
+static bool record_failed(struct run *run, struct error *err)
 {
     struct error problem = ERROR_INIT;
+    bool has_copies = run->request->stores->count > 1;
 
-    if (!claim_fail(claim, err->text, &problem)) {
+    if (!claim_fail(&run->claim, err->text, has_copies, &problem)) {
         log_warning("ledger_not_written",
                     "The failure could not be recorded: %s; the next check marks the run failed",
                     problem.text);
@@ -185,14 +212,15 @@ static bool record_failed(struct claim *claim, struct error *err)
 }
 
 /* It is silent to all but the ledger, in which it is one attempt of the occurrence. */
-static void record_skipped(struct claim *claim, struct error *err)
+static void record_skipped(struct run *run, struct error *err)
 {
+    const struct claim *claim = &run->claim;
     struct error problem = ERROR_INIT;
     bool first;
 
     error_set(err, ERROR_FAILED, "skipped: the hook before asked for no backup now");
     log_info(LOG_MARK_NOTE, "backup_skipped", "No backup was made: the hook before asked for that");
-    record_failed(claim, err);
+    record_failed(run, err);
     if (!backup_history_tell(claim->session, claim->history_id, &first, &problem)) {
         log_warning("ledger_not_written", "%s", problem.text);
     }
@@ -229,69 +257,121 @@ static void run_afterwards(struct run *run, const struct error *problem)
     }
 }
 
-/* The upload is gone when it was tried. */
-static bool publish(struct run *run, struct upload **upload, struct error *err)
+static bool publish(struct run *run, struct error *err)
 {
-    struct upload *committed = *upload;
     struct server_facts server;
 
     run_phases_enter(&run->result->phases, PHASE_COMMIT);
     session_facts(run->source, &server);
     snprintf(run->publication.encoding, sizeof(run->publication.encoding), "%s", server.encoding);
-    if (!describe(run, err)) {
-        return false;
-    }
-    *upload = NULL;
-    return publication_commit(&run->publication, committed, err);
+    return describe(run, err) && publication_commit(&run->publication, run->fan_out, err);
 }
 
-static bool transfer_and_publish(struct run *run, struct error *err)
+static void tell_created(const struct run *run)
+{
+    const struct backup_result *result = run->result;
+    const char *name = run->claim.name;
+    char size[TEXT_BYTES_SIZE];
+
+    log_debug("dumped", "Dumped with engine %s: %" PRIu64 " tables, %" PRIu64 " rows",
+              result->engine, result->tables, result->rows);
+    text_format_bytes(size, result->object.bytes);
+    log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_created", LOG_TEXT("name", name),
+                        LOG_NUMBER("bytes", (int64_t)result->object.bytes),
+                        LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes),
+                        LOG_TEXT("engine", result->engine),
+                        LOG_NUMBER("tables", (int64_t)result->tables),
+                        LOG_NUMBER("rows", (int64_t)result->rows)),
+              "Backup created: %s (%s)", name, size);
+}
+
+/* With several stores a line for each that has it. What is missing was told when it happened. */
+static void tell_stored(const struct run *run)
+{
+    const struct store_choice *stores = run->request->stores;
+    const char *name = run->claim.name;
+
+    for (size_t i = 0; i < stores->count; i++) {
+        const struct store *store = stores->stores[i];
+        if (run->publication.copies[i].state != COPY_STORED) {
+            continue;
+        }
+        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_stored", LOG_TEXT("name", name),
+                            LOG_TEXT("store", store->location)),
+                  store->is_remote ? "Uploaded to blob storage: %s%s%s" : "Stored: %s%s%s", name,
+                  stores->count > 1 ? " in " : "", stores->count > 1 ? store->location : "");
+    }
+}
+
+static void fill_missing(const struct run *run)
+{
+    const struct store_choice *stores = run->request->stores;
+    struct backup_result *result = run->result;
+    struct text text = TEXT_INIT(sizeof(result->missing_in) - 1);
+
+    for (size_t i = 0; i < stores->count; i++) {
+        const struct publication_copy *copy = &run->publication.copies[i];
+        if (copy->state == COPY_MISSING) {
+            result->is_missing[i] = true;
+            text_appendf(&text, "%s%s: %.200s", result->missing++ > 0 ? "; " : "",
+                         stores->stores[i]->location, copy->problem.text);
+        }
+    }
+    snprintf(result->missing_in, sizeof(result->missing_in), "%s",
+             text.failed ? "several stores" : text_string(&text));
+    text_clear(&text);
+}
+
+/* *kept: a thread is left behind that goes on using this run. */
+static bool transfer_and_publish(struct run *run, bool *kept, struct error *err)
 {
     const struct backup_request *request = run->request;
-    struct backup_result *result = run->result;
-    struct claim *claim = run->claim;
-    struct upload *upload = NULL;
-    struct upload_options options = {
-        .name = claim->name,
-        .run_id = claim->run_id,
-        .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
-        .retain_ms = publication_retain_ms(&run->publication),
-        .permit = publication_permit,
-        .permit_context = &run->publication,
+    const struct fan_out_options options = {
+        .settings = request->settings,
+        .stores = request->stores,
+        .upload = {.name = run->claim.name,
+                   .run_id = run->claim.run_id,
+                   .parallel = (int)settings_get_number(request->settings, SETTING_UPLOADS),
+                   .retain_ms = publication_retain_ms(&run->publication),
+                   .permit = publication_permit,
+                   .permit_context = &run->publication},
+        .patience_ms = settings_get_number(request->settings, SETTING_BEST_EFFORT_WAIT) * 1000,
     };
-    char size[TEXT_BYTES_SIZE];
     bool settled;
 
-    bool ok =
-        store_upload_begin(request->store, &options, &upload, err) && transfer(run, upload, err);
+    bool ok = fan_out_begin(&options, &run->fan_out, err) && transfer(run, err);
     if (ok) {
-        log_debug("dumped", "Dumped with engine %s: %" PRIu64 " tables, %" PRIu64 " rows",
-                  result->engine, result->tables, result->rows);
-        text_format_bytes(size, result->object.bytes);
-        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_created",
-                            LOG_TEXT("name", claim->name),
-                            LOG_NUMBER("bytes", (int64_t)result->object.bytes),
-                            LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes),
-                            LOG_TEXT("engine", result->engine),
-                            LOG_NUMBER("tables", (int64_t)result->tables),
-                            LOG_NUMBER("rows", (int64_t)result->rows)),
-                  "Backup created: %s (%s)", claim->name, size);
-        ok = publish(run, &upload, err);
+        tell_created(run);
+        ok = publish(run, err);
     }
-    store_upload_abandon(upload);
+    *kept = !fan_out_end(run->fan_out);
     if (ok) {
-        log_write(&LOG_WITH(LOG_INFO, LOG_MARK_NONE, "backup_stored", LOG_TEXT("name", claim->name),
-                            LOG_TEXT("store", request->store->location)),
-                  request->store->is_remote ? "Uploaded to blob storage: %s" : "Stored: %s",
-                  claim->name);
+        tell_stored(run);
+        fill_missing(run);
         return true;
     }
     publication_settle(&run->publication, &settled);
     if (!settled) {
-        result->status = BACKUP_UNSETTLED;
+        run->result->status = BACKUP_UNSETTLED;
         error_hint(err, "the next check asks the store whether it was published");
     }
     return false;
+}
+
+/* The best-effort stores come later, where they cannot hold this up. */
+static bool prepare_stores(struct run *run, bool *covered, struct error *err)
+{
+    const struct store_choice *stores = run->request->stores;
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < stores->required_count; i++) {
+        ok = store_prepare(stores->stores[i], err);
+    }
+    for (size_t i = 0; ok && run->request->scheduled && !*covered && i < stores->required_count;
+         i++) {
+        ok = adoption_before_run(&run->claim, stores->stores[i], covered, err);
+    }
+    return ok;
 }
 
 /* What can be found out before the dump begins. *covered: the ledger had forgotten a backup of this
@@ -304,8 +384,7 @@ static bool prepare(struct run *run, bool *covered, struct error *err)
         return false;
     }
     struct dump_options dump = {.session = run->source, .settings = request->settings};
-    return dump_check(&dump, err) && store_prepare(request->store, err) &&
-           (!request->scheduled || adoption_before_run(run->claim, request->store, covered, err));
+    return dump_check(&dump, err) && prepare_stores(run, covered, err);
 }
 
 static void fill(struct backup_result *result, const struct claim *claim)
@@ -338,69 +417,96 @@ static void tell_start(const struct backup_request *request, const struct claim 
               "Starting database backup...");
 }
 
-bool backup_run(const struct backup_request *request, struct backup_result *result,
-                struct error *err)
+static void conclude(struct run *run, bool ok, bool covered, bool skipped)
 {
-    struct claim claim = CLAIM_INIT;
-    enum claim_result claimed = CLAIM_NOT_DUE;
-    struct claim_request claim_request = {
+    struct backup_result *result = run->result;
+
+    result->duration_ms = claim_elapsed_ms(&run->claim);
+    result->ended_ms = run->claim.begun_ms + result->duration_ms;
+    result->phases.server_offset_ms = run->claim.begun_ms - run->claim.begun_mono_ms;
+    if (ok) {
+        result->status = covered ? BACKUP_NOT_DUE : skipped ? BACKUP_SKIPPED : BACKUP_COMPLETED;
+        run->publication.facts.duration_ms = result->duration_ms;
+    }
+}
+
+static bool run_claimed(struct run *run, bool *kept, struct error *err)
+{
+    struct backup_result *result = run->result;
+    bool covered = false;
+    bool skipped = false;
+
+    fill(result, &run->claim);
+    run_phases_enter(&result->phases, PHASE_PREPARE);
+    tell_start(run->request, &run->claim);
+    bool ok = prepare(run, &covered, err) &&
+              (covered || (run_before(run, &skipped, err) &&
+                           (skipped || transfer_and_publish(run, kept, err))));
+    run_phases_leave(&result->phases, ok);
+    close_source(run);
+    conclude(run, ok, covered, skipped);
+    run_phases_enter(&result->phases, PHASE_RECORD);
+    if (result->status == BACKUP_COMPLETED) {
+        ok = record_completed(run, err);
+    } else if (result->status == BACKUP_SKIPPED) {
+        record_skipped(run, err);
+    } else if (result->status == BACKUP_FAILED) {
+        record_failed(run, err);
+    }
+    run_phases_leave(&result->phases, ok || result->status == BACKUP_FAILED);
+    if (!covered && !skipped) {
+        run_afterwards(run, err);
+    }
+    claim_close(&run->claim);
+    return ok;
+}
+
+static bool take_claim(struct run *run, enum claim_result *claimed, struct error *err)
+{
+    const struct backup_request *request = run->request;
+    const struct claim_request claim_request = {
         .session = request->session,
         .schedule = request->schedule,
-        .store = request->store->location,
+        .stores = request->stores,
         .catch_up_s = settings_get_number(request->settings, SETTING_CATCH_UP),
         .suffix = compression_suffix(request->compression.method),
         .scheduled = request->scheduled,
         .silent = request->silent,
     };
 
+    return claim_take(&claim_request, &run->claim, claimed, err);
+}
+
+bool backup_run(const struct backup_request *request, struct backup_result *result,
+                struct error *err)
+{
+    enum claim_result claimed = CLAIM_NOT_DUE;
+    struct run *run = calloc(1, sizeof(*run));
+    bool kept = false;
+
     *result = (struct backup_result){.status = BACKUP_FAILED};
     run_phases_enter(&result->phases, PHASE_CLAIM);
-    if (!claim_take(&claim_request, &claim, &claimed, err)) {
-        return false;
+    if (run == NULL) {
+        return error_set_memory(err);
     }
-    if (claimed != CLAIM_TAKEN) {
+    *run = (struct run){
+        .request = request, .claim = CLAIM_INIT, .result = result, .dump = DUMP_RESULT_INIT};
+    run->publication = (struct publication){.stores = request->stores,
+                                            .claim = &run->claim,
+                                            .dump = &run->dump,
+                                            .retention_days = request->schedule->retention_days};
+    bool ok = take_claim(run, &claimed, err);
+    if (ok && claimed == CLAIM_TAKEN) {
+        ok = run_claimed(run, &kept, err);
+    } else if (ok) {
         result->status = claimed == CLAIM_LOCKED    ? BACKUP_LOCKED
                          : claimed == CLAIM_CHANGED ? BACKUP_CHANGED
                                                     : BACKUP_NOT_DUE;
-        return true;
     }
-    fill(result, &claim);
-    run_phases_enter(&result->phases, PHASE_PREPARE);
-    tell_start(request, &claim);
-    struct run run = {
-        .request = request, .claim = &claim, .result = result, .dump = DUMP_RESULT_INIT};
-    run.publication = (struct publication){.store = request->store,
-                                           .claim = &claim,
-                                           .dump = &run.dump,
-                                           .retention_days = request->schedule->retention_days};
-    bool covered = false;
-    bool skipped = false;
-    bool ok = prepare(&run, &covered, err) &&
-              (covered ||
-               (run_before(&run, &skipped, err) && (skipped || transfer_and_publish(&run, err))));
-    run_phases_leave(&result->phases, ok);
-    close_source(&run);
-    dump_result_clear(&run.dump);
-    result->duration_ms = claim_elapsed_ms(&claim);
-    result->ended_ms = claim.begun_ms + result->duration_ms;
-    result->phases.server_offset_ms = claim.begun_ms - claim.begun_mono_ms;
-    run_phases_enter(&result->phases, PHASE_RECORD);
-    if (ok && covered) {
-        result->status = BACKUP_NOT_DUE;
-    } else if (ok && skipped) {
-        result->status = BACKUP_SKIPPED;
-        record_skipped(&claim, err);
-    } else if (ok) {
-        result->status = BACKUP_COMPLETED;
-        run.publication.facts.duration_ms = result->duration_ms;
-        ok = record_completed(&run, err);
-    } else if (result->status == BACKUP_FAILED) {
-        record_failed(&claim, err);
+    if (!kept) {
+        publication_clear(&run->publication);
+        dump_result_clear(&run->dump);
+        free(run);
     }
-    run_phases_leave(&result->phases, ok || result->status == BACKUP_FAILED);
-    if (!covered && !skipped) {
-        run_afterwards(&run, err);
-    }
-    claim_close(&claim);
     return ok;
 }

@@ -14,14 +14,14 @@
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
 #include "store/backup_object.h"
-#include "store/store.h"
+#include "store/store_pool.h"
 #include "stream/compress.h"
 #include "stream/digest_stage.h"
 
 struct backup_request {
     const struct settings *settings;
     const struct session_options *session; /* of the database that holds schedule and ledger */
-    struct store *store;
+    const struct store_choice *stores;
     const struct schedule *schedule;
     const struct scope *scope; /* NULL: the schedule's */
     struct compression compression;
@@ -57,12 +57,17 @@ struct backup_result {
     int64_t duration_ms;
     int64_t ended_ms; /* the server's clock */
     struct run_phases phases;
+    /* Of BACKUP_COMPLETED: the stores that do not have it, with the reasons, for people; or "". */
+    size_t missing;
+    char missing_in[1024];
+    bool is_missing[STORES_MOST]; /* by the request's stores */
 };
 
 /* True for BACKUP_COMPLETED, BACKUP_LOCKED, BACKUP_NOT_DUE, BACKUP_CHANGED and BACKUP_SKIPPED.
  * False with BACKUP_FAILED (nothing is published, the ledger says failed unless it could not be
  * reached), BACKUP_UNSETTLED, or with BACKUP_COMPLETED and ERROR_DEGRADED: the backup is good but
- * the ledger could not be told, which the next check makes up for. */
+ * the ledger could not be told, which the next check makes up for. A store that has no copy is no
+ * failure: it is logged, and in the result. */
 bool backup_run(const struct backup_request *request, struct backup_result *result,
                 struct error *err);
 

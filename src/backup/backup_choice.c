@@ -228,6 +228,55 @@ bool backup_choice_find(const struct store_pool *stores, const struct schedules 
     return true;
 }
 
+/* Those behind it in the pool: the ones before have been asked. */
+static size_t index_behind(const struct store_pool *stores, const struct store *store)
+{
+    size_t index = 0;
+
+    while (index < stores->count && stores->items[index] != store) {
+        index++;
+    }
+    return index + 1;
+}
+
+static bool is_same(const struct backup_object *one, const struct backup_object *other)
+{
+    return one->legacy == other->legacy && strcmp(one->facts.run_id, other->facts.run_id) == 0;
+}
+
+bool backup_choice_next(const struct store_pool *stores, struct backup_choice *choice, bool *found,
+                        struct error *err)
+{
+    *found = false;
+    for (size_t i = index_behind(stores, choice->store); !*found && i < stores->count; i++) {
+        struct store *store = stores->items[i];
+        struct object object = OBJECT_INIT;
+        struct backup_object backup;
+        struct error problem = ERROR_INIT;
+        bool there = false;
+        bool ok = store_head(store, choice->object.name, &object, &there, &problem);
+        *found = ok && there && backup_object_parse(&object, &backup) &&
+                 is_same(&backup, &choice->backup);
+        if (*found) {
+            take(store, &object, choice);
+        } else if (!ok && problem.kind == ERROR_STOPPED) {
+            *err = problem;
+            return false;
+        } else if (!ok) {
+            log_warning("store_not_asked", "A store was left out: %s", problem.text);
+        }
+        object_clear(&object);
+    }
+    return true;
+}
+
+bool backup_choice_is_at_fault(const struct backup_choice *choice, const struct error *problem)
+{
+    bool read_failed = atomic_exchange(&choice->store->read_failed, false);
+
+    return problem->kind == ERROR_DAMAGED || (read_failed && problem->kind != ERROR_STOPPED);
+}
+
 void backup_choice_clear(struct backup_choice *choice)
 {
     object_clear(&choice->object);

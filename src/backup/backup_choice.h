@@ -36,6 +36,13 @@ bool backup_choice_check(const char *wanted, struct error *err);
  * failure. */
 bool backup_choice_find(const struct store_pool *stores, const struct schedules *schedules,
                         const char *wanted, struct backup_choice *out, struct error *err);
+/* Turns to the next copy of the same backup, in a store that was not asked for it yet; *found is
+ * false, and the choice is as it was, when there is none. A store that does not answer is told. */
+bool backup_choice_next(const struct store_pool *stores, struct backup_choice *choice, bool *found,
+                        struct error *err);
+/* After a failure to read it, or to make anything of it: was it the copy's fault, so that another
+ * one may do better? Ask once per failure. */
+bool backup_choice_is_at_fault(const struct backup_choice *choice, const struct error *problem);
 void backup_choice_clear(struct backup_choice *choice);
 
 #endif

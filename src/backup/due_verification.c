@@ -1,14 +1,19 @@
 #include "backup/due_verification.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "postgres/verification.h"
 
 void made_backup_note(struct made_backup *made, const struct backup_request *request,
                       const struct backup_result *result)
 {
-    *made = (struct made_backup){.verify_every = request->schedule->verify_every,
-                                 .store = request->store};
+    *made = (struct made_backup){.verify_every = request->schedule->verify_every};
+    for (size_t i = 0; i < request->stores->count; i++) {
+        if (!result->is_missing[i]) {
+            made->stores[made->store_count++] = request->stores->stores[i];
+        }
+    }
     snprintf(made->schedule_id, sizeof(made->schedule_id), "%s", request->schedule->id);
     snprintf(made->name, sizeof(made->name), "%s", result->name);
     snprintf(made->run_id, sizeof(made->run_id), "%s", result->run_id);
@@ -29,38 +34,23 @@ static bool is_due(const struct made_backup *made, const struct verify_request *
     return ok ? true : error_prefix(err, "asking whether %s is to be verified", made->name);
 }
 
-static bool find_backup(const struct made_backup *made, struct object *object,
-                        struct backup_object *backup, struct error *err)
-{
-    bool found = false;
-
-    if (!store_head(made->store, made->name, object, &found, err)) {
-        return false;
-    }
-    if (!found) {
-        return error_set(err, ERROR_FAILED, "%s is not in %s any more", made->name,
-                         made->store->location);
-    }
-    return backup_object_parse(object, backup) ||
-           error_set(err, ERROR_FAILED, "%s in %s has other metadata than it was given", made->name,
-                     made->store->location);
-}
-
 bool due_verification_run(const struct made_backup *made, const struct verify_request *how,
                           bool *verified, struct verify_outcome *outcome, struct error *err)
 {
-    struct object object = OBJECT_INIT;
-    struct backup_object backup;
+    struct backup_choice choice = {.store = NULL};
+    struct store *stores[STORES_MOST];
     struct verify_request request = *how;
 
     *outcome = (struct verify_outcome){.verdict = VERIFY_UNKNOWN};
     if (!is_due(made, how, verified, err)) {
         return false;
     }
-    request.store = made->store;
-    request.backup = &backup;
-    bool ok = !*verified ||
-              (find_backup(made, &object, &backup, err) && verify_backup(&request, outcome, err));
-    object_clear(&object);
+    memcpy(stores, made->stores, sizeof(stores));
+    const struct store_pool pool = {.items = stores, .count = made->store_count};
+    request.choice = &choice;
+    request.stores = &pool;
+    bool ok = !*verified || (backup_choice_find(&pool, NULL, made->name, &choice, err) &&
+                             verify_backup(&request, outcome, err));
+    backup_choice_clear(&choice);
     return ok;
 }

@@ -97,6 +97,23 @@ static void add_fact(struct facts *facts, const char *name, const char *value)
     text_appendf(text, "%s%.*s", name, ERROR_MOST, value != NULL ? value : "");
 }
 
+/* Those that are to have it; afterwards, those that do. */
+static void add_stores(struct facts *facts, const struct hook *hook)
+{
+    const struct store_choice *stores = hook->request->stores;
+    struct text *text = &facts->texts[facts->count++];
+
+    *text = (struct text)TEXT_INIT(FACT_CAP);
+    text_append(text, "RYTHM_BACKUP_HOOK_STORES=");
+    const char *separator = "";
+    for (size_t i = 0; i < stores->count; i++) {
+        if (!hook->result->is_missing[i]) {
+            text_appendf(text, "%s%s", separator, stores->stores[i]->location);
+            separator = " ";
+        }
+    }
+}
+
 static bool format_facts(struct facts *facts, const struct hook *hook, struct error *err)
 {
     const struct backup_request *request = hook->request;
@@ -117,7 +134,7 @@ static bool format_facts(struct facts *facts, const struct hook *hook, struct er
     add_fact(facts, "RYTHM_BACKUP_HOOK_STATUS=", hook->status);
     add_fact(facts, "RYTHM_BACKUP_HOOK_BYTES=", bytes);
     add_fact(facts, "RYTHM_BACKUP_HOOK_ERROR=", hook->error);
-    add_fact(facts, "RYTHM_BACKUP_HOOK_STORES=", request->store->location);
+    add_stores(facts, hook);
     for (size_t i = 0; i < facts->count; i++) {
         facts->variables[i] = text_string(&facts->texts[i]);
         ok = ok && !facts->texts[i].failed;

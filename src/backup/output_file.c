@@ -59,6 +59,13 @@ static bool write_special(const struct output_file *file, struct error *err)
     return ok;
 }
 
+bool output_file_is_replaced(const char *path)
+{
+    struct stat status;
+
+    return strcmp(path, "-") != 0 && (stat(path, &status) != 0 || S_ISREG(status.st_mode));
+}
+
 bool output_file_write(const struct output_file *file, struct error *err)
 {
     char partial[PATH_MAX];

@@ -18,6 +18,9 @@ struct output_file {
     void *context;
 };
 
+/* Whether output_file_write() leaves nothing of a failure there: else it is a pipe or a device. */
+bool output_file_is_replaced(const char *path);
+
 /* A regular file appears, or is replaced, whole or not at all; what stands half-written beside it
  * meanwhile is removed after a failure. To anything else it is written as it comes. */
 bool output_file_write(const struct output_file *file, struct error *err);

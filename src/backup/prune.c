@@ -7,6 +7,7 @@
 #include "backup/orphan_manifests.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "postgres/backup_copies.h"
 #include "postgres/verification.h"
 #include "store/manifest.h"
 
@@ -158,6 +159,31 @@ static bool read_proofs(struct session *session, const struct backup_object *bac
     return ok;
 }
 
+/* A verification may have found the copy in this store to be bad, and another one good. */
+static bool refute_damaged(struct session *session, const char *location,
+                           const struct backup_object *backups, size_t count,
+                           enum retention_proof *proofs, struct error *err)
+{
+    struct copy_rows amiss;
+
+    if (!backup_copies_read_amiss(session, &amiss, err)) {
+        return false;
+    }
+    for (size_t row = 0; row < amiss.count; row++) {
+        const struct copy_row *copy = &amiss.items[row];
+        if (copy->state != COPY_DAMAGED || strcmp(copy->store, location) != 0) {
+            continue;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(backups[i].facts.run_id, copy->run_id) == 0) {
+                proofs[i] = RETENTION_REFUTED;
+            }
+        }
+    }
+    backup_copies_clear(&amiss);
+    return true;
+}
+
 static bool decide_all(const struct prune_request *request, const struct retention_backups *backups,
                        struct retention_decision *decisions, struct prune_plan *plan,
                        struct error *err)
@@ -189,6 +215,8 @@ bool prune_decide(const struct prune_request *request, struct prune_plan *out, s
                  "belongs to no schedule of this database");
     }
     ok = ok && read_proofs(request->session, items, out->count, proofs, err) &&
+         refute_damaged(request->session, request->store->location, items, out->count, proofs,
+                        err) &&
          decide_all(request, &backups, decisions, out, err) &&
          orphan_manifests_find(&out->objects, request->ledger,
                                request->schedules->now_ms - request->clock_shift_ms, &out->orphans,
@@ -239,6 +267,15 @@ static size_t find(const struct prune_plan *plan, const char *name)
 bool prune_has(const struct prune_plan *plan, const char *name)
 {
     return find(plan, name) < plan->count;
+}
+
+bool prune_has_copy(const struct prune_plan *plan, const struct backup_object *backup)
+{
+    const struct prune_item key = {.backup = *backup};
+    const struct prune_item *found =
+        plan->count > 0 ? bsearch(&key, plan->items, plan->count, sizeof(key), newest_first) : NULL;
+
+    return found != NULL && strcmp(found->backup.facts.run_id, backup->facts.run_id) == 0;
 }
 
 bool prune_name(struct prune_plan *plan, const char *name, bool force, struct error *err)

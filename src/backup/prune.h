@@ -57,6 +57,8 @@ bool prune_decide(const struct prune_request *request, struct prune_plan *out, s
 /* Lists the store without deciding anything: every item PRUNE_KEPT. */
 bool prune_list(struct store *store, struct prune_plan *out, struct error *err);
 bool prune_has(const struct prune_plan *plan, const char *name);
+/* The same backup of the same run. */
+bool prune_has_copy(const struct prune_plan *plan, const struct backup_object *backup);
 /* Marks the backup of this name, which is in the plan, for deletion. False (ERROR_USAGE) when it is
  * the last unmarked one of its schedule and not `force`. */
 bool prune_name(struct prune_plan *plan, const char *name, bool force, struct error *err);

@@ -1,11 +1,12 @@
 /*
- * A verification of one backup, with what follows it: the ledger, and mails when it failed.
+ * A verification of a backup, with what follows it: the ledger, and mails when it failed.
  */
 #ifndef BACKUP_VERIFY_H
 #define BACKUP_VERIFY_H
 
 #include <stdbool.h>
 
+#include "backup/backup_choice.h"
 #include "base/error.h"
 #include "base/settings.h"
 #include "postgres/session.h"
@@ -19,8 +20,8 @@ struct verify_request {
     const struct settings *settings;
     const struct session_options *ledger;
     const struct session_options *server; /* of the scratch database; unless quick */
-    struct store *store;
-    const struct backup_object *backup;
+    struct backup_choice *choice;    /* the copy to begin with; turned to others when it is bad */
+    const struct store_pool *stores; /* where others may be */
     bool quick;
     bool silent; /* what is bad is recorded, and not mailed */
     bool show_progress;
@@ -29,7 +30,7 @@ struct verify_request {
 
 enum verify_verdict {
     VERIFY_GOOD,
-    VERIFY_BAD,     /* the error says why */
+    VERIFY_BAD,     /* every copy is; the error says why */
     VERIFY_UNKNOWN, /* the error says what kept us from finding out */
 };
 
@@ -40,8 +41,9 @@ struct verify_outcome {
     struct error degraded;
 };
 
-/* True for a backup that is good. Good and bad are recorded in the ledger (not a quick look, which
- * proves less), and what is bad is mailed; delivering is the caller's. */
+/* True for a backup of which a copy is good: the first one is enough. Copies that are bad before it
+ * are told, and recorded as damaged. Good and bad are recorded in the ledger (not a quick look,
+ * which proves less), and what is bad is mailed; delivering is the caller's. */
 bool verify_backup(const struct verify_request *request, struct verify_outcome *outcome,
                    struct error *err);
 

@@ -1,5 +1,6 @@
 #include "base/settings.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,24 @@ static bool check(const struct setting *setting, const char *value, const char *
     return true;
 }
 
+/* Of a family; only texts are. */
+static bool set_member(struct settings *settings, const char *name, const char *value,
+                       bool *is_member, struct error *err)
+{
+    int id = 0;
+    const char *member = NULL;
+    size_t length = 0;
+
+    *is_member = settings_family_match(name, strlen(name), &id, &member, &length);
+    if (!*is_member || *value == '\0') {
+        return true;
+    }
+    if (settings_table[id].secret) {
+        redact_register(value);
+    }
+    return settings_family_set(&settings->family, id, member, length, value, err);
+}
+
 static bool set(struct settings *settings, enum setting_id id, const char *value,
                 enum setting_source source, const char *where, struct error *err)
 {
@@ -177,6 +196,11 @@ static bool read_line(struct settings *settings, char *line, const char *where, 
         return set(settings, id, is_command ? value : unquote(value), SETTING_FROM_FILE, where,
                    err);
     }
+    bool is_member;
+    bool ok = set_member(settings, name, value, &is_member, err);
+    if (is_member) {
+        return ok;
+    }
     if (strncmp(name, "export ", 7) == 0) {
         return error_set(err, ERROR_CONFIG, "%s: leave out 'export'; write NAME=VALUE", where);
     }
@@ -192,6 +216,11 @@ static bool holds_secret(const struct settings *settings)
 {
     for (int i = 0; i < SETTING_COUNT; i++) {
         if (settings_table[i].secret && settings->values[i] != NULL) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < settings->family.count; i++) {
+        if (settings_table[settings->family.items[i].setting].secret) {
             return true;
         }
     }
@@ -267,11 +296,36 @@ static bool read_file(struct settings *settings, const char *path, bool must_exi
     return ok;
 }
 
+/* Of two variables of the same name the first counts, as with getenv(). */
+static bool read_families(struct settings *settings, struct error *err)
+{
+    size_t count = 0;
+
+    while (environ != NULL && environ[count] != NULL) {
+        count++;
+    }
+    for (; count > 0; count--) {
+        const char *variable = environ[count - 1];
+        const char *equals = strchr(variable, '=');
+        char name[SETTINGS_NAME_SIZE];
+        bool is_member;
+        if (equals == NULL || equals - variable >= SETTINGS_NAME_SIZE) {
+            continue;
+        }
+        snprintf(name, sizeof(name), "%.*s", (int)(equals - variable), variable);
+        if (!set_member(settings, name, equals + 1, &is_member, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool settings_load(struct settings *settings, const char *const options[SETTING_COUNT],
                    const char *file, struct error *err)
 {
     *settings = (struct settings){.values = {NULL}};
-    if (!read_file(settings, file != NULL ? file : SETTINGS_DEFAULT_FILE, file != NULL, err)) {
+    if (!read_file(settings, file != NULL ? file : SETTINGS_DEFAULT_FILE, file != NULL, err) ||
+        !read_families(settings, err)) {
         return false;
     }
     for (int i = 0; i < SETTING_COUNT; i++) {
@@ -304,11 +358,28 @@ void settings_clear(struct settings *settings)
         free(settings->values[i]);
         settings->values[i] = NULL;
     }
+    settings_family_clear(&settings->family);
 }
 
 const char *settings_get(const struct settings *settings, enum setting_id id)
 {
     return settings->values[id] != NULL ? settings->values[id] : settings_table[id].fallback;
+}
+
+const char *settings_get_for(const struct settings *settings, enum setting_id id,
+                             const char *member, size_t member_length,
+                             char name[SETTINGS_NAME_SIZE])
+{
+    const char *value = settings_family_get(&settings->family, id, member, member_length);
+
+    if (value != NULL) {
+        int length = snprintf(name, SETTINGS_NAME_SIZE, "%s_%.*s", settings_table[id].name,
+                              (int)member_length, member);
+        for (int i = 0; i < length && i < SETTINGS_NAME_SIZE; i++) {
+            name[i] = (char)toupper((unsigned char)name[i]);
+        }
+    }
+    return value;
 }
 
 int64_t settings_get_number(const struct settings *settings, enum setting_id id)
@@ -328,9 +399,15 @@ int64_t settings_get_number(const struct settings *settings, enum setting_id id)
 static bool is_secret_variable(const char *variable)
 {
     enum setting_id id;
+    int family;
+    const char *member;
+    size_t length = strcspn(variable, "=");
+    size_t member_length;
 
     return strncmp(variable, "PGPASSWORD=", strlen("PGPASSWORD=")) == 0 ||
-           (find(variable, strcspn(variable, "="), &id) && settings_table[id].secret);
+           (find(variable, length, &id) && settings_table[id].secret) ||
+           (settings_family_match(variable, length, &family, &member, &member_length) &&
+            settings_table[family].secret);
 }
 
 char **settings_child_environment(const char *const extra[], struct error *err)

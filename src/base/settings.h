@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/settings_family.h"
 
 enum setting_id {
     SETTING_DATABASE_URL,
@@ -49,6 +50,7 @@ enum setting_id {
     SETTING_AWS_METADATA_DISABLED,
     SETTING_COMPRESSION,
     SETTING_UPLOADS,
+    SETTING_BEST_EFFORT_WAIT,
     SETTING_KEEP_MIN,
     SETTING_CATCH_UP,
     SETTING_BEFORE,
@@ -104,6 +106,7 @@ struct setting {
     const char *choices;  /* SETTING_TYPE_CHOICE: "text|json" */
     const char *fallback; /* NULL: none */
     bool secret;
+    const char *family; /* what NAME_... may set it for alone ("ACCOUNT"), or NULL */
     const char *help;
 };
 extern const struct setting settings_table[SETTING_COUNT];
@@ -118,6 +121,7 @@ enum setting_source {
 struct settings {
     char *values[SETTING_COUNT];
     enum setting_source sources[SETTING_COUNT];
+    struct settings_family family;
 };
 
 #define SETTINGS_DEFAULT_FILE "/etc/rythm-backup.conf"
@@ -132,6 +136,12 @@ void settings_clear(struct settings *settings);
 
 /* The value, or its default, or NULL. */
 const char *settings_get(const struct settings *settings, enum setting_id id);
+/* What is set for this member of the setting's family alone, or NULL. *name (SETTINGS_NAME_SIZE) is
+ * then the name of what was set. */
+#define SETTINGS_NAME_SIZE 96
+const char *settings_get_for(const struct settings *settings, enum setting_id id,
+                             const char *member, size_t member_length,
+                             char name[SETTINGS_NAME_SIZE]);
 /* For the types that are numbers, which settings_load() has checked. Seconds may be written with a
  * unit: 90, 90s, 15m, 2h, 1d. */
 int64_t settings_get_number(const struct settings *settings, enum setting_id id);

@@ -17,13 +17,15 @@ const struct setting settings_table[SETTING_COUNT] = {
                                        "of Microsoft Entra ID in the password's place"},
     [SETTING_STORES] = {.name = "RYTHM_BACKUP_STORES",
                         .option = "stores",
-                        .argument = "URL",
+                        .argument = "URLS",
                         .help = "where backups go: azblob://ACCOUNT/CONTAINER[/PREFIX], "
-                                "s3://BUCKET[/PREFIX] or file:///DIR; unset: Azure when its "
-                                "connection string is set, else "
+                                "s3://BUCKET[/PREFIX] or file:///DIR; several are separated by "
+                                "blanks, and one with ?required=false is best effort; unset: Azure "
+                                "when its connection string is set, else "
                                 "file:///var/lib/rythm-backup"},
     [SETTING_AZURE_CONNECTION_STRING] = {.name = "AZURE_STORAGE_CONNECTION_STRING",
                                          .secret = true,
+                                         .family = "ACCOUNT",
                                          .help = "Azure Storage connection string (account key, "
                                                  "SAS, or UseDevelopmentStorage=true)"},
     [SETTING_AZURE_CONTAINER] = {.name = "AZURE_BACKUP_CONTAINER",
@@ -108,6 +110,13 @@ const struct setting settings_table[SETTING_COUNT] = {
                          .fallback = "4",
                          .help = "blocks sent to a store at the same time; each takes its size in "
                                  "memory"},
+    [SETTING_BEST_EFFORT_WAIT] = {.name = "RYTHM_BACKUP_BEST_EFFORT_WAIT",
+                                  .type = SETTING_TYPE_SECONDS,
+                                  .min = 1,
+                                  .max = 86400,
+                                  .fallback = "2m",
+                                  .help = "how long a store with required=false may hold up a "
+                                          "backup, in all, before it is left out"},
     [SETTING_KEEP_MIN] = {.name = "RYTHM_BACKUP_KEEP_MIN",
                           .type = SETTING_TYPE_INTEGER,
                           .min = 1,

@@ -6,6 +6,7 @@
 
 #include "backup/aftermath.h"
 #include "backup/backup.h"
+#include "backup/copying.h"
 #include "backup/due_verification.h"
 #include "backup/telemetry.h"
 #include "base/clock.h"
@@ -169,8 +170,9 @@ static void tell_success(const struct backup_request *request, const struct back
     telemetry_note_run(tick->telemetry, request, result, NULL);
     note_run(tick, request->schedule, "completed", result, NULL);
     tick->mails = true;
+    tick->degraded += result->missing;
     telemetry_enter(tick->telemetry, PHASE_PRUNE);
-    bool pruned = aftermath_prune(request, &problem);
+    bool pruned = aftermath_prune(request, result, &problem);
     telemetry_leave(tick->telemetry, pruned);
     if (!pruned) {
         degrade(tick, "prune_failed", &problem);
@@ -198,15 +200,18 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
 {
     struct backup_result result = {.status = BACKUP_FAILED};
     struct error problem = ERROR_INIT;
-    struct backup_request request = {
+    struct store_choice stores = {.count = 0};
+    const struct backup_request request = {
         .settings = &context->settings,
         .session = &context->session_options,
+        .stores = &stores,
         .schedule = schedule,
         .compression = context->compression,
         .scheduled = true,
     };
 
-    if (!store_pool_get(&context->stores, schedule->stores, &request.store, &problem)) {
+    if (!store_pool_choose(&context->stores, schedule->stores, &stores, &problem)) {
+        store_choice_clear(&stores);
         /* What is wrong with its URL has been told before; it may be an edit's. */
         if (problem.kind == ERROR_CONFIG) {
             pass_over(schedule, problem.text, tick);
@@ -216,9 +221,6 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
         return true;
     }
     bool ok = backup_run(&request, &result, &problem);
-    if (result.status == BACKUP_CHANGED) {
-        return false;
-    }
     tick->degraded += result.hook_failed;
     if (result.status == BACKUP_LOCKED) {
         log_info(LOG_MARK_NOTE, "schedule_locked",
@@ -236,10 +238,11 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
             degrade(tick, "ledger_not_written", &problem);
         }
         tell_success(&request, &result, tick);
-    } else {
+    } else if (result.status != BACKUP_CHANGED) {
         tell_failure(&request, &result, &problem, tick);
     }
-    return true;
+    store_choice_clear(&stores);
+    return result.status != BACKUP_CHANGED;
 }
 
 static bool read_again(struct context *context, const char *id, struct schedules *out,
@@ -360,6 +363,25 @@ static void verify_made(struct context *context, struct tick *tick)
     }
 }
 
+/* The last work of a tick, for it may take long and nobody waits for it. */
+static void copy_missing(struct context *context, const struct schedules *schedules,
+                         struct tick *tick)
+{
+    const struct copying copying = {
+        .settings = &context->settings,
+        .session = &context->session_options,
+        .stores = &context->stores,
+        .schedules = schedules,
+    };
+    struct error problem = ERROR_INIT;
+    size_t failed;
+
+    if (!copying_run(&copying, &failed, &problem)) {
+        degrade(tick, "copies_not_made", &problem);
+    }
+    tick->degraded += failed;
+}
+
 static bool print_plan_json(const struct schedules *schedules, struct error *err)
 {
     json_t *list = json_array();
@@ -430,7 +452,8 @@ static bool look(struct context *context, struct backup_quiet *quiet, struct sch
 
     bool ok = context_connect(context, &session, err) &&
               backup_quiet_read(session, catch_up_s, quiet, err);
-    if (ok && !(quiet->quiet && !quiet->interrupted && !quiet->pending_mails && !quiet->untold)) {
+    if (ok && !(quiet->quiet && !quiet->interrupted && !quiet->pending_mails && !quiet->untold &&
+                !quiet->copies_due)) {
         ok = read_schedules(context, session, schedules, err);
     }
     /* Without the note the next tick looks, too. */
@@ -460,6 +483,9 @@ static bool tick_once(struct context *context, const struct backup_quiet *quiet,
         tick->degraded += !telemetry_export(tick->telemetry);
     }
     verify_made(context, tick);
+    if ((quiet->interrupted || quiet->copies_due) && stop_signal() == 0) {
+        copy_missing(context, schedules, tick);
+    }
     return true;
 }
 

@@ -25,42 +25,44 @@ static void configure_log(const struct settings *settings, const struct invocati
     log_configure(level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, wants_emoji());
 }
 
-bool context_open_store(struct context *context, struct error *err)
+bool context_open_configured(struct context *context, struct error *err)
 {
-    return store_pool_get(&context->stores, NULL, &context->store, err);
+    store_choice_clear(&context->configured);
+    return store_pool_choose(&context->stores, NULL, &context->configured, err);
 }
 
 size_t context_open_stores(struct context *context, const struct schedules *schedules)
 {
-    struct store *opened;
     size_t left_out = 0;
 
     for (size_t i = 0; i < schedules->count; i++) {
         const struct schedule *schedule = &schedules->items[i];
+        struct store_choice opened = {.count = 0};
         struct error problem = ERROR_INIT;
         if (schedule->stores != NULL &&
-            !store_pool_get(&context->stores, schedule->stores, &opened, &problem)) {
+            !store_pool_choose(&context->stores, schedule->stores, &opened, &problem)) {
             left_out++;
             log_warning("store_not_opened", "The store of schedule %s was left out: %s",
                         schedule->name, problem.text);
         }
+        store_choice_clear(&opened);
     }
     return left_out;
 }
 
 void context_judge_stores(struct context *context, struct schedules *schedules)
 {
-    struct store *opened;
-
     for (size_t i = 0; i < schedules->count; i++) {
         struct schedule *schedule = &schedules->items[i];
+        struct store_choice opened = {.count = 0};
         struct error problem = ERROR_INIT;
         if (!schedule->enabled || schedule->stores == NULL || schedule->problem[0] != '\0') {
             continue;
         }
-        bool ok = context->store != NULL
-                      ? store_pool_get(&context->stores, schedule->stores, &opened, &problem)
+        bool ok = context->configured.count > 0
+                      ? store_pool_choose(&context->stores, schedule->stores, &opened, &problem)
                       : store_pool_check(schedule->stores, &problem);
+        store_choice_clear(&opened);
         if (!ok && problem.kind == ERROR_CONFIG) {
             schedule->state = SCHEDULE_INVALID;
             snprintf(schedule->problem, sizeof(schedule->problem), "%.*s",
@@ -101,7 +103,7 @@ static bool choose_password(struct context *context, struct error *err)
 
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err)
 {
-    *context = (struct context){.store = NULL};
+    *context = (struct context){.configured = {.count = 0}};
     context->stores.settings = &context->settings;
     telemetry_begin(&context->telemetry, &context->settings, &context->session_options);
     if (!settings_load(&context->settings, invocation->settings, invocation->config_file, err)) {
@@ -119,15 +121,15 @@ bool context_open(struct context *context, const struct invocation *invocation, 
                            &context->compression, err)) {
         return error_prefix(err, "%s", settings_table[SETTING_COMPRESSION].name);
     }
-    return invocation->command->needs_store ? context_open_store(context, err) : true;
+    return invocation->command->needs_store ? context_open_configured(context, err) : true;
 }
 
 void context_clear(struct context *context)
 {
     telemetry_clear(&context->telemetry);
+    store_choice_clear(&context->configured);
     store_pool_clear(&context->stores);
     settings_clear(&context->settings);
-    context->store = NULL;
 }
 
 bool context_wants_progress(const struct context *context, const struct invocation *invocation)

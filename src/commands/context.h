@@ -1,5 +1,5 @@
 /*
- * What a command works with: settings, sessions, the store. Opens and wires things; nobody else
+ * What a command works with: settings, sessions, the stores. Opens and wires things; nobody else
  * does.
  */
 #ifndef COMMANDS_CONTEXT_H
@@ -25,7 +25,7 @@ struct context {
     struct session_options session_options;
     struct compression compression;
     struct store_pool stores;
-    struct store *store; /* the configured one; NULL unless the command needs one */
+    struct store_choice configured; /* none unless the command needs a store */
     struct telemetry telemetry;
 };
 
@@ -34,13 +34,13 @@ struct context {
 bool context_open(struct context *context, const struct invocation *invocation, struct error *err);
 void context_clear(struct context *context);
 
-/* Opens the configured store, for a command that does not always need one. */
-bool context_open_store(struct context *context, struct error *err);
-/* Opens every store that a schedule names, beside the configured one: context->stores has them all.
- * One that cannot be opened is told, and left out; returns how many were. */
+/* Opens the configured stores, for a command that does not always need them. */
+bool context_open_configured(struct context *context, struct error *err);
+/* Opens every store that a schedule names, beside the configured ones: context->stores has them
+ * all. Of a schedule whose stores cannot be opened that is told; returns of how many. */
 size_t context_open_stores(struct context *context, const struct schedules *schedules);
-/* Calls an enabled schedule wrong whose own store is: cannot be opened or, in a command that opens
- * no store and so needs no key for one, has no URL. */
+/* Calls an enabled schedule wrong of whose own stores one is: cannot be opened or, in a command
+ * that opens no store and so needs no key for one, has no URL. */
 void context_judge_stores(struct context *context, struct schedules *schedules);
 /* Whether a progress line is wanted: not by a program that reads the log as JSON. */
 bool context_wants_progress(const struct context *context, const struct invocation *invocation);

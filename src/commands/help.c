@@ -70,8 +70,13 @@ static void print_settings(void)
 {
     for (int i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
-        char help[512];
-        snprintf(help, sizeof(help), "%s%s%s%s%s", setting->help,
+        char help[768];
+        char family[256] = "";
+        if (setting->family != NULL) {
+            snprintf(family, sizeof(family), "; %s_%s: of that one alone", setting->name,
+                     setting->family);
+        }
+        snprintf(help, sizeof(help), "%s%s%s%s%s%s", setting->help, family,
                  setting->secret ? " (secret)" : "", setting->fallback != NULL ? " [" : "",
                  setting->fallback != NULL ? setting->fallback : "",
                  setting->fallback != NULL ? "]" : "");

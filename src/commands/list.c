@@ -13,11 +13,14 @@
 #include "commands/list_tables.h"
 #include "commands/output.h"
 #include "commands/store_plans.h"
+#include "postgres/backup_copies.h"
 #include "postgres/backup_history.h"
 #include "restore/backup_source.h"
 #include "store/manifest.h"
 
 enum { OPTION_JSON };
+
+#define OTHERS_CAP 4096
 
 static int by_name(const void *left, const void *right)
 {
@@ -29,16 +32,20 @@ static int by_name(const void *left, const void *right)
 
 /* The ledger, sorted by name, or of it only the backup of this name; *known is false, with a
  * warning, when the database does not answer: the list is what the store holds, with or without
- * it. */
+ * it. Where copies are missing a table not yet migrated does not say. */
 static void read_ledger(struct context *context, const char *name, struct history_rows *rows,
-                        bool *known)
+                        struct copy_rows *amiss, bool *known)
 {
     struct session *session = NULL;
     struct error problem = ERROR_INIT;
+    struct error ignored = ERROR_INIT;
 
     *known = context_connect(context, &session, &problem) &&
              (name != NULL ? backup_history_find(session, name, rows, &problem)
                            : backup_history_read_all(session, rows, &problem));
+    if (*known) {
+        backup_copies_read_amiss(session, amiss, &ignored);
+    }
     session_close(session);
     if (!*known) {
         log_warning("ledger_not_read", "The list is what the store holds, without the ledger: %s",
@@ -80,8 +87,25 @@ static bool add_verification(json_t *object, const struct history_row *row)
     return ok;
 }
 
+/* stores: which have it. missing_in: where the ledger misses it. */
+static bool add_places(json_t *object, json_t *stores, const struct copy_rows *amiss,
+                       const char *run_id)
+{
+    json_t *missing = json_array();
+
+    for (size_t i = 0; i < amiss->count; i++) {
+        const struct copy_row *copy = &amiss->items[i];
+        if (copy->state != COPY_DAMAGED && strcmp(copy->run_id, run_id) == 0) {
+            json_array_append_new(missing, json_string(copy->store));
+        }
+    }
+    bool ok = json_object_set_new(object, "stores", stores) == 0;
+    return json_object_set_new(object, "missing_in", missing) == 0 && ok;
+}
+
+/* Takes over `stores`. */
 static json_t *to_json(const struct backup_object *backup, const struct history_row *row,
-                       const char *location)
+                       const char *location, json_t *stores, const struct copy_rows *amiss)
 {
     const struct backup_facts *facts = &backup->facts;
 
@@ -101,7 +125,11 @@ static json_t *to_json(const struct backup_object *backup, const struct history_
         output_json_count(facts->has_rows, facts->tables), "rows",
         output_json_count(facts->has_rows, facts->rows), "ledger",
         output_json_text(row != NULL ? row->status : ""), "legacy", backup->legacy);
-    if (object != NULL && !add_verification(object, row)) {
+    if (object == NULL) {
+        json_decref(stores);
+        return NULL;
+    }
+    if (!add_places(object, stores, amiss, facts->run_id) || !add_verification(object, row)) {
         json_decref(object);
         return NULL;
     }
@@ -122,9 +150,35 @@ static void format_verified(char out[CLOCK_ISO_SIZE], const struct history_row *
     }
 }
 
-static void add_row(struct output_table *table, const struct backup_object *backup,
-                    const struct history_row *row, bool ledger_known)
+/* What is to be printed: the stores, and the ledger. */
+struct listing {
+    struct store_plans stores;
+    struct history_rows rows;
+    struct copy_rows amiss;
+    bool ledger_known;
+};
+
+/* "file:///mnt/a, azblob://account/container": the other stores that have it. */
+static void format_others(struct text *out, const struct store_plans *plans, size_t number,
+                          const struct backup_object *backup)
 {
+    for (size_t i = 0; i < plans->stores->count; i++) {
+        if (i != number && prune_has_copy(&plans->items[i], backup)) {
+            text_appendf(out, "%s%s", out->length > 0 ? ", " : "",
+                         plans->stores->items[i]->location);
+        }
+    }
+    if (out->length == 0) {
+        text_append(out, "-");
+    }
+}
+
+static void add_row(struct output_table *table, const struct listing *listing, size_t number,
+                    const struct backup_object *backup)
+{
+    const struct history_row *row = find_row(&listing->rows, backup->object->name);
+    bool ledger_known = listing->ledger_known;
+    struct text others = TEXT_INIT(OTHERS_CAP);
     char size[TEXT_BYTES_SIZE];
     char created[CLOCK_ISO_SIZE];
     char duration[CLOCK_DURATION_SIZE] = "-";
@@ -138,16 +192,26 @@ static void add_row(struct output_table *table, const struct backup_object *back
         clock_format_duration(duration, backup->facts.duration_ms);
     }
     format_verified(verified, row, ledger_known);
+    format_others(&others, &listing->stores, number, backup);
     output_table_add(table, (const char *[]){backup->object->name, created, size, duration, type,
-                                             status, verified});
+                                             status, verified, text_string(&others)});
+    text_clear(&others);
 }
 
-/* What is to be printed: the stores, and the ledger. */
-struct listing {
-    struct store_plans stores;
-    struct history_rows rows;
-    bool ledger_known;
-};
+static json_t *row_json(const struct listing *listing, size_t number,
+                        const struct backup_object *backup)
+{
+    const struct store_plans *plans = &listing->stores;
+    json_t *stores = json_array();
+
+    for (size_t i = 0; i < plans->stores->count; i++) {
+        if (i == number || prune_has_copy(&plans->items[i], backup)) {
+            json_array_append_new(stores, json_string(plans->stores->items[i]->location));
+        }
+    }
+    return to_json(backup, find_row(&listing->rows, backup->object->name),
+                   plans->stores->items[number]->location, stores, &listing->amiss);
+}
 
 static bool print_json(const struct listing *listing, struct error *err)
 {
@@ -157,9 +221,7 @@ static bool print_json(const struct listing *listing, struct error *err)
         const struct prune_plan *plan = &listing->stores.items[s];
         for (size_t i = 0; list != NULL && i < plan->count; i++) {
             const struct backup_object *backup = &plan->items[i].backup;
-            const struct history_row *row = find_row(&listing->rows, backup->object->name);
-            if (json_array_append_new(
-                    list, to_json(backup, row, listing->stores.stores->items[s]->location)) != 0) {
+            if (json_array_append_new(list, row_json(listing, s, backup)) != 0) {
                 json_decref(list);
                 list = NULL;
             }
@@ -174,7 +236,8 @@ static bool print_json(const struct listing *listing, struct error *err)
 /* With several stores each has a table of its own, under its name. */
 static bool print_table(const struct listing *listing, size_t number, struct error *err)
 {
-    struct output_table table = OUTPUT_TABLE_INIT(7);
+    bool several = listing->stores.stores->count > 1;
+    struct output_table table = OUTPUT_TABLE_INIT(several ? 8 : 7);
     const struct prune_plan *plan = &listing->stores.items[number];
     const char *location = listing->stores.stores->items[number]->location;
 
@@ -185,15 +248,14 @@ static bool print_table(const struct listing *listing, size_t number, struct err
         log_info(LOG_MARK_NOTE, "no_backups", "There are no backups in %s", location);
         return true;
     }
-    if (listing->stores.stores->count > 1) {
+    if (several) {
         printf("%s%s:\n", number > 0 ? "\n" : "", location);
     }
     output_table_add(&table, (const char *[]){"NAME", "CREATED", "SIZE", "DURATION", "TYPE",
-                                              "STATUS", "VERIFIED"});
+                                              "STATUS", "VERIFIED", "ALSO IN"});
     for (size_t i = 0; i < plan->count; i++) {
         const struct backup_object *backup = &plan->items[i].backup;
-        add_row(&table, backup, find_row(&listing->rows, backup->object->name),
-                listing->ledger_known);
+        add_row(&table, listing, number, backup);
     }
     return output_table_print(&table, err);
 }
@@ -228,19 +290,41 @@ static bool list_all(struct context *context, struct listing *listing, bool json
     if (!open_stores(context, listing, err) || !store_plans_list(&listing->stores, NULL, err)) {
         return false;
     }
-    read_ledger(context, NULL, &listing->rows, &listing->ledger_known);
+    read_ledger(context, NULL, &listing->rows, &listing->amiss, &listing->ledger_known);
     return print(listing, json, err) &&
            (listing->stores.left_out == 0 || error_set(err, ERROR_DEGRADED, "%s", ""));
 }
 
-static bool print_one(const struct listing *listing, const struct backup_choice *choice,
-                      const struct manifest_copy *manifest, bool json, struct error *err)
+/* Of one backup each store is asked. One that does not answer was told when it was looked for. */
+static json_t *stores_having(const struct store_pool *stores, const struct backup_choice *choice)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < stores->count; i++) {
+        struct object object = OBJECT_INIT;
+        struct error ignored = ERROR_INIT;
+        bool found = false;
+        bool asked = store_head(stores->items[i], choice->object.name, &object, &found, &ignored);
+        found = stores->items[i] == choice->store ||
+                (asked && found && backup_object_has_run(&object, choice->backup.facts.run_id));
+        if (found) {
+            json_array_append_new(list, json_string(stores->items[i]->location));
+        }
+        object_clear(&object);
+    }
+    return list;
+}
+
+static bool print_one(struct context *context, const struct listing *listing,
+                      const struct backup_choice *choice, const struct manifest_copy *manifest,
+                      bool json, struct error *err)
 {
     const char *name = choice->object.name;
 
     if (json) {
         json_t *object =
-            to_json(&choice->backup, find_row(&listing->rows, name), choice->store->location);
+            to_json(&choice->backup, find_row(&listing->rows, name), choice->store->location,
+                    stores_having(&context->stores, choice), &listing->amiss);
         if (object != NULL && !list_tables_json(object, manifest)) {
             json_decref(object);
             object = NULL;
@@ -268,9 +352,10 @@ static bool read_one(struct context *context, struct listing *listing,
     }
     if (ok) {
         if (json) {
-            read_ledger(context, name, &listing->rows, &listing->ledger_known);
+            read_ledger(context, name, &listing->rows, &listing->amiss, &listing->ledger_known);
         }
-        ok = print_one(listing, choice, source.has_manifest ? &source.manifest : NULL, json, err);
+        ok = print_one(context, listing, choice, source.has_manifest ? &source.manifest : NULL,
+                       json, err);
     }
     backup_source_clear(&source);
     return ok;
@@ -296,6 +381,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
                   : list_all(context, &listing, json, err);
 
     backup_history_clear(&listing.rows);
+    backup_copies_clear(&listing.amiss);
     store_plans_clear(&listing.stores);
     return ok;
 }
@@ -307,8 +393,10 @@ const struct command command_list = {
     .summary = "list the backups in the store, newest first, or the tables in one",
     .description =
         "Lists the backups that the store holds, newest first, joined with the ledger. It works\n"
-        "without the database, which it then says. Stores that schedules name follow the\n"
-        "configured one; they are known only while the database answers. One that cannot be\n"
+        "without the database, which it then says. With several stores each has a list, which "
+        "says\n"
+        "where else a backup is. Stores that schedules name follow the configured ones; they are "
+        "known only while the database answers. One that cannot be\n"
         "listed is told, and left out.\n\n"
         "With NAME, lists the tables in that backup, as its manifest tells them. NAME is one of\n"
         "the list's, or latest, or latest:SCHEDULE.",

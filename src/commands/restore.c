@@ -14,6 +14,7 @@
 #include "commands/output.h"
 #include "restore/plain_script.h"
 #include "restore/restore.h"
+#include "stream/digest_stage.h"
 
 enum {
     OPTION_TO,
@@ -186,30 +187,72 @@ static bool restore_to_database(struct context *context, const struct invocation
     return !has(invocation, OPTION_JSON) || print_json(choice, &outcome, err);
 }
 
+/* What is written to a file, and how much of it has been. */
+struct script {
+    struct backup_source source;
+    struct stream_digest written;
+};
+
 static bool write_script(void *context, struct stage *out, struct error *err)
 {
-    return plain_script_write(context, out, NULL, err);
+    struct script *script = context;
+    struct stage *counted = digest_stage_new(&script->written, stage_borrow_new(out, err), err);
+    bool ok = counted != NULL && plain_script_write(&script->source, counted, NULL, err);
+
+    stage_free(counted);
+    return ok;
 }
 
+/* *touched: of what failed something stays in the file, which is a pipe or a device. */
 static bool restore_to_file(struct context *context, const struct invocation *invocation,
-                            const struct backup_choice *choice, struct error *err)
+                            const struct backup_choice *choice, bool *touched, struct error *err)
 {
-    struct backup_source source = BACKUP_SOURCE_INIT;
+    struct script script = {.source = BACKUP_SOURCE_INIT};
     const struct output_file file = {
         .path = invocation->options[OPTION_OUTPUT],
         .stall_ms = settings_get_number(&context->settings, SETTING_STALL_TIMEOUT) * 1000,
         .produce = write_script,
-        .context = &source,
+        .context = &script,
     };
 
-    bool ok = backup_source_open(choice->store, &choice->backup, &source, err) &&
+    bool ok = backup_source_open(choice->store, &choice->backup, &script.source, err) &&
               output_file_write(&file, err);
-    backup_source_clear(&source);
+    backup_source_clear(&script.source);
+    *touched = !ok && script.written.bytes > 0 && !output_file_is_replaced(file.path);
     if (ok && strcmp(file.path, "-") != 0) {
         log_info(LOG_MARK_OK, "written", "Wrote %s as plain SQL to %s", choice->object.name,
                  file.path);
     }
     return ok;
+}
+
+/* A copy that is damaged or cannot be read is told, and the next one tried: what was restored from
+ * it is not in the target, which is whole or untouched. */
+static bool restore_first_good(struct context *context, const struct invocation *invocation,
+                               struct backup_choice *choice, struct error *err)
+{
+    bool found = true;
+    bool touched = false;
+
+    for (;;) {
+        struct error problem = ERROR_INIT;
+        tell_choice(choice);
+        if (has(invocation, OPTION_OUTPUT)
+                ? restore_to_file(context, invocation, choice, &touched, &problem)
+                : restore_to_database(context, invocation, choice, &problem)) {
+            return true;
+        }
+        *err = problem;
+        if (!backup_choice_is_at_fault(choice, &problem) || touched) {
+            return false;
+        }
+        const char *location = choice->store->location;
+        if (!backup_choice_next(&context->stores, choice, &found, err) || !found) {
+            return false;
+        }
+        log_warning("copy_not_good", "The copy in %s is of no use: %s; the next one is tried",
+                    location, problem.text);
+    }
 }
 
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
@@ -221,10 +264,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     }
     bool ok = chosen_backup_open(context, invocation->arguments[0], &chosen, err);
     if (ok) {
-        tell_choice(&chosen.choice);
-        ok = has(invocation, OPTION_OUTPUT)
-                 ? restore_to_file(context, invocation, &chosen.choice, err)
-                 : restore_to_database(context, invocation, &chosen.choice, err);
+        ok = restore_first_good(context, invocation, &chosen.choice, err);
     }
     chosen_backup_clear(&chosen);
     return ok;

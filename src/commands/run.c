@@ -74,20 +74,37 @@ static bool notify(struct context *context, const struct backup_request *request
     return ok;
 }
 
-static bool print_result(const struct backup_result *result, bool json, struct error *err)
+/* The stores that have it, or that do not. */
+static json_t *locations_json(const struct backup_request *request,
+                              const struct backup_result *result, bool missing)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < request->stores->count; i++) {
+        if (result->is_missing[i] == missing) {
+            json_array_append_new(list, json_string(request->stores->stores[i]->location));
+        }
+    }
+    return list;
+}
+
+static bool print_result(const struct backup_request *request, const struct backup_result *result,
+                         bool json, struct error *err)
 {
     if (!json) {
         printf("%s\n", result->name);
         return true;
     }
-    return output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:o, s:o}", "name",
-                                 result->name, "run_id", result->run_id, "database",
+    return output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o}",
+                                 "name", result->name, "run_id", result->run_id, "database",
                                  result->database, "bytes", (json_int_t)result->object.bytes,
                                  "raw_bytes", (json_int_t)result->raw_bytes, "duration_ms",
                                  (json_int_t)result->duration_ms, "sha256", result->object.sha256,
                                  "engine", result->engine, "tables",
                                  output_json_count(result->has_rows, result->tables), "rows",
-                                 output_json_count(result->has_rows, result->rows)),
+                                 output_json_count(result->has_rows, result->rows), "stores",
+                                 locations_json(request, result, false), "missing_in",
+                                 locations_json(request, result, true)),
                        err);
 }
 
@@ -135,10 +152,11 @@ static bool verify(struct context *context, const struct backup_request *request
     return (ok && outcome.degraded.kind == ERROR_NONE) || error_set(err, ERROR_DEGRADED, "%s", "");
 }
 
-static bool prune(struct context *context, const struct backup_request *request, struct error *err)
+static bool prune(struct context *context, const struct backup_request *request,
+                  const struct backup_result *result, struct error *err)
 {
     telemetry_enter(&context->telemetry, PHASE_PRUNE);
-    bool ok = aftermath_prune(request, err);
+    bool ok = aftermath_prune(request, result, err);
     telemetry_leave(&context->telemetry, ok);
     return ok;
 }
@@ -148,16 +166,16 @@ static bool follow_up(struct context *context, const struct invocation *invocati
                       struct error *err)
 {
     struct error problem = ERROR_INIT;
-    bool whole = true;
+    bool whole = result->missing == 0;
 
     aftermath_log(request, result, NULL);
-    if (!print_result(result, invocation->options[OPTION_JSON] != NULL, &problem) ||
+    if (!print_result(request, result, invocation->options[OPTION_JSON] != NULL, &problem) ||
         !output_finish(&problem)) {
         error_hint(&problem, "the backup is good");
         whole = unless_degraded(false, &problem);
     }
     if (invocation->options[OPTION_NO_PRUNE] == NULL) {
-        whole = unless_degraded(prune(context, request, &problem), &problem) && whole;
+        whole = unless_degraded(prune(context, request, result, &problem), &problem) && whole;
     }
     if (invocation->options[OPTION_NO_NOTIFY] == NULL) {
         whole =
@@ -206,15 +224,15 @@ static bool read_scope(const struct invocation *invocation, const struct schedul
 }
 
 static bool run_backup(struct context *context, const struct invocation *invocation,
-                       const struct schedule *schedule, const struct scope *scope,
-                       struct error *err)
+                       const struct schedule *schedule, const struct store_choice *stores,
+                       const struct scope *scope, struct error *err)
 {
     struct backup_result result;
     struct error problem = ERROR_INIT;
     struct backup_request request = {
         .settings = &context->settings,
         .session = &context->session_options,
-        .store = context->store,
+        .stores = stores,
         .schedule = schedule,
         .scope = scope,
         .compression = context->compression,
@@ -261,16 +279,19 @@ static bool run_to_store(struct context *context, const struct invocation *invoc
                          struct error *err)
 {
     struct schedules schedules = {.items = NULL};
+    struct store_choice stores = {.count = 0};
     const struct schedule *schedule = NULL;
     struct scope scope = {.lists = {NULL}};
 
     bool ok = context_read_schedules(context, &schedules, err) &&
               choose(&schedules, invocation->argument_count > 0 ? invocation->arguments[0] : NULL,
                      &schedule, err) &&
-              store_pool_get(&context->stores, schedule->stores, &context->store, err) &&
+              store_pool_choose(&context->stores, schedule->stores, &stores, err) &&
               read_scope(invocation, schedule, &scope, err) &&
-              run_backup(context, invocation, schedule, has_scope(invocation) ? &scope : NULL, err);
+              run_backup(context, invocation, schedule, &stores,
+                         has_scope(invocation) ? &scope : NULL, err);
     scope_clear(&scope);
+    store_choice_clear(&stores);
     backup_schedule_clear(&schedules);
     return ok;
 }

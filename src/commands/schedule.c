@@ -389,7 +389,8 @@ const struct command command_schedule = {
          [SCHEDULE_COLUMN_ONLY_TABLES] = SCOPE_OPTION_TABLE,
          [SCHEDULE_COLUMN_EXCLUDE_TABLES] = SCOPE_OPTION_EXCLUDE_TABLE,
          [SCHEDULE_COLUMN_EXCLUDE_TABLE_DATA] = SCOPE_OPTION_EXCLUDE_TABLE_DATA,
-         [SCHEDULE_COLUMN_STORES] = {"stores", "URL", "where its backups go [RYTHM_BACKUP_STORES]"},
+         [SCHEDULE_COLUMN_STORES] = {"stores", "URLS",
+                                     "where its backups go [RYTHM_BACKUP_STORES]"},
          [SCHEDULE_COLUMN_VERIFY_EVERY] = {"verify-every", "N",
                                            "verify each Nth backup once it is made; 1: all, 0: "
                                            "none [0]"},

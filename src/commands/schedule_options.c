@@ -117,17 +117,30 @@ static bool check_place(const char *place, struct error *err)
     return true;
 }
 
-static bool check_stores(const char *url, struct error *err)
+/* As postgres/backup_schedule.c looks for it in a row. A folder's name may hold anything. */
+static bool holds_credential(const char *urls)
 {
-    bool folder = strncmp(url, "file://", 7) == 0;
+    static const char *const announcing[] = {
+        "key=", "signature=", "sig=", "secret=", "token=", "password="};
+    bool found = false;
 
-    if (!folder && strpbrk(url, "=?;@") != NULL) {
-        return error_set(err, ERROR_USAGE,
-                         "it seems to hold a key or signature (it is not shown), and none must "
-                         "stand in backup_schedule; write azblob://ACCOUNT/CONTAINER[/PREFIX] or "
-                         "file:///DIR");
+    for (size_t i = 0; i < sizeof(announcing) / sizeof(announcing[0]); i++) {
+        found = found || strcasestr(urls, announcing[i]) != NULL;
     }
-    return true;
+    for (const char *url = urls; *url != '\0' && !found; url += strcspn(url, " \t\r\n")) {
+        url += strspn(url, " \t\r\n");
+        found = strncmp(url, "file://", 7) != 0 && strcspn(url, ";@") < strcspn(url, " \t\r\n");
+    }
+    return found;
+}
+
+static bool check_stores(const char *urls, struct error *err)
+{
+    return !holds_credential(urls) ||
+           error_set(err, ERROR_USAGE,
+                     "it seems to hold a key or signature (it is not shown), and none must stand "
+                     "in backup_schedule; write azblob://ACCOUNT/CONTAINER[/PREFIX] or "
+                     "file:///DIR, several separated by blanks");
 }
 
 static int weekday_number(const char *word, size_t length)

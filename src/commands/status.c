@@ -10,6 +10,7 @@
 #include "commands/context.h"
 #include "commands/output.h"
 #include "commands/schedule_view.h"
+#include "postgres/backup_copies.h"
 #include "postgres/schedule_status.h"
 
 enum { OPTION_NEXT, OPTION_NOW, OPTION_JSON };
@@ -26,6 +27,7 @@ struct look {
     struct schedules schedules;
     struct schedule_details_list details;
     struct schedule_view view;
+    struct copy_rows amiss;
 };
 
 /* One schedule's part of it. */
@@ -38,6 +40,9 @@ struct verdict {
     bool refuted;
     bool running;
     bool interrupted;
+    size_t missing;          /* copies of its backups, in any store */
+    size_t missing_required; /* of an enabled schedule, in a store that is required */
+    size_t damaged;
 };
 
 static struct verdict judge(const struct look *look, size_t index)
@@ -45,7 +50,7 @@ static struct verdict judge(const struct look *look, size_t index)
     const struct schedule *schedule = look->view.items[index];
     const struct schedule_status *status = schedule_status_find(&look->statuses, schedule->id);
 
-    return (struct verdict){
+    struct verdict verdict = {
         .schedule = schedule,
         .status = status,
         .wrong = schedule->state == SCHEDULE_INVALID,
@@ -55,24 +60,36 @@ static struct verdict judge(const struct look *look, size_t index)
         .running = schedule_status_is_running(status),
         .interrupted = schedule_status_is_interrupted(status),
     };
+    for (size_t i = 0; i < look->amiss.count; i++) {
+        const struct copy_row *copy = &look->amiss.items[i];
+        if (strcmp(copy->schedule_id, schedule->id) == 0) {
+            bool damaged = copy->state == COPY_DAMAGED;
+            verdict.damaged += damaged;
+            verdict.missing += !damaged;
+            verdict.missing_required += !damaged && copy->required && schedule->enabled;
+        }
+    }
+    return verdict;
 }
 
 /* What makes the exit code 1. */
 static bool is_bad(const struct verdict *verdict)
 {
-    return verdict->wrong || verdict->overdue || verdict->failed || verdict->refuted;
+    return verdict->wrong || verdict->overdue || verdict->failed || verdict->refuted ||
+           verdict->missing_required > 0;
 }
 
 static const char *word_for(const struct verdict *verdict)
 {
-    return verdict->wrong                ? "wrong"
-           : verdict->overdue            ? "overdue"
-           : verdict->failed             ? OUTCOME_FAILED
-           : verdict->refuted            ? "verify-failed"
-           : verdict->running            ? "running"
-           : verdict->interrupted        ? "interrupted"
-           : !verdict->schedule->enabled ? "disabled"
-                                         : "ok";
+    return verdict->wrong                  ? "wrong"
+           : verdict->overdue              ? "overdue"
+           : verdict->failed               ? OUTCOME_FAILED
+           : verdict->refuted              ? "verify-failed"
+           : verdict->missing_required > 0 ? "copies-missing"
+           : verdict->running              ? "running"
+           : verdict->interrupted          ? "interrupted"
+           : !verdict->schedule->enabled   ? "disabled"
+                                           : "ok";
 }
 
 /* "45s", "4m", "5h", "12d": how long ago. */
@@ -117,6 +134,14 @@ static void append_reason(struct text *note, const char *error)
     text_appendf(note, ": %.*s%s", ERROR_SHOWN, reason, strlen(reason) > ERROR_SHOWN ? "..." : "");
 }
 
+static void append_count(struct text *note, size_t count, const char *what)
+{
+    if (count > 0) {
+        text_appendf(note, "%s%zu cop%s %s", note->length > 0 ? "; " : "", count,
+                     count == 1 ? "y is" : "ies are", what);
+    }
+}
+
 /* Why the word is what it is, and what goes on beside it. */
 static void describe(const struct verdict *verdict, int64_t now_ms, struct text *note)
 {
@@ -144,6 +169,8 @@ static void describe(const struct verdict *verdict, int64_t now_ms, struct text 
         text_appendf(note, " of %s", status->refuted_name);
         append_reason(note, status->verify_error);
     }
+    append_count(note, verdict->missing, "missing");
+    append_count(note, verdict->damaged, "damaged");
 }
 
 static void add_row(struct output_table *table, const struct verdict *verdict, int64_t now_ms)
@@ -214,6 +241,23 @@ static bool add_verification(json_t *object, const struct schedule_status *statu
     return ok;
 }
 
+static json_t *amiss_json(const struct look *look, const struct schedule *schedule)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < look->amiss.count; i++) {
+        const struct copy_row *copy = &look->amiss.items[i];
+        if (strcmp(copy->schedule_id, schedule->id) == 0) {
+            json_array_append_new(
+                list, json_pack("{s:o, s:o, s:s, s:b, s:o}", "name", output_json_text(copy->name),
+                                "store", output_json_text(copy->store), "state",
+                                backup_copies_state_name(copy->state), "required", copy->required,
+                                "error", output_json_text(copy->error)));
+        }
+    }
+    return list;
+}
+
 static json_t *to_json(const struct look *look, size_t index, bool upcoming)
 {
     static const struct schedule_status none = {.error = NULL};
@@ -236,7 +280,9 @@ static json_t *to_json(const struct look *look, size_t index, bool upcoming)
         output_json_text(status->outcome), "last_error", output_json_text(status->error),
         "occurrence", output_json_instant(schedule->has_occurrence, schedule->occurrence_ms),
         "next", output_json_instant(schedule_view_has_next(schedule), schedule->next_ms));
-    if (object != NULL && !add_verification(object, status, verdict.refuted)) {
+    if (object != NULL &&
+        (!add_verification(object, status, verdict.refuted) ||
+         json_object_set_new(object, "copies_amiss", amiss_json(look, schedule)) != 0)) {
         json_decref(object);
         return NULL;
     }
@@ -275,6 +321,7 @@ static bool take_look(struct context *context, bool upcoming, struct look *look,
 
     bool ok = context_connect(context, &session, err) &&
               schedule_status_read(session, &look->statuses, err) &&
+              backup_copies_read_amiss(session, &look->amiss, err) &&
               context_read_schedules_in(context, session, &look->schedules, err) &&
               (!upcoming || schedule_details_read(session, true, &look->details, err)) &&
               schedule_view_select(&look->schedules, NULL, &look->details, &look->view, err);
@@ -312,6 +359,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
                  : print_table(&look, invocation->quiet, upcoming, err);
     }
     schedule_view_clear(&look.view);
+    backup_copies_clear(&look.amiss);
     schedule_details_clear(&look.details);
     backup_schedule_clear(&look.schedules);
     schedule_status_clear(&look.statuses);
@@ -325,8 +373,8 @@ const struct command command_status = {
     .summary = "one look: last and next runs, failures, what is overdue; exit code for probes",
     .description =
         "Prints how each schedule stands. Exits 0 when all is well, 1 when an enabled schedule\n"
-        "is overdue or wrong, when its last backup or its last verification failed, or when the\n"
-        "database cannot be asked.\n"
+        "is overdue or wrong, when its last backup or its last verification failed, when one of\n"
+        "its backups is missing in a required store, or when the database cannot be asked.\n"
         "Overdue: a backup is more than 10 minutes late, not being made, and none came after it.\n"
         "With --quiet only the schedules that are not well are printed.",
     .options = {{"next", NULL, "also print the next five times of each schedule"},

@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "postgres/backup_history.h"
 
-/* A schedule's own store need not exist before its first backup. Where the ledger does not answer,
- * one that is not there is taken for one that is not mounted. */
+/* A schedule's own store, or a second one, need not exist before its first backup. Where the ledger
+ * does not answer, one that is not there is taken for one that is not mounted. */
 static void find_new(struct context *context)
 {
     struct session *session = NULL;
@@ -16,7 +16,7 @@ static void find_new(struct context *context)
     if (context->stores.count > 1 && context_connect(context, &session, &ignored)) {
         for (size_t i = 0; i < context->stores.count; i++) {
             struct store *store = context->stores.items[i];
-            store->is_new = store != context->store &&
+            store->is_new = store != context->configured.stores[0] &&
                             backup_history_used_store(session, store->location, &used, &ignored) &&
                             !used;
         }

@@ -1,5 +1,5 @@
 /*
- * What the stores hold, for the commands that look at all of them: the configured one, and those
+ * What the stores hold, for the commands that look at all of them: the configured ones, and those
  * that schedules name. A store that fails leaves the others as they are.
  */
 #ifndef COMMANDS_STORE_PLANS_H
@@ -20,7 +20,7 @@ struct store_plans {
     size_t left_out;                 /* stores that could not be opened or listed */
 };
 
-/* Opens the configured store and those of `schedules`. The caller clears *out, also after a
+/* Opens the configured stores and those of `schedules`. The caller clears *out, also after a
  * failure. */
 bool store_plans_open(struct context *context, const struct schedules *schedules,
                       struct store_plans *out, struct error *err);

@@ -36,9 +36,8 @@ static const char *verdict_name(enum verify_verdict verdict)
     return "unknown";
 }
 
-static void note(struct verifying *verifying, struct store *store,
-                 const struct backup_object *backup, const struct verify_outcome *outcome,
-                 const char *problem)
+static void note(struct verifying *verifying, const struct backup_choice *choice,
+                 const struct verify_outcome *outcome, const char *problem)
 {
     const struct proof_result *proof = &outcome->proof;
 
@@ -47,8 +46,8 @@ static void note(struct verifying *verifying, struct store *store,
     }
     json_array_append_new(
         verifying->results,
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I}", "name", backup->object->name, "store",
-                  store->location, "verdict", verdict_name(outcome->verdict), "problem",
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I}", "name", choice->object.name, "store",
+                  choice->store->location, "verdict", verdict_name(outcome->verdict), "problem",
                   output_json_text(problem), "tables",
                   output_json_count(proof->has_rows, proof->tables), "rows",
                   output_json_count(proof->has_rows, proof->rows), "raw_bytes",
@@ -61,16 +60,15 @@ static void degrade(struct verifying *verifying, const struct error *problem)
     log_warning("degraded", "%s", problem->text);
 }
 
-static void verify_one(struct verifying *verifying, struct store *store,
-                       const struct backup_object *backup)
+static void verify_one(struct verifying *verifying, struct backup_choice *choice)
 {
     struct context *context = verifying->context;
     const struct verify_request request = {
         .settings = &context->settings,
         .ledger = &context->session_options,
         .server = &verifying->server,
-        .store = store,
-        .backup = backup,
+        .choice = choice,
+        .stores = &context->stores,
         .quick = verifying->invocation->options[OPTION_QUICK] != NULL,
         .show_progress = context_wants_progress(context, verifying->invocation),
         .telemetry = &context->telemetry,
@@ -87,7 +85,33 @@ static void verify_one(struct verifying *verifying, struct store *store,
     if (outcome.degraded.kind != ERROR_NONE) {
         degrade(verifying, &outcome.degraded);
     }
-    note(verifying, store, backup, &outcome, problem.text);
+    note(verifying, choice, &outcome, problem.text);
+}
+
+/* In a store that comes before, too: then it has been verified as a copy of the same. */
+static bool is_seen(const struct store_plans *plans, size_t store,
+                    const struct backup_object *backup)
+{
+    for (size_t s = 0; s < store; s++) {
+        if (prune_has_copy(&plans->items[s], backup)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void verify_in_any_store(struct verifying *verifying, const char *name)
+{
+    struct backup_choice choice = {.store = NULL};
+    struct error problem = ERROR_INIT;
+
+    if (backup_choice_find(&verifying->context->stores, NULL, name, &choice, &problem)) {
+        verify_one(verifying, &choice);
+    } else {
+        verifying->unknown++;
+        log_write(&LOG_LINE(LOG_ERROR, LOG_MARK_FAILED, "verification_failed"), "%s", problem.text);
+    }
+    backup_choice_clear(&choice);
 }
 
 static bool verify_all(struct verifying *verifying, struct error *err)
@@ -105,7 +129,10 @@ static bool verify_all(struct verifying *verifying, struct error *err)
         store_plans_open(context, &schedules, &plans, err) && store_plans_list(&plans, NULL, err);
     for (size_t s = 0; ok && s < plans.stores->count; s++) {
         for (size_t i = 0; i < plans.items[s].count && stop_signal() == 0; i++) {
-            verify_one(verifying, plans.stores->items[s], &plans.items[s].items[i].backup);
+            const struct backup_object *backup = &plans.items[s].items[i].backup;
+            if (!is_seen(&plans, s, backup)) {
+                verify_in_any_store(verifying, backup->object->name);
+            }
         }
     }
     verifying->degraded += plans.left_out;
@@ -123,7 +150,7 @@ static bool verify_chosen(struct verifying *verifying, struct error *err)
     bool ok = chosen_backup_open(verifying->context, wanted, &chosen, err);
 
     if (ok) {
-        verify_one(verifying, chosen.choice.store, &chosen.choice.backup);
+        verify_one(verifying, &chosen.choice);
     }
     chosen_backup_clear(&chosen);
     return ok && stop_check(err);

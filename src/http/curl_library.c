@@ -1,5 +1,6 @@
 #include "http/curl_library.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "base/library.h"
@@ -7,6 +8,7 @@
 
 static struct curl_library library;
 static bool loaded;
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
 
 static bool load(struct error *err)
 {
@@ -29,8 +31,9 @@ static bool load(struct error *err)
 
 const struct curl_library *curl_library_get(struct error *err)
 {
-    if (!loaded) {
-        loaded = load(err);
-    }
-    return loaded ? &library : NULL;
+    pthread_mutex_lock(&loading);
+    loaded = loaded || load(err);
+    bool ok = loaded;
+    pthread_mutex_unlock(&loading);
+    return ok ? &library : NULL;
 }

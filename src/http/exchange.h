@@ -24,7 +24,7 @@ struct http_limits {
     int64_t reply_ms;   /* the whole exchange; 0 = none but `stall_s` */
 };
 
-/* Loads and initialises libcurl the first time; call the first one before starting threads. */
+/* Loads and initialises libcurl the first time. */
 struct http_client *http_client_new(const struct http_limits *limits, struct error *err);
 void http_client_free(struct http_client *client);
 /* The client's exchanges go on after a stop was requested: for cleaning up. */

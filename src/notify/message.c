@@ -128,8 +128,11 @@ bool message_for_outcome(const struct outcome *outcome, struct message *out, str
     char next[CLOCK_ISO_SIZE] = "not scheduled";
     struct content content = {
         .subject = outcome->completed ? SUBJECT_COMPLETED : SUBJECT_FAILED,
-        .sentence = outcome->completed ? "The database backup was created and stored."
-                                       : "The database backup failed; the error is below.",
+        .sentence = !outcome->completed ? "The database backup failed; the error is below."
+                    : outcome->missing_in != NULL
+                        ? "The database backup was created and stored, but not in every store; it "
+                          "will be copied there."
+                        : "The database backup was created and stored.",
     };
 
     text_format_bytes(size, outcome->bytes);
@@ -145,6 +148,7 @@ bool message_for_outcome(const struct outcome *outcome, struct message *out, str
     add_row(&content, "Duration", duration);
     add_row(&content, "Timestamp", at);
     add_row(&content, "Next run", next);
+    add_row(&content, "Missing in", outcome->missing_in);
     if (!outcome->completed) {
         add_row(&content, "Error", outcome->error != NULL ? outcome->error : "no reason is known");
     }

@@ -22,7 +22,8 @@ struct outcome {
     int64_t at_ms; /* when it ended */
     bool has_next;
     int64_t next_ms;
-    const char *error; /* failed only */
+    const char *error;      /* failed only */
+    const char *missing_in; /* completed only: the stores that do not have it, and why; or NULL */
 };
 
 /* A verification that failed. (One that went well is no news.) */

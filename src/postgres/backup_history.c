@@ -38,6 +38,45 @@ static bool ask_for_name(struct session *session, const char *name, enum history
     return true;
 }
 
+#define START                                                                                      \
+    "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"    \
+    " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name, told_at)"         \
+    " SELECT $2, $3, 'started', c.now, c.now, $4, $5::uuid,"                                       \
+    " timestamptz 'epoch' + $6::float8 * interval '1 millisecond', $7, $8, $9,"                    \
+    " current_database(), CASE WHEN $10::boolean THEN c.now END"                                   \
+    " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"            \
+    " ON CONFLICT DO NOTHING RETURNING history_id"
+
+#define START_WITH_COPIES                                                                          \
+    "WITH run AS (" START                                                                          \
+    "), copies AS (INSERT INTO backup_copies (run_id, store, required, due_at)"                    \
+    " SELECT $4, s.store, s.required, " QUERY_NOW(                                                 \
+        1) " FROM run, unnest($11::text[], $12::boolean[]) s (store, required))"                   \
+           " SELECT history_id FROM run"
+
+static bool format_stores(const struct history_start *start, char **stores, char **required,
+                          struct error *err)
+{
+    struct text names = TEXT_INIT((size_t)64 * 1024);
+    struct text flags = TEXT_INIT(1024);
+
+    for (size_t i = 0; i < start->store_count; i++) {
+        text_append(&names, i > 0 ? "," : "{");
+        query_append_element(&names, start->stores[i]);
+        text_appendf(&flags, "%s%s", i > 0 ? "," : "{", start->required[i] ? "true" : "false");
+    }
+    text_append(&names, "}");
+    text_append(&flags, "}");
+    if (names.failed || flags.failed) {
+        text_clear(&names);
+        text_clear(&flags);
+        return error_set_memory(err);
+    }
+    *stores = names.data;
+    *required = flags.data;
+    return true;
+}
+
 bool backup_history_start(struct session *session, const struct history_start *start,
                           char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
                           struct error *err)
@@ -55,18 +94,20 @@ bool backup_history_start(struct session *session, const struct history_start *s
         start->store,
         start->ledger,
         start->silent ? "true" : "false",
+        NULL,
+        NULL,
     };
-    PGresult *result = query_run(
-        session,
-        "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"
-        " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name, told_at)"
-        " SELECT $2, $3, 'started', c.now, c.now, $4, $5::uuid,"
-        " timestamptz 'epoch' + $6::float8 * interval '1 millisecond', $7, $8, $9,"
-        " current_database(), CASE WHEN $10::boolean THEN c.now END"
-        " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
-        " ON CONFLICT DO NOTHING RETURNING history_id",
-        10, values, err);
-
+    char *stores = NULL;
+    char *required = NULL;
+    if (start->store_count > 0 && !format_stores(start, &stores, &required, err)) {
+        return false;
+    }
+    values[10] = stores;
+    values[11] = required;
+    PGresult *result = stores != NULL ? query_run(session, START_WITH_COPIES, 12, values, err)
+                                      : query_run(session, START, 10, values, err);
+    free(stores);
+    free(required);
     if (result == NULL) {
         return error_prefix(err, "claiming the run in backup_history");
     }
@@ -345,7 +386,9 @@ bool backup_history_become_found(struct session *session, const char *run_id,
     values[FOUND_VALUES] = run_id;
     PGresult *result = query_run(
         session,
-        "WITH done AS (UPDATE backup_history SET run_id = $1, backup_filename = $2, backup_type = "
+        "WITH copies AS (UPDATE backup_copies SET run_id = $1 WHERE run_id = $20 AND NOT EXISTS"
+        " (SELECT FROM backup_copies WHERE run_id = $1)),"
+        " done AS (UPDATE backup_history SET run_id = $1, backup_filename = $2, backup_type = "
         "$3,"
         " status = 'completed', schedule_id = $4::uuid,"
         " occurrence_at = timestamptz 'epoch' + $5::float8 * u.ms, attempt = $6, store = $7,"
@@ -521,7 +564,8 @@ bool backup_history_used_store(struct session *session, const char *store, bool 
     const char *values[] = {store};
     PGresult *result = query_run(session,
                                  "SELECT EXISTS (SELECT FROM backup_history"
-                                 " WHERE status = 'completed' AND store = $1)",
+                                 " WHERE status = 'completed' AND store = $1) OR EXISTS (SELECT"
+                                 " FROM backup_copies WHERE state = 'stored' AND store = $1)",
                                  1, values, err);
 
     if (result == NULL) {

@@ -26,7 +26,11 @@ struct history_start {
     bool has_occurrence;
     int64_t occurrence_ms;
     int64_t attempt;
-    const char *store;  /* its location, without secrets */
+    const char *store; /* its location, without secrets; of several the first */
+    /* Of several stores all of them, and which are required; else 0 of them. */
+    char *const *stores;
+    const bool *required;
+    size_t store_count;
     const char *ledger; /* ledger_format() */
     bool silent;        /* nobody is to be told of its outcome */
 };
@@ -37,7 +41,8 @@ enum history_claim {
     HISTORY_NAME_TAKEN        /* another run has this name: choose another one */
 };
 
-/* Claims the occurrence: inserts the 'started' row. */
+/* Claims the occurrence: inserts the 'started' row and, of several stores, one for each into
+ * backup_copies, all in one statement. */
 bool backup_history_start(struct session *session, const struct history_start *start,
                           char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
                           struct error *err);
@@ -87,7 +92,8 @@ bool backup_history_compare(struct session *session, const char *const runs[], s
  * taken. Both tell the schedule, too, as backup_history_complete() does. */
 bool backup_history_record_found(struct session *session, const struct history_found *found,
                                  bool *recorded, struct error *err);
-/* Turns the started row of run `run_id` into the completed row of the backup that was found. */
+/* Turns the started row of run `run_id` into the completed row of the backup that was found, whose
+ * copies in the run's stores are then pending. */
 bool backup_history_become_found(struct session *session, const char *run_id,
                                  const struct history_found *found, struct error *err);
 
@@ -98,7 +104,7 @@ struct history_row {
     char name[HISTORY_NAME_SIZE];
     char type[16];
     char status[16];
-    char *store;                        /* its location, or NULL */
+    char *store;                        /* its location, or NULL; of several the first */
     char ledger[HISTORY_NAME_SIZE * 2]; /* the one it was begun in, or "" */
     char database[64 * 4];              /* that was dumped, or "" when that was not recorded */
     char *error_message;                /* or NULL */
@@ -140,7 +146,7 @@ bool backup_history_read_all(struct session *session, struct history_rows *out, 
 /* The newest row with this object name; *found false without an error when there is none. */
 bool backup_history_find(struct session *session, const char *name, struct history_rows *out,
                          struct error *err);
-/* *used: a run completed in the store with this location. */
+/* *used: a run completed in the store with this location, or its copy came there later. */
 bool backup_history_used_store(struct session *session, const char *store, bool *used,
                                struct error *err);
 /* How long the next dump will about be, before compression: as the newest completed one; 0 when

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "postgres/backup_copies.h"
 #include "postgres/query.h"
 
 #define NUMBER_SIZE 24
@@ -18,10 +19,18 @@ static const char read_query[] =
     " (extract(epoch FROM c.now)::numeric * 1000.0)::bigint + $1::bigint,"
     " EXISTS (SELECT FROM backup_history WHERE told_at IS NULL AND run_id IS NOT NULL"
     " AND status IN ('completed', 'failed')"
-    " AND completed_at > c.now + $1::float8 * interval '1 millisecond' - interval '1 day')"
-    " FROM (SELECT clock_timestamp() AS now) c LEFT JOIN rythm_backup_quiet q ON true"
-    " CROSS JOIN (SELECT array_agg(edit_id) AS edits"
-    " FROM (SELECT edit_id FROM rythm_backup_edits LIMIT 1000) f) e";
+    " AND completed_at > c.now + $1::float8 * interval '1 millisecond' - interval '1 day'),"
+    " EXISTS (SELECT FROM backup_copies k JOIN backup_history h ON h.run_id = k.run_id"
+    " AND h.status IN ('completed', 'failed') WHERE k.state IN ('pending', 'missing')"
+    " AND " BACKUP_COPIES_DUE(
+        "k.due_at",
+        "c.now + $1::float8 * interval '1 millisecond'") ")"
+                                                         " FROM (SELECT clock_timestamp() AS now) "
+                                                         "c LEFT JOIN rythm_backup_quiet q ON true"
+                                                         " CROSS JOIN (SELECT array_agg(edit_id) "
+                                                         "AS edits"
+                                                         " FROM (SELECT edit_id FROM "
+                                                         "rythm_backup_edits LIMIT 1000) f) e";
 
 /* Two ticks that look at the same time: the first to write is right, the other may have looked
  * before an edit that the first one saw. */
@@ -52,6 +61,7 @@ bool backup_quiet_read(struct session *session, int64_t catch_up_s, struct backu
     query_copy(result, 0, 4, out->edits, sizeof(out->edits));
     out->now_ms = query_number(result, 0, 5);
     out->untold = query_bool(result, 0, 6);
+    out->copies_due = query_bool(result, 0, 7);
     PQclear(result);
     return true;
 }

@@ -20,6 +20,7 @@ struct backup_quiet {
     bool interrupted;   /* the ledger holds started rows of ours: some may be crashed runs */
     bool pending_mails; /* mails of ours wait to be sent */
     bool untold;        /* runs ended whose outcome nobody was told, yet */
+    bool copies_due;    /* a backup is missing in one of its stores, and may be copied there now */
     /* What the answer was made from, for backup_quiet_note(). */
     char looked_at[64];
     char edits[BACKUP_QUIET_EDITS_SIZE];

@@ -54,6 +54,7 @@ static bool start_row(struct claim *claim, const struct claim_request *request,
                       enum history_claim *claimed, struct error *err)
 {
     const struct schedule *schedule = request->schedule;
+    char *locations[STORES_MOST];
     char ledger[LEDGER_TEXT_SIZE];
     struct history_start start = {
         .run_id = claim->run_id,
@@ -63,11 +64,17 @@ static bool start_row(struct claim *claim, const struct claim_request *request,
         .has_occurrence = request->scheduled,
         .occurrence_ms = schedule->occurrence_ms,
         .attempt = request->scheduled ? schedule->attempt : 1,
-        .store = request->store,
+        .store = request->stores->stores[0]->location,
+        .stores = locations,
+        .required = request->stores->required,
+        .store_count = request->stores->count > 1 ? request->stores->count : 0,
         .ledger = ledger,
         .silent = request->silent,
     };
 
+    for (size_t i = 0; i < request->stores->count; i++) {
+        locations[i] = request->stores->stores[i]->location;
+    }
     if (!make_run_id(claim->run_id, err) || !ledger_identify(claim->session, &claim->ledger, err)) {
         return false;
     }
@@ -174,15 +181,44 @@ static bool renew(struct claim *claim, struct error *err)
     return true;
 }
 
-/* Tries to write the outcome, and again after a pause on what may pass. */
-static bool record(struct claim *claim, const struct history_result *done, const char *message,
-                   bool *fenced, struct error *err)
+/* What is to be written of an outcome. */
+struct outcome_record {
+    const struct history_result *done; /* or NULL */
+    const struct copy_note *notes;     /* or NULL */
+    size_t note_count;
+    const char *message; /* of a failure */
+    bool has_copies;
+    bool fenced;
+};
+
+static bool write_notes(struct claim *claim, const struct outcome_record *record, struct error *err)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < record->note_count; i++) {
+        ok = backup_copies_note(claim->session, claim->run_id, &record->notes[i], err);
+    }
+    return ok;
+}
+
+static bool write_record(struct claim *claim, struct outcome_record *record, struct error *err)
+{
+    if (record->notes != NULL) {
+        return write_notes(claim, record, err);
+    }
+    if (record->done != NULL) {
+        return backup_history_complete(claim->session, record->done, &record->fenced, err);
+    }
+    return backup_history_fail(claim->session, claim->run_id, claim_elapsed_ms(claim),
+                               record->message, err) &&
+           (!record->has_copies || backup_copies_drop_run(claim->session, claim->run_id, err));
+}
+
+/* Tries to write it, and again after a pause on what may pass. */
+static bool write_outcome(struct claim *claim, struct outcome_record *record, struct error *err)
 {
     for (int attempt = 1;; attempt++) {
-        bool ok = renew(claim, err) &&
-                  (done != NULL ? backup_history_complete(claim->session, done, fenced, err)
-                                : backup_history_fail(claim->session, claim->run_id,
-                                                      claim_elapsed_ms(claim), message, err));
+        bool ok = renew(claim, err) && write_record(claim, record, err);
         if (ok || !err->retryable || attempt == RECORD_ATTEMPTS) {
             return ok;
         }
@@ -210,15 +246,26 @@ struct history_result claim_result_of(const struct backup_facts *facts)
 bool claim_complete(struct claim *claim, const struct history_result *done, bool *fenced,
                     struct error *err)
 {
-    *fenced = false;
-    return record(claim, done, NULL, fenced, err);
+    struct outcome_record record = {.done = done};
+    bool ok = write_outcome(claim, &record, err);
+
+    *fenced = record.fenced;
+    return ok;
 }
 
-bool claim_fail(struct claim *claim, const char *message, struct error *err)
+bool claim_fail(struct claim *claim, const char *message, bool has_copies, struct error *err)
 {
-    bool fenced;
+    struct outcome_record record = {.message = message, .has_copies = has_copies};
 
-    return record(claim, NULL, message, &fenced, err);
+    return write_outcome(claim, &record, err);
+}
+
+bool claim_note_copies(struct claim *claim, const struct copy_note notes[], size_t count,
+                       struct error *err)
+{
+    struct outcome_record record = {.notes = notes, .note_count = count};
+
+    return write_outcome(claim, &record, err);
 }
 
 void claim_close(struct claim *claim)

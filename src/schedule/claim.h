@@ -9,11 +9,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "postgres/backup_copies.h"
 #include "postgres/backup_history.h"
 #include "postgres/backup_schedule.h"
 #include "postgres/ledger.h"
 #include "postgres/session.h"
 #include "store/backup_object.h"
+#include "store/store_pool.h"
 
 enum claim_result {
     CLAIM_TAKEN,
@@ -25,7 +27,7 @@ enum claim_result {
 struct claim_request {
     const struct session_options *session;
     const struct schedule *schedule;
-    const char *store;  /* its location, for the ledger */
+    const struct store_choice *stores;
     const char *suffix; /* of the object's name */
     int64_t catch_up_s; /* the setting; a schedule may have its own */
     bool scheduled;     /* else manual: no occurrence, always due */
@@ -62,10 +64,14 @@ bool claim_confirm(struct claim *claim, struct error *err);
 struct history_result claim_result_of(const struct backup_facts *facts);
 
 /* Record the outcome; the lock's session is replaced by a new one when it has died meanwhile.
- * *fenced: another process has taken this run for dead and recorded it as failed. */
+ * *fenced: another process has taken this run for dead and recorded it as failed. `has_copies`: the
+ * run has several stores. */
 bool claim_complete(struct claim *claim, const struct history_result *done, bool *fenced,
                     struct error *err);
-bool claim_fail(struct claim *claim, const char *message, struct error *err);
+bool claim_fail(struct claim *claim, const char *message, bool has_copies, struct error *err);
+/* Of several stores: what became of each copy. Before claim_complete(). */
+bool claim_note_copies(struct claim *claim, const struct copy_note notes[], size_t count,
+                       struct error *err);
 
 /* Since claim_take(). */
 int64_t claim_elapsed_ms(const struct claim *claim);

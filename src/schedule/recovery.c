@@ -1,12 +1,15 @@
 #include "schedule/recovery.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/wait.h"
 #include "postgres/advisory_lock.h"
+#include "postgres/backup_copies.h"
 #include "postgres/ledger.h"
 #include "schedule/claim.h"
+#include "schedule/used_store.h"
 #include "store/backup_object.h"
 #include "store/manifest.h"
 
@@ -75,42 +78,93 @@ static bool examine(struct store *store, const struct object *object, const char
            (!*whole || store_check_digest(store, object, whole, err));
 }
 
-/* A run may die before the container or folder is made. One that has held backups and is not there
- * any more is not made again: its file system is not mounted, and says nothing of the run. */
-static bool prepare(struct session *session, struct store *store, struct error *err)
-{
-    bool used = false;
+/* One of the required stores of a dead run. Of the others none has what these have not: they come
+ * last, and are cleaned up when copies are made (backup/copying.h). */
+struct witness {
+    struct store *store;  /* NULL: it could not be opened */
+    struct error problem; /* it cannot tell, for this reason */
+};
 
-    return backup_history_used_store(session, store->location, &used, err) &&
-           (used || store_prepare(store, err));
+/* First what the run left is taken away, in every store, then they are asked: were the run only
+ * paused, it could not publish any more, where the store lets the former be done (a folder does).
+ */
+static void discard(struct session *session, struct witness *witness, const struct history_row *row)
+{
+    if (witness->store != NULL && witness->problem.kind == ERROR_NONE &&
+        !(used_store_prepare(session, witness->store, &witness->problem) &&
+          store_discard(witness->store, row->name, row->run_id, &witness->problem))) {
+        error_prefix(&witness->problem, "store %s", witness->store->location);
+    }
 }
 
-/* With the schedule's lock held: the run is dead. What the store says decides. First what it left
- * is taken away, then the store is asked: were it only paused, it could not publish any more, where
- * the store lets the former be done (a folder does). */
-static bool settle(struct session *session, struct store *store, const struct history_row *row,
-                   struct error *err)
+/* *whole: the store has what the run sent; then *backup is it. *object is the caller's to clear. */
+static bool ask(struct store *store, const struct history_row *row, struct object *object,
+                struct backup_object *backup, bool *whole, struct error *err)
 {
-    const char *name = row->name;
-    const char *run_id = row->run_id;
-    struct object object = OBJECT_INIT;
-    struct backup_object backup = {.object = NULL};
     bool found = false;
-    bool whole = false;
 
-    bool ok = prepare(session, store, err) && store_discard(store, name, run_id, err) &&
-              store_head(store, name, &object, &found, err);
-    if (ok && found && backup_object_has_run(&object, run_id)) {
-        ok = examine(store, &object, run_id, &backup, &whole, err) &&
-             (whole || withdraw(store, &object, err));
+    *whole = false;
+    if (!store_head(store, row->name, object, &found, err)) {
+        return false;
     }
-    if (ok && !whole) {
-        ok = manifest_remove(store, name, run_id, err) && mark_interrupted(session, row, err);
-    } else if (ok) {
-        ok = adopt(session, &backup, err);
+    if (!found || !backup_object_has_run(object, row->run_id)) {
+        return true;
     }
-    object_clear(&object);
+    return examine(store, object, row->run_id, backup, whole, err) &&
+           (*whole || withdraw(store, object, err));
+}
+
+/* The first store that has it is enough: the run was published (DESIGN, "Several stores"), and
+ * where it is not the next step of the tick copies it. */
+static bool find_published(struct session *session, struct witness *witnesses, size_t count,
+                           const struct history_row *row, bool *adopted, struct error *err)
+{
+    bool ok = true;
+
+    *adopted = false;
+    for (size_t i = 0; ok && !*adopted && i < count; i++) {
+        struct witness *witness = &witnesses[i];
+        struct object object = OBJECT_INIT;
+        struct backup_object backup = {.object = NULL};
+        if (witness->problem.kind == ERROR_NONE &&
+            !ask(witness->store, row, &object, &backup, adopted, &witness->problem)) {
+            *adopted = false;
+            error_prefix(&witness->problem, "store %s", witness->store->location);
+        }
+        ok = !*adopted || adopt(session, &backup, err);
+        object_clear(&object);
+    }
     return ok;
+}
+
+/* A store that cannot tell may have it. */
+static bool conclude_unpublished(struct session *session, struct witness *witnesses, size_t count,
+                                 const struct history_row *row, struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct witness *witness = &witnesses[i];
+        if (witness->problem.kind != ERROR_NONE) {
+            *err = witness->problem;
+            return false;
+        }
+        if (!manifest_remove(witness->store, row->name, row->run_id, err)) {
+            return error_prefix(err, "store %s", witness->store->location);
+        }
+    }
+    return mark_interrupted(session, row, err);
+}
+
+/* With the schedule's lock held: the run is dead. What its stores say decides. */
+static bool settle(struct session *session, struct witness *witnesses, size_t count,
+                   const struct history_row *row, struct error *err)
+{
+    bool adopted = false;
+
+    for (size_t i = 0; i < count; i++) {
+        discard(session, &witnesses[i], row);
+    }
+    return find_published(session, witnesses, count, row, &adopted, err) &&
+           (adopted || conclude_unpublished(session, witnesses, count, row, err));
 }
 
 /* True when the row came here with a copy of the database: the run may even be going on, there. */
@@ -140,17 +194,41 @@ static bool end_copied(struct session *session, const struct history_row *row, b
     return true;
 }
 
-/* Only the store of the run can tell what became of it. */
-static bool settle_with_store(struct session *session, struct store_pool *stores,
-                              const struct history_row *row, struct error *err)
+static void open_witness(struct store_pool *stores, const char *location, struct witness *out)
 {
-    struct store *store = NULL;
-
-    if (!store_pool_get(stores, row->store, &store, err)) {
-        error_prefix(err, "its store is %s", row->store != NULL ? row->store : "not recorded");
-        return error_hint(err, "run check once with the settings of that run");
+    *out = (struct witness){.problem = ERROR_INIT};
+    if (!store_pool_get(stores, location, &out->store, &out->problem)) {
+        error_prefix(&out->problem, "its store is %s",
+                     location != NULL ? location : "not recorded");
+        error_hint(&out->problem, "run check once with the settings of that run");
     }
-    return settle(session, store, row, err);
+}
+
+/* Only the stores of the run can tell what became of it. Those of a run with one store stand in no
+ * other table. */
+static bool settle_with_stores(struct session *session, struct store_pool *stores,
+                               const struct history_row *row, struct error *err)
+{
+    struct copy_rows copies;
+    size_t count = 0;
+
+    if (!backup_copies_read_run(session, row->run_id, &copies, err)) {
+        return false;
+    }
+    struct witness *witnesses = calloc(copies.count + 1, sizeof(*witnesses));
+    bool ok = witnesses != NULL ? true : error_set_memory(err);
+    for (size_t i = 0; ok && i < copies.count; i++) {
+        if (copies.items[i].required) {
+            open_witness(stores, copies.items[i].store, &witnesses[count++]);
+        }
+    }
+    if (ok && count == 0) {
+        open_witness(stores, row->store, &witnesses[count++]);
+    }
+    ok = ok && settle(session, witnesses, count, row, err);
+    free(witnesses);
+    backup_copies_clear(&copies);
+    return ok;
 }
 
 static bool resolve(const struct session_options *options, struct store_pool *stores,
@@ -167,7 +245,7 @@ static bool resolve(const struct session_options *options, struct store_pool *st
     /* The row may have ended between our reading it and our having the lock. */
     if (ok && started) {
         ok = end_copied(session, row, &copied, err) &&
-             (copied || settle_with_store(session, stores, row, err));
+             (copied || settle_with_stores(session, stores, row, err));
     }
     session_close(session);
     return ok;

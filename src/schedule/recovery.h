@@ -18,7 +18,7 @@ struct recovery_report {
     size_t unresolved; /* rows that could not be resolved now; each was logged */
 };
 
-/* Resolves every such row, asking the store that it names; if that takes minutes, the rest is left
+/* Resolves every such row, asking the stores that it names; if that takes minutes, the rest is left
  * to the next call. Runs that are still going on (their lock is held) are left alone. A run that
  * was begun in another ledger, of which this one is a copy, is marked failed without asking any
  * store. False only when the ledger cannot be read, or with ERROR_STOPPED. Nobody is told here:

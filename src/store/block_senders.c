@@ -21,7 +21,8 @@ struct block_senders {
     size_t *sizes;       /* of every block taken so far */
     uint32_t block_count;
     uint32_t block_capacity;
-    atomic_bool cancelled; /* the transfers are to give up */
+    atomic_bool own_cancelled;
+    atomic_bool *cancelled; /* the transfers are to give up */
 
     pthread_mutex_t lock; /* of all that follows */
     pthread_cond_t work;  /* a block is queued, or closing */
@@ -61,7 +62,7 @@ static void give_back(struct block_senders *senders, struct block *block, bool o
     if (!ok && !senders->failed) {
         senders->failed = true;
         senders->failure = *err;
-        atomic_store(&senders->cancelled, true);
+        atomic_store(senders->cancelled, true);
     }
     senders->in_flight--;
     senders->in_flight_bytes -= block->size;
@@ -78,7 +79,7 @@ static void *work(void *context)
 
     while ((block = take(senders)) != NULL) {
         struct error err = ERROR_INIT;
-        bool ok = !atomic_load(&senders->cancelled) &&
+        bool ok = !atomic_load(senders->cancelled) &&
                   senders->options.send(senders->options.context, &worker->sender, block, &err);
         give_back(senders, block, ok, &err);
     }
@@ -90,12 +91,12 @@ static bool start_worker(struct block_senders *senders, struct error *err)
     struct worker *worker = &senders->workers[senders->worker_count];
 
     worker->senders = senders;
-    worker->sender.cancelled = &senders->cancelled;
+    worker->sender.cancelled = senders->cancelled;
     worker->sender.client = http_client_new(&senders->options.limits, err);
     if (worker->sender.client == NULL) {
         return false;
     }
-    http_client_cancel_with(worker->sender.client, &senders->cancelled);
+    http_client_cancel_with(worker->sender.client, senders->cancelled);
     if (!thread_start(&worker->thread, work, worker, err)) {
         http_client_free(worker->sender.client);
         return error_prefix(err, "preparing the upload");
@@ -164,6 +165,7 @@ bool block_senders_new(const struct block_senders_options *options, struct block
     pthread_cond_init(&senders->work, NULL);
     pthread_cond_init(&senders->room, NULL);
     senders->options = *options;
+    senders->cancelled = options->cancelled != NULL ? options->cancelled : &senders->own_cancelled;
     senders->parallel = (size_t)options->parallel;
     while (senders->worker_count < senders->parallel) {
         if (!start_worker(senders, err)) {
@@ -223,7 +225,12 @@ void block_senders_free(struct block_senders *senders)
     if (senders == NULL) {
         return;
     }
-    atomic_store(&senders->cancelled, true);
+    /* When all is sent, others may go on with what can be cancelled. */
+    pthread_mutex_lock(&senders->lock);
+    if (senders->in_flight > 0) {
+        atomic_store(senders->cancelled, true);
+    }
+    pthread_mutex_unlock(&senders->lock);
     stop_workers(senders);
     pthread_cond_destroy(&senders->work);
     pthread_cond_destroy(&senders->room);

@@ -34,6 +34,9 @@ struct block_senders_options {
     bool (*send)(void *context, const struct block_sender *sender, const struct block *block,
                  struct error *err);
     void *context;
+    /* Another thread may set it: the upload is given up. Its own failure sets it, too. NULL: there
+     * is none. */
+    atomic_bool *cancelled;
 };
 
 bool block_senders_new(const struct block_senders_options *options, struct block_senders **out,

@@ -12,6 +12,7 @@ void service_clients_init(struct service_clients *clients, struct retry_policy *
                           const struct settings *settings)
 {
     *clients = (struct service_clients){
+        .policy = policy,
         .limits = {.connect_ms = settings_get_number(settings, SETTING_CONNECT_TIMEOUT) * 1000,
                    .stall_s = settings_get_number(settings, SETTING_STALL_TIMEOUT)}};
     *policy = (struct retry_policy){
@@ -34,6 +35,10 @@ struct http_client *service_clients_get(struct service_clients *clients, bool ig
         if (*client != NULL && ignore_stop) {
             http_client_ignore_stop(*client);
         }
+    }
+    if (*client != NULL && clients->cancelled != NULL) {
+        http_client_cancel_with(*client, *clients->cancelled);
+        clients->policy->cancelled = *clients->cancelled;
     }
     return *client;
 }

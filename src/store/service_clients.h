@@ -6,6 +6,7 @@
 #ifndef STORE_SERVICE_CLIENTS_H
 #define STORE_SERVICE_CLIENTS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -17,8 +18,11 @@ struct service_clients {
     struct http_limits limits;   /* of clients that send or read much: no end but a stall */
     struct http_client *usual;   /* hears a stop */
     struct http_client *through; /* sees a commit through, whatever the stop flag says */
+    struct retry_policy *policy;
+    atomic_bool *const *cancelled; /* the store's, if it can be cancelled; or NULL */
 };
 
+/* `policy` must outlive the clients: what cancels the store cancels its waiting, too. */
 void service_clients_init(struct service_clients *clients, struct retry_policy *policy,
                           const struct settings *settings);
 /* The client for small requests; NULL on failure. Belongs to `clients`. */

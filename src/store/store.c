@@ -158,10 +158,19 @@ bool store_list(struct store *store, const char *prefix, struct objects *out, st
     return store->ops->list(store, prefix, out, err);
 }
 
+/* Not when it was given up. */
+static bool note_read(struct store *store, bool ok, const struct error *err)
+{
+    if (!ok && err->kind != ERROR_STOPPED) {
+        atomic_store(&store->read_failed, true);
+    }
+    return ok;
+}
+
 bool store_head(struct store *store, const char *name, struct object *out, bool *found,
                 struct error *err)
 {
-    return store->ops->head(store, name, out, found, err);
+    return note_read(store, store->ops->head(store, name, out, found, err), err);
 }
 
 bool store_remove(struct store *store, const struct object *object, enum store_removal *result,
@@ -242,7 +251,7 @@ void store_upload_abandon(struct upload *upload)
 bool store_download_open(struct store *store, const struct object *object, struct download **out,
                          struct error *err)
 {
-    return store->ops->download_open(store, object, out, err);
+    return note_read(store, store->ops->download_open(store, object, out, err), err);
 }
 
 bool store_download_read(struct download *download, uint64_t offset, void *buffer, size_t size,
@@ -257,7 +266,9 @@ bool store_download_read(struct download *download, uint64_t offset, void *buffe
     if (atomic_load(&download->cancelled)) {
         return error_set(err, ERROR_STOPPED, "reading was given up");
     }
-    return size == 0 || download->store->ops->download_read(download, offset, buffer, size, err);
+    return size == 0 ||
+           note_read(download->store,
+                     download->store->ops->download_read(download, offset, buffer, size, err), err);
 }
 
 void store_download_cancel(struct download *download)

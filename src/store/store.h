@@ -107,6 +107,13 @@ struct store {
     struct block_limits block_limits;
     bool is_remote;    /* a service, not this host's file system */
     bool ignores_stop; /* store_ignore_stop() */
+    /* While it is true, what goes on in the store is given up soon, with ERROR_STOPPED, where that
+     * can be done: requests can. Another thread may set it; so does an upload that has failed,
+     * whose other transfers need not go on. NULL: never. */
+    atomic_bool *cancelled;
+    /* A read of it failed since somebody last said that none had: who reads a backup that another
+     * store has, too, may turn to that. */
+    atomic_bool read_failed;
     /* Set by who knows that nothing was ever put there: a folder or container that does not exist
      * makes an empty list. Otherwise it is an error. */
     bool is_new;

@@ -1,6 +1,6 @@
 /*
- * The stores of one process, each opened once: the configured one, those that schedules name, and
- * those that the ledger names as a run's.
+ * The stores of one process, each opened once: the configured ones, those that schedules name, and
+ * those that the ledger names as a run's; and which of them a backup goes to.
  */
 #ifndef STORE_STORE_POOL_H
 #define STORE_STORE_POOL_H
@@ -18,12 +18,31 @@ struct store_pool {
     size_t count;
 };
 
-/* The store of this URL; NULL or "" means the one that the settings ask for. *out belongs to the
- * pool. Nothing is asked of the store yet. ERROR_CONFIG for what is not the URL of one store. */
+/* A backup goes to at most so many. */
+#define STORES_MOST 8
+
+/* The stores that a backup goes to, those that are required first: it is good when each of these
+ * has it. */
+struct store_choice {
+    struct store *stores[STORES_MOST]; /* the pool's */
+    bool required[STORES_MOST];
+    char *urls[STORES_MOST]; /* which open them once more */
+    size_t count;
+    size_t required_count;
+};
+
+/* The stores of these URLs, which blanks separate; NULL or "" means those that the settings ask
+ * for. Nothing is asked of the stores yet. ERROR_CONFIG for what is not a list of different stores,
+ * at least one of them required. The caller clears *out, also after a failure. */
+bool store_pool_choose(struct store_pool *pool, const char *urls, struct store_choice *out,
+                       struct error *err);
+void store_choice_clear(struct store_choice *choice);
+/* Whether the URLs have the form of such a list: no setting is needed. */
+bool store_pool_check(const char *urls, struct error *err);
+
+/* The one store of a URL or a location, as the ledger has it. */
 bool store_pool_get(struct store_pool *pool, const char *url, struct store **out,
                     struct error *err);
-/* Whether this is the URL of one store, by its form alone: no setting is needed. */
-bool store_pool_check(const char *url, struct error *err);
 /* Closes them all. */
 void store_pool_clear(struct store_pool *pool);
 

@@ -24,10 +24,42 @@ void block_keep(struct block *block)
 void block_release(struct block *block)
 {
     /* Releases order each owner's accesses before the free by whoever comes last. */
-    if (block != NULL && __atomic_sub_fetch(&block->references, 1, __ATOMIC_ACQ_REL) == 0) {
-        free(block->data);
-        free(block);
+    if (block == NULL || __atomic_sub_fetch(&block->references, 1, __ATOMIC_ACQ_REL) > 0) {
+        return;
     }
+    struct block ended = *block;
+    free(block);
+    if (ended.original == NULL) {
+        free(ended.data);
+    } else {
+        block_release(ended.original);
+    }
+    if (ended.freed != NULL) {
+        ended.freed(ended.freed_context, ended.index, ended.size);
+    }
+}
+
+void block_watch(struct block *block, void (*freed)(void *context, uint32_t index, size_t size),
+                 void *context)
+{
+    block->freed = freed;
+    block->freed_context = context;
+}
+
+struct block *block_share(struct block *block)
+{
+    struct block *share = calloc(1, sizeof(*share));
+
+    if (share != NULL) {
+        block_keep(block);
+        *share = (struct block){.index = block->index,
+                                .offset = block->offset,
+                                .size = block->size,
+                                .data = block->data,
+                                .references = 1,
+                                .original = block};
+    }
+    return share;
 }
 
 size_t block_size_at(const struct block_limits *limits, uint32_t index)

@@ -23,11 +23,21 @@ struct block {
     unsigned char *data;
     /* private */
     int references;
+    struct block *original; /* whose data these are, or NULL: its own */
+    void (*freed)(void *context, uint32_t index, size_t size);
+    void *freed_context;
 };
 
 /* Thread-safe. */
 void block_keep(struct block *block);
 void block_release(struct block *block);
+/* `freed` is called when the last reference goes, in the thread that lets it go. Before others have
+ * one. */
+void block_watch(struct block *block, void (*freed)(void *context, uint32_t index, size_t size),
+                 void *context);
+/* The same bytes as a block of its own, with one reference: for who counts what each of several
+ * holders has. NULL when memory is out. */
+struct block *block_share(struct block *block);
 
 struct block_limits {
     size_t first_size; /* bytes */

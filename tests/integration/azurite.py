@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pathlib
 import subprocess
 import threading
@@ -10,14 +11,15 @@ import processes
 
 HERE = pathlib.Path(__file__).parent
 ACCOUNT = "devstoreaccount1"
+SECOND_ACCOUNT = "secondaccount"
 # The key that every installation of the emulator has; it opens nothing else.
 KEY = ("Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/"
        "K1SZFPTOtr/KBHBeksoGMGw==")
 
 
-def connection_string(port):
-    return (f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-            f"BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};")
+def connection_string(port, account=ACCOUNT):
+    return (f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={KEY};"
+            f"BlobEndpoint=http://127.0.0.1:{port}/{account};")
 
 
 class Azurite:
@@ -35,7 +37,8 @@ class Azurite:
             self.process = processes.start(
                 ["node", str(program), "--silent", "--disableTelemetry", "--blobHost", "127.0.0.1",
                  "--blobPort", str(self.port), "--location", str(self.folder)],
-                stdout=log, stderr=log)
+                stdout=log, stderr=log, env={**os.environ, "AZURITE_ACCOUNTS": ";".join(
+                    f"{account}:{KEY}" for account in (ACCOUNT, SECOND_ACCOUNT))})
         processes.wait_until(self._is_up, f"Azurite is up (see {self.folder}/log)", timeout=60)
         self.client = AzureClient(self.connection_string)
 

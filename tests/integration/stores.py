@@ -20,7 +20,8 @@ class FileStore:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.settings = {"RYTHM_BACKUP_STORES": "file://" + urllib.parse.quote(str(self.folder))}
+        self.url = "file://" + urllib.parse.quote(str(self.folder))
+        self.settings = {"RYTHM_BACKUP_STORES": self.url}
 
     def list(self):
         """The visible objects, by name."""
@@ -41,6 +42,11 @@ class FileStore:
         sidecars = {name + suffix for name in visible
                     for suffix in (".meta", ".json", ".json.meta")}
         return sorted(names - visible - sidecars - {".rythm-backup.lock"})
+
+    def clean(self):
+        """Removes the leftovers."""
+        for name in self.leftovers():
+            (self.folder / name).unlink()
 
     def read(self, name):
         return (self.folder / name).read_bytes()
@@ -65,16 +71,18 @@ class FileStore:
 class AzureStore:
     kind = "azure"
 
-    def __init__(self, server, container, folder):
+    def __init__(self, server, container, folder, account=azurite.ACCOUNT):
         self.server = server
         self.container = container
-        self.client = server.client
+        self.account = account
+        self.url = f"azblob://{account}/{container}"
+        self.client = server.client.through(azurite.connection_string(server.port, account))
         self.settings = self.settings_through(server.port)
         self._scratch = pathlib.Path(folder) / "blob"
 
     def settings_through(self, port):
         """The settings for reaching it on another port: a proxy's."""
-        return {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string(port),
+        return {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string(port, self.account),
                 "AZURE_BACKUP_CONTAINER": self.container}
 
     def list(self):
@@ -90,6 +98,9 @@ class AzureStore:
         return [blob["name"] for blob in blobs
                 if not blob["committed"]
                 or blob["name"].endswith(".json") and blob["name"][:-5] not in visible]
+
+    def clean(self):
+        """The service drops them."""
 
     def read(self, name):
         self._scratch.unlink(missing_ok=True)
@@ -166,3 +177,47 @@ class S3Store:
 
     def remove(self, name):
         self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
+
+
+class TwoStores:
+    """Two that get the same backups; what is read, is read from the first."""
+
+    kind = "two"
+
+    def __init__(self, first, second):
+        self.first = first
+        self.second = second
+        self.settings = {**first.settings, **second.settings,
+                         "RYTHM_BACKUP_STORES": f"{first.url} {second.url}"}
+
+    def differences(self):
+        """What one has and the other has not, or has otherwise."""
+        inside = [{stored.name: (stored, store.read(stored.name)) for stored in store.list()}
+                  for store in (self.first, self.second)]
+        return sorted(name for name in inside[0].keys() | inside[1].keys()
+                      if inside[0].get(name) != inside[1].get(name))
+
+    def list(self):
+        return self.first.list()
+
+    def read(self, name):
+        return self.first.read(name)
+
+    def put(self, name, content, metadata=None):
+        for store in (self.first, self.second):
+            store.put(name, content, metadata)
+
+    def remove(self, name):
+        for store in (self.first, self.second):
+            if name in {stored.name for stored in store.list()}:
+                store.remove(name)
+
+    def leftovers(self):
+        return [name for store in (self.first, self.second) if store.kind == "file"
+                for name in store.leftovers()]
+
+    def clean(self):
+        for stored in self.second.list():
+            self.second.remove(stored.name)
+        self.first.clean()
+        self.second.clean()

@@ -215,7 +215,7 @@ def test_option_wins_over_environment_and_environment_over_file(tool, tmp_path):
     ("file://relative/path", "relative/path"),
     ("file://", "file:"),
     ("file:///a%zzb", "%"),
-    ("file:///a file:///b", "names more than one store, which this version does not support"),
+    ("file:///a,file:///b", "holds more than one URL of a store; separate them by blanks"),
     ("azblob://", "azblob:"),
     ("azblob://account", "account"),
     ("azblob://account/Bad_Name", "Bad_Name"),

@@ -103,7 +103,8 @@ def test_everything_about_a_backup(here, small_database, store):
         "server_version": stored.metadata["server"],
         "duration_ms": int(stored.metadata["durationms"]), "sha256": made["sha256"],
         "ledger": "completed", "legacy": False, "verified_at": None, "verified_rows": None,
-        "verify_failed_at": None, "verify_error": None}
+        "verify_failed_at": None, "verify_error": None, "stores": [location(store)],
+        "missing_in": []}
     assert made["name"].startswith(
         "rythm-backup-" + listed["created"].replace(":", "-").replace(".", "-"))
 

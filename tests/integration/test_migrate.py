@@ -225,6 +225,9 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("backup_history_verification_by_name", "INDEX"),
         ("backup_history_verifications", "INDEX"),
         ("backup_history_verified", "INDEX"),
+        ("backup_copies", "TABLE"),
+        ("backup_copies backup_copies_pkey", "CONSTRAINT"),
+        ("backup_copies_owed", "INDEX"),
         ("email_logs_backup_pending", "INDEX"),
         ("email_logs_backup_key", "INDEX")}
 

@@ -479,7 +479,7 @@ def test_next_after_an_edit_and_of_a_disabled_one(tool):
     ('--schemas="a"b', ["--schemas"]),
     ("--stores=ftp://x/y", ["--stores", "'ftp://x/y'", "file:///DIR"]),
     ("--stores=file://relative", ["--stores"]),
-    ("--stores=file:///a file:///b", ["--stores", "more than one"]),
+    ("--stores=file:///a?required=false", ["--stores", "one that is required"]),
     ("--name=a b", ["--name", "'a b'", "1 to 63 letters"]),
     ("--name=" + "x" * 64, ["--name", "1 to 63 letters"]),
     ("--name=-x", ["--name", "'-x'"]),

@@ -486,8 +486,8 @@ def test_recovery_cleans_up_in_its_own_store(make_tool, home, file_store, defaul
     ("ftp://bucket", "'ftp://bucket' is not the URL of a store"),
     ("file://relative", "the folder's path must be absolute"),
     ("azblob:///somewhere", "AZURE_STORAGE_CONNECTION_STRING"),
-    ("file:///a file:///b", "names more than one store"),
-    ("file:///a,file:///b", "names more than one store")])
+    ("file:///a file:///a", "store file:///a is named twice"),
+    ("file:///a,file:///b", "separate them by blanks")])
 def test_a_wrong_store_is_named_and_passed_over(tool, home, file_store, url, problem):
     configure(home, stores=url, name="astray")
     good = add_schedule(home)

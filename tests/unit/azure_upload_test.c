@@ -326,7 +326,9 @@ static struct fixture *fixture_new(enum fault fault)
         .client = http_client_new(&limits, &err),
         .policy = {.attempts = 4, .first_wait_ms = 2, .longest_wait_ms = 4, .total_ms = 60000}};
     assert_non_null(fixture->session.client);
-    const struct azure_upload_options options = {.session = &fixture->session,
+    static struct store store;
+    const struct azure_upload_options options = {.store = &store,
+                                                 .session = &fixture->session,
                                                  .block_limits = limits,
                                                  .blob = "folder/b.sql.zst",
                                                  .run_id = RUN,

@@ -412,6 +412,48 @@ static void test_commands(void **state)
     check_refused(no_options, ERROR_CONFIG, "can be changed by its group");
 }
 
+/* NAME_MEMBER, for one member alone: as secret as NAME. */
+static void test_families(void **state)
+{
+    static const char *const extra[] = {NULL};
+    struct settings settings;
+    struct error err = ERROR_INIT;
+    char name[SETTINGS_NAME_SIZE];
+    char text[128] = "saw canary-one, canary-two and canary-three";
+
+    (void)state;
+    setenv("AZURE_STORAGE_CONNECTION_STRING_FIRST", "canary-one", 1);
+    setenv("AZURE_STORAGE_CONNECTION_STRING_", "of nobody", 1);
+    setenv("AZURE_STORAGE_CONNECTION_STRING_lower", "of nobody", 1);
+    write_file("AZURE_STORAGE_CONNECTION_STRING_FIRST=canary-two\n"
+               "AZURE_STORAGE_CONNECTION_STRING_2ND='canary-three'\n");
+    load_good(&settings, no_options);
+    assert_string_equal(
+        settings_get_for(&settings, SETTING_AZURE_CONNECTION_STRING, "firstly", 5, name),
+        "canary-one");
+    assert_string_equal(name, "AZURE_STORAGE_CONNECTION_STRING_FIRST");
+    assert_string_equal(
+        settings_get_for(&settings, SETTING_AZURE_CONNECTION_STRING, "2nd", 3, name),
+        "canary-three");
+    assert_null(settings_get_for(&settings, SETTING_AZURE_CONNECTION_STRING, "fir", 3, name));
+    assert_null(settings_get_for(&settings, SETTING_ACS_CONNECTION_STRING, "first", 5, name));
+    assert_null(settings_get(&settings, SETTING_AZURE_CONNECTION_STRING));
+    redact_text(text);
+    assert_string_equal(text, "saw ***, *** and ***");
+    char **environment = settings_child_environment(extra, &err);
+    assert_non_null(environment);
+    assert_false(holds(environment, "AZURE_STORAGE_CONNECTION_STRING_FIRST="));
+    free(environment);
+    settings_clear(&settings);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_false(settings_load(&settings, no_options, path, &err));
+    assert_non_null(strstr(err.text, "holds a secret"));
+    settings_clear(&settings);
+    unsetenv("AZURE_STORAGE_CONNECTION_STRING_FIRST");
+    unsetenv("AZURE_STORAGE_CONNECTION_STRING_");
+    unsetenv("AZURE_STORAGE_CONNECTION_STRING_lower");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_database_name_is_no_secret, begin, end),
         cmocka_unit_test_setup_teardown(test_child_environment, begin, end),
         cmocka_unit_test_setup_teardown(test_commands, begin, end),
+        cmocka_unit_test_setup_teardown(test_families, begin, end),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -755,12 +755,16 @@ static void test_azure_url_without_an_account(void **state)
 
 static struct store *pooled(struct store_pool *pool, const char *url)
 {
-    struct store *store = NULL;
+    struct store_choice choice;
     struct error err = ERROR_INIT;
 
-    if (!store_pool_get(pool, url, &store, &err)) {
+    if (!store_pool_choose(pool, url, &choice, &err)) {
         fail_msg("%s: %s", url != NULL ? url : "(configured)", err.text);
     }
+    struct store *store = choice.stores[0];
+    assert_int_equal(choice.count, 1);
+    assert_int_equal(choice.required_count, 1);
+    store_choice_clear(&choice);
     return store;
 }
 
@@ -811,16 +815,50 @@ static void test_pool_opens_stores_of_both_kinds(void **state)
     redact_clear();
 }
 
-static void test_pool_refuses_several_and_none(void **state)
+static void test_pool_chooses_several(void **state)
+{
+    struct settings settings = {.values = {NULL}};
+    struct store_pool pool = {.settings = &settings};
+    struct store_choice choice;
+    struct error err = ERROR_INIT;
+    static const char *const order[] = {"file:///b", "file:///d", "file:///a", "file:///c"};
+
+    (void)state;
+    assert_true(store_pool_choose(&pool,
+                                  "  file:///a?required=false\tfile:///b\n"
+                                  "file:///c?required=false file:///d?required=true",
+                                  &choice, &err));
+    assert_int_equal(choice.count, 4);
+    assert_int_equal(choice.required_count, 2);
+    for (size_t i = 0; i < choice.count; i++) {
+        assert_string_equal(choice.stores[i]->location, order[i]);
+        assert_int_equal(choice.required[i], i < 2);
+        assert_ptr_equal(strstr(choice.urls[i], order[i]), choice.urls[i]);
+    }
+    store_choice_clear(&choice);
+    /* What one list calls best effort may be required in another. */
+    assert_true(store_pool_choose(&pool, "file:///a", &choice, &err));
+    assert_true(choice.required[0]);
+    assert_int_equal(pool.count, 4);
+    store_choice_clear(&choice);
+    store_pool_clear(&pool);
+}
+
+static void test_pool_refuses_wrong_lists(void **state)
 {
     static const struct {
         const char *url;
         const char *part;
     } bad[] = {
-        {"file:///a file:///b", "more than one store"},
-        {"file:///a\tazblob://b/c", "more than one store"},
-        {"file:///a,file:///b", "more than one store"},
-        {"file:///a;azblob://b/c", "more than one store"},
+        {"file:///a,file:///b", "separate them by blanks"},
+        {"file:///a;azblob://b/c", "separate them by blanks"},
+        {"file:///a file:///b/ file:///b", "file:///b is named twice"},
+        {"file:///a?required=false", "a backup needs one that is required"},
+        {"file:///a?required=false file:///b?required=false", "every store has required=false"},
+        {"file:///a?required=no", "must be true or false"},
+        {"file:///1 file:///2 file:///3 file:///4 file:///5 file:///6 file:///7 file:///8 "
+         "file:///9",
+         "more than 8 stores"},
         {"/var/backups", "is not the URL of a store"},
         {"file://relative", "must be absolute"},
     };
@@ -831,18 +869,20 @@ static void test_pool_refuses_several_and_none(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         /* By itself, and as what the settings say. */
         for (int configured = 0; configured < 2; configured++) {
-            struct store *store = NULL;
+            struct store_choice choice;
             struct error err = ERROR_INIT;
             settings.values[SETTING_STORES] = configured ? strdup(bad[i].url) : NULL;
-            assert_false(store_pool_get(&pool, configured ? NULL : bad[i].url, &store, &err));
+            assert_false(store_pool_choose(&pool, configured ? NULL : bad[i].url, &choice, &err));
+            store_choice_clear(&choice);
             assert_int_equal(err.kind, ERROR_CONFIG);
             if (strstr(err.text, bad[i].part) == NULL) {
                 fail_msg("'%s' is not in: %s", bad[i].part, err.text);
             }
-            assert_null(store);
-            assert_int_equal(pool.count, 0);
             settings_clear(&settings);
         }
+        struct error err = ERROR_INIT;
+        /* Which are the same store only opening them tells. */
+        assert_int_equal(store_pool_check(bad[i].url, &err), strstr(bad[i].part, "twice") != NULL);
     }
     store_pool_clear(&pool);
 }
@@ -874,7 +914,8 @@ int main(void)
         cmocka_unit_test(test_azure_url_without_an_account),
         cmocka_unit_test(test_pool_opens_each_store_once),
         cmocka_unit_test(test_pool_opens_stores_of_both_kinds),
-        cmocka_unit_test(test_pool_refuses_several_and_none),
+        cmocka_unit_test(test_pool_chooses_several),
+        cmocka_unit_test(test_pool_refuses_wrong_lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

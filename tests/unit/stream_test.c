@@ -635,6 +635,48 @@ static void test_blocks_are_shared_by_threads(void **state)
     sink_free(sink);
 }
 
+static void count_freed(void *context, uint32_t index, size_t size)
+{
+    size_t *freed = context;
+
+    assert_int_equal(index, 0);
+    assert_int_equal(size, 5);
+    ++*freed;
+}
+
+/* Each share is counted by itself; the bytes last as long as the last one. */
+static void test_blocks_have_shares(void **state)
+{
+    static const struct block_limits limits = {.first_size = 5, .most_size = 5, .most_blocks = 9};
+    struct sink *sink = sink_new();
+    struct stage *stage = blocks_new(&limits, sink);
+    size_t freed[3] = {0};
+
+    (void)state;
+    sink->keep = true;
+    write_in_pieces(stage, (const unsigned char *)"12345", 5, 5);
+    stage_free(stage);
+    struct block *block = sink->kept[0];
+    struct block *first = block_share(block);
+    struct block *second = block_share(block);
+    assert_non_null(first);
+    assert_non_null(second);
+    block_watch(block, count_freed, &freed[0]);
+    block_watch(first, count_freed, &freed[1]);
+    block_watch(second, count_freed, &freed[2]);
+    block_release(block);
+    block_keep(first);
+    block_release(first);
+    assert_int_equal(freed[0] + freed[1] + freed[2], 0);
+    block_release(first);
+    assert_int_equal(freed[1], 1);
+    assert_memory_equal(second->data, "12345", 5);
+    assert_int_equal(freed[0] + freed[2], 0);
+    block_release(second);
+    assert_int_equal(freed[0] + freed[2], 2);
+    sink_free(sink);
+}
+
 /* Freed before the end, with data in every stage: a run that fails in the middle. */
 static void test_freed_unfinished(void **state)
 {
@@ -733,6 +775,7 @@ int main(void)
         cmocka_unit_test(test_too_many_blocks),
         cmocka_unit_test(test_blocks_outlive_the_stage),
         cmocka_unit_test(test_blocks_are_shared_by_threads),
+        cmocka_unit_test(test_blocks_have_shares),
         cmocka_unit_test(test_freed_unfinished),
         cmocka_unit_test(test_failing_sink_propagates),
         cmocka_unit_test(test_failing_sink_fails_the_end),

@@ -53,8 +53,11 @@ static bool connect_client(struct azure_store *store, struct error *err)
 /* With the client that hears a stop, unless the store is to ignore it. */
 static bool open_session(struct azure_store *store, struct azure_session *out, struct error *err)
 {
+    struct http_client *client =
+        service_clients_get(&store->clients, store->base.ignores_stop, err);
+
     *out = store->session;
-    out->client = service_clients_get(&store->clients, store->base.ignores_stop, err);
+    out->client = client;
     return out->client != NULL;
 }
 
@@ -238,27 +241,38 @@ static const struct store_ops ops = {
     .close = close_store,
 };
 
+/* The account's own connection string, or else the one for whichever account it names. */
 static bool set_account(struct azure_store *store, const char *name, size_t length,
                         const struct settings *settings, struct error *err)
 {
-    const char *connection = settings_get(settings, SETTING_AZURE_CONNECTION_STRING);
+    char setting[SETTINGS_NAME_SIZE] = "AZURE_STORAGE_CONNECTION_STRING";
+    const char *connection =
+        length > 0
+            ? settings_get_for(settings, SETTING_AZURE_CONNECTION_STRING, name, length, setting)
+            : NULL;
+    bool is_own = connection != NULL;
 
+    if (!is_own) {
+        connection = settings_get(settings, SETTING_AZURE_CONNECTION_STRING);
+    }
     if (connection == NULL && length > 0) {
         return azure_account_from_name(name, length, &store->account, err);
     }
     if (connection == NULL) {
-        return error_set(err, ERROR_CONFIG, "it needs AZURE_STORAGE_CONNECTION_STRING");
+        return error_set(err, ERROR_CONFIG, "it needs %s", setting);
     }
     if (!azure_account_parse(connection, &store->account, err)) {
-        return false;
+        return is_own ? error_prefix(err, "%s", setting) : false;
     }
     /* store_urls() leaves the account out: it is the connection string's. */
     if (length == 0) {
         return true;
     }
     if (strlen(store->account.name) != length || memcmp(store->account.name, name, length) != 0) {
-        return error_set(err, ERROR_CONFIG, "AZURE_STORAGE_CONNECTION_STRING is for the account %s",
-                         store->account.name);
+        error_set(err, ERROR_CONFIG, "%s is for the account %s", setting, store->account.name);
+        return is_own ? false
+                      : error_hint(err, "set AZURE_STORAGE_CONNECTION_STRING_ACCOUNT for each "
+                                        "account, its name in upper case");
     }
     return true;
 }
@@ -370,6 +384,7 @@ static bool open_store(const struct store_url *url, const struct settings *setti
         return error_prefix(err, "store " SCHEME "://%s", url->place);
     }
     service_clients_init(&store->clients, &store->session.policy, settings);
+    store->clients.cancelled = &store->base.cancelled;
     store->session.account = &store->account;
     store->session.options = &store->options;
     store->session.tokens = store->tokens;

@@ -92,7 +92,8 @@ bool azure_upload_begin(const struct azure_upload_options *options, struct uploa
     const struct block_senders_options senders = {.parallel = options->parallel,
                                                   .limits = options->block_limits,
                                                   .send = put_block,
-                                                  .context = upload};
+                                                  .context = upload,
+                                                  .cancelled = options->store->cancelled};
     if (!block_senders_new(&senders, &upload->senders, err)) {
         end(upload);
         return false;

@@ -36,8 +36,10 @@ static struct s3_store *cast(struct store *store)
 static bool open_session(struct s3_store *store, bool ignore_stop, struct s3_session *out,
                          struct error *err)
 {
+    struct http_client *client = service_clients_get(&store->clients, ignore_stop, err);
+
     *out = store->session;
-    out->client = service_clients_get(&store->clients, ignore_stop, err);
+    out->client = client;
     out->policy.ignore_stop = ignore_stop;
     return out->client != NULL;
 }
@@ -243,6 +245,7 @@ static bool open_store(const struct store_url *url, const struct settings *setti
     store->bucket.location = NULL;
     store->base.block_limits = limits_of(&store->bucket);
     service_clients_init(&store->clients, &store->session.policy, settings);
+    store->clients.cancelled = &store->base.cancelled;
     store->session.bucket = &store->bucket;
     store->session.identity = store->identity;
     *out = (struct store *)store;

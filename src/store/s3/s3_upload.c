@@ -61,7 +61,8 @@ static bool begin_parts(struct s3_upload *upload, struct error *err)
     const struct block_senders_options options = {.parallel = upload->parallel,
                                                   .limits = upload->limits,
                                                   .send = put_part,
-                                                  .context = upload};
+                                                  .context = upload,
+                                                  .cancelled = upload->base.store->cancelled};
     struct metadata own = METADATA_INIT;
     bool ok = s3_object_refer(&own, upload->run_id, err) &&
               s3_multipart_begin(&upload->session, upload->key, &own, &upload->upload_id, err) &&

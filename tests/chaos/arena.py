@@ -37,7 +37,7 @@ import processes
 from acs_stub import AcsStub
 from azurite import Azurite
 from postgres_cluster import PostgresCluster
-from stores import AzureStore, FileStore
+from stores import AzureStore, FileStore, TwoStores
 from tool import Tool
 
 UTC = datetime.timezone.utc
@@ -163,10 +163,9 @@ class Lane:
         self.day += datetime.timedelta(days=1)
         for stored in self.store.list():
             self.store.remove(stored.name)
-        if self.kind == "file":
-            for name in self.store.leftovers():
-                (self.store.folder / name).unlink()
+        self.store.clean()
         self.query("DELETE FROM backup_history")
+        self.query("DELETE FROM backup_copies")
         self.query("DELETE FROM email_logs")
         self.kept = self._put_old(1)
         self.expired = self._put_old(EXPIRED_DAYS)
@@ -236,8 +235,15 @@ class Lane:
     def has_ended(self):
         statuses = [row["status"] for row in self.rows()]
         done = "completed" in statuses or statuses.count("failed") >= 3
-        return (done and "started" not in statuses
+        return (done and "started" not in statuses and not self.owed()
                 and not any(row["status"] == "pending" for row in self.emails()))
+
+    def owed(self):
+        """The copies that are still to be made."""
+        return self.query("SELECT k.store, k.state, k.error_message FROM backup_copies k JOIN"
+                          " backup_history h USING (run_id)"
+                          " WHERE k.state IN ('pending', 'missing')"
+                          " AND h.status IN ('completed', 'failed')")
 
     def _outside(self):
         return {"the ledger": self.rows(), "the mails": list(self.acs.messages),
@@ -387,6 +393,11 @@ class Arena:
     def make_store(self, kind, name, folder):
         if kind == "file":
             return FileStore(folder / "store")
+        if kind == "two":
+            return TwoStores(FileStore(folder / "store"), FileStore(folder / "second"))
+        if kind == "mixed":
+            return TwoStores(FileStore(folder / "store"),
+                             AzureStore(self.azurite, name.replace("_", "-"), folder))
         return AzureStore(self.azurite, name.replace("_", "-"), folder)
 
     def make_lane(self, kind):
@@ -394,7 +405,7 @@ class Arena:
 
     def lanes(self, kind):
         """The lanes of this kind; they are made at first use and serve all cases."""
-        if kind == "azure":
+        if kind in ("azure", "mixed"):
             self.start_azurite()
         lanes = self._lanes.setdefault(kind, [])
         while len(lanes) < self.most_lanes:

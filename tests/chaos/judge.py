@@ -54,6 +54,8 @@ class Scene:
     observed: list      # arena.Observed
     late_rows: list     # 'started' after the first later check
     changed_late: list  # what the last, quiet check changed
+    apart: list         # of two stores: names of what is not the same in both
+    owed: list          # the copies that the ledger still misses
     troubles: list      # what the lane noticed
     expectation: Expectation
     restore: object = None  # a function (script) -> None or what is wrong; None: not this time
@@ -89,7 +91,10 @@ def look(lane, expectation=None, restore=False):
         old=lane.kept, expired=lane.expired.name, is_expired_there=is_expired_there,
         rows=lane.rows(), emails=lane.emails(), messages=list(lane.acs.messages),
         repeats=list(lane.acs.repeats), leftovers=leftovers, observed=list(lane.observed),
-        late_rows=lane.late_rows, changed_late=lane.changed_late, troubles=list(lane.troubles),
+        late_rows=lane.late_rows, changed_late=lane.changed_late,
+        apart=[name for name in getattr(lane.store, "differences", list)()
+               if name != lane.expired.name],
+        owed=lane.owed(), troubles=list(lane.troubles),
         expectation=expectation or Expectation(),
         restore=lane.arena.restores if restore else None)
 
@@ -311,12 +316,20 @@ def quiet_afterwards(scene):
         yield f"a check that had nothing to do changed {what}"
 
 
+def same_everywhere(scene):
+    """Of two stores each has what the other has, and nobody is owed anything."""
+    for name in scene.apart:
+        yield f"{name} is not the same in both stores"
+    for copy in scene.owed:
+        yield f"the ledger still misses a copy: {copy}"
+
+
 def troubles(scene):
     yield from scene.troubles
 
 
 CHECKS = (one_object, restores, not_lost, none_started, exit_codes, mails, no_leftovers, no_secrets,
-          others_unharmed, expired_is_gone, quiet_afterwards, troubles)
+          others_unharmed, expired_is_gone, quiet_afterwards, same_everywhere, troubles)
 
 
 def judge(scene):

@@ -176,6 +176,10 @@ def other_recipient(scene):
 
 # The same, of what was seen.
 IN_THE_SCENE = (
+    ("a copy that differs", lambda scene: scene.apart.append("x"), "same_everywhere",
+     "not the same in both"),
+    ("a copy that is owed", lambda scene: scene.owed.append({"store": "file:///x"}),
+     "same_everywhere", "misses a copy"),
     ("started after the next check", lambda scene: scene.late_rows.append(scene.rows[0]),
      "none_started", "after the next check"),
     ("lost", lambda scene: (scene.rows.clear(), scene.objects.clear()), "not_lost",

@@ -197,7 +197,7 @@ static bool read_line(struct settings *settings, char *line, const char *where, 
                    err);
     }
     bool is_member;
-    bool ok = set_member(settings, name, value, &is_member, err);
+    bool ok = set_member(settings, name, unquote(value), &is_member, err);
     if (is_member) {
         return ok;
     }

@@ -278,7 +278,12 @@ def test_sas_that_cannot_serve_is_named_at_once(make_tool, small_database, azure
 def test_sas_that_has_ended(make_tool, small_database, azure_store):
     azure_store.client.create(azure_store.container)
     settings = with_sas(azure_store, "rwdlac", seconds=-30)
-    result = make_tool(small_database, **settings).run("run", "--no-notify")
+    tool = make_tool(small_database, **settings)
+    result = tool.run("run", "--no-notify")
+    assert result.code == 2
+    assert "has ended (se=" in result.err and "make a new one" in result.err
+    # Where it is not looked at first, the service tells.
+    result = tool.run("list")
     assert result.code == 1
     assert "AuthorizationFailure" in result.err
     assert "(sp=rwdlac)" in result.err

@@ -235,7 +235,8 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
 @pytest.mark.parametrize("table, added", [
     ("backup_schedule", ["timed_at", "name", "tenant_id", "frequency", "days", "time_zone",
                          "catch_up", "target_dbname", "target_service", "schemas", "stores",
-                         "verify_every", "only_tables", "exclude_tables", "exclude_table_data"]),
+                         "verify_every", "keep_last", "keep_daily", "keep_weekly", "keep_monthly",
+                         "keep_yearly", "only_tables", "exclude_tables", "exclude_table_data"]),
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
                         "sha256", "store", "ledger", "told_at", "engine", "table_count",
                         "row_count", "database_name", "verified_at", "verified_rows",

@@ -175,13 +175,16 @@ static struct backup_facts facts_of(const struct segments *segments)
 }
 
 /* Stores a manifest of these; its digest goes to the facts. */
+static const struct scope *scope_put;
+
 static void put_manifest(const struct segments *segments, struct backup_facts *facts)
 {
     const struct manifest manifest = {.name = NAME,
                                       .facts = facts,
                                       .snapshot_ms = INT64_C(1738116001000),
                                       .encoding = "SQL_ASCII",
-                                      .segments = segments};
+                                      .segments = segments,
+                                      .scope = scope_put};
     struct metadata metadata = METADATA_INIT;
     struct stream_digest digest;
     struct error err = ERROR_INIT;
@@ -337,6 +340,37 @@ static void test_round_trip(void **state)
     assert_read(&facts, &small);
 }
 
+static void test_a_part(void **state)
+{
+    struct segment_table bare[] = {{"a", "bare \"one\""}, {"b", "\xff"}};
+    struct segments part = small;
+    struct scope scope = {.lists = {NULL}};
+    struct manifest_copy copy;
+    struct error err = ERROR_INIT;
+    bool found = false;
+
+    (void)state;
+    part.bare = bare;
+    part.bare_count = 2;
+    assert_true(scope_add(&scope, SCOPE_SCHEMAS, "a", &err));
+    assert_true(scope_add(&scope, SCOPE_EXCLUDED_DATA, "\"bare \"\"one\"\"\"", &err));
+    assert_true(scope_add(&scope, SCOPE_EXCLUDED_DATA, "b.*", &err));
+    scope_put = &scope;
+    segments_place(&part);
+    struct backup_facts facts = facts_of(&part);
+    put_manifest(&part, &facts);
+    scope_put = NULL;
+    assert_true(read_manifest(&facts, &copy, &found, &err));
+    assert_true(found && scope_equal(&copy.scope, &scope));
+    assert_int_equal(copy.segments.bare_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(copy.segments.bare[i].schema, bare[i].schema);
+        assert_string_equal(copy.segments.bare[i].name, bare[i].name);
+    }
+    manifest_copy_clear(&copy);
+    scope_clear(&scope);
+}
+
 static void test_a_manual_backup(void **state)
 {
     segments_place(&small);
@@ -467,6 +501,12 @@ static const struct {
     const char *put;
     const char *words;
 } hostile[] = {
+    {"\"tables\": [", "\"scope\": 7, \"tables\": [", "scope"},
+    {"\"tables\": [", "\"scope\": [{\"name\": \"a\"}], \"tables\": [", "scope[0].list is missing"},
+    {"\"tables\": [", "\"scope\": [{\"list\": \"schemas\", \"name\": 1}], \"tables\": [",
+     "scope[0].name"},
+    {"\"tables\": [", "\"left_out\": [{\"schema\": \"a\"}], \"tables\": [", "left_out[0].name"},
+    {"\"tables\": [", "\"left_out\": [\"a\"], \"tables\": [", "left_out[0] is not an object"},
     {"rythm-backup manifest", "other manifest", "format is not 'rythm-backup manifest'"},
     {"\"format\": \"rythm-backup manifest\"", "\"format\": 1", "format is not"},
     {"\"format\"", "\"form\"", "format is missing"},
@@ -806,6 +846,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_round_trip),
         TEST(test_a_manual_backup),
+        TEST(test_a_part),
         TEST(test_no_table),
         TEST(test_where_there_is_none),
         TEST(test_another_order_and_more),

@@ -17,7 +17,8 @@ struct search {
     bool is_default;         /* the old service's belong to that schedule */
     /* Which part of a database is wanted first: what the schedule asks for, or all of it. */
     char part[BACKUP_SCHEMAS_SIZE];
-    struct error damaged;    /* found, but not whole */
+    struct error damaged;    /* found, but not whole; of the latest ones the newest such */
+    int64_t damaged_ms;      /* when that one was begun, by its name */
     struct error unanswered; /* of the first store that did not answer */
 };
 
@@ -102,6 +103,21 @@ static bool is_better(const struct search *search, const struct backup_object *o
                : fits;
 }
 
+static void note_damaged(struct search *search, const struct store *store,
+                         const struct object *object)
+{
+    int64_t begun_ms;
+
+    if (!backup_name_parse(object->name, &begun_ms) ||
+        (search->damaged.kind != ERROR_NONE && begun_ms < search->damaged_ms)) {
+        return;
+    }
+    search->damaged_ms = begun_ms;
+    error_set(&search->damaged, ERROR_FAILED,
+              "%s in %s is not whole: its length or its metadata are not a backup's", object->name,
+              store->location);
+}
+
 /* Keeps the newest one, of stores that were asked before, too. */
 static bool find_latest(struct search *search, struct store *store, struct backup_choice *out,
                         struct error *err)
@@ -116,8 +132,9 @@ static bool find_latest(struct search *search, struct store *store, struct backu
     }
     for (size_t i = 0; i < objects.count; i++) {
         struct backup_object backup;
-        if (backup_object_parse(&objects.items[i], &backup) && belongs(search, &backup) &&
-            (!any || is_better(search, &backup, &best))) {
+        if (!backup_object_parse(&objects.items[i], &backup)) {
+            note_damaged(search, store, &objects.items[i]);
+        } else if (belongs(search, &backup) && (!any || is_better(search, &backup, &best))) {
             newest = &objects.items[i];
             best = backup;
             any = true;
@@ -143,9 +160,7 @@ static bool find_name(struct search *search, struct store *store, struct backup_
     if (found && backup_object_parse(&object, &backup)) {
         take(store, &object, out);
     } else if (found) {
-        error_set(&search->damaged, ERROR_FAILED,
-                  "%s in %s is not whole: its length or its metadata are not a backup's",
-                  search->wanted, store->location);
+        note_damaged(search, store, &object);
     }
     object_clear(&object);
     return true;
@@ -224,6 +239,10 @@ bool backup_choice_find(const struct store_pool *stores, const struct schedules 
     }
     if (search.unanswered.kind != ERROR_NONE) {
         log_warning("store_not_asked", "A store was left out: %s", search.unanswered.text);
+    }
+    if (search.damaged.kind != ERROR_NONE && search.damaged_ms > out->backup.begun_ms) {
+        out->passed_over = true;
+        log_warning("not_a_backup", "A newer backup was passed over: %s", search.damaged.text);
     }
     return true;
 }

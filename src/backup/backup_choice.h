@@ -19,6 +19,7 @@ struct backup_choice {
     struct store *store; /* borrowed from the pool */
     struct object object;
     struct backup_object backup;
+    bool passed_over; /* a newer one, which is not whole; it has been told */
 };
 
 /* False (ERROR_USAGE) for what is neither a backup's name nor one of the words: nothing else is
@@ -29,7 +30,7 @@ bool backup_choice_check(const char *wanted, struct error *err);
  * not answer) an id alone, and the old service's backups are then no schedule's. The latest is the
  * one with the latest time in its name, of all stores, among those that hold the part of the
  * database that SCHEDULE asks for, or all of it; when there is none, of any part. One that is not
- * whole is passed over.
+ * whole is passed over, and told when it is newer.
  *
  * A store that does not answer is told and left out when another has it; else it is the error.
  * ERROR_USAGE when all answer and none has it. *out is the caller's to clear, also after a

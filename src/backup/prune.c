@@ -51,6 +51,7 @@ bool prune_list(struct store *store, struct prune_plan *out, struct error *err)
         if (backup_object_parse(object, &out->items[out->count].backup)) {
             out->count++;
         } else if (backup_name_parse(object->name, &begun_ms)) {
+            out->not_whole++;
             log_warning("not_a_backup",
                         "%s has a backup's name but is not whole (its length or its metadata are "
                         "not a backup's): not counted, and not touched",

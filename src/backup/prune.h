@@ -33,6 +33,7 @@ struct prune_plan {
     struct objects objects;
     struct prune_item *items; /* backups only, newest first; what is not ours is not here */
     size_t count;
+    size_t not_whole;              /* objects with a backup's name; they are told, and not here */
     const struct object **orphans; /* manifests without their backup, which go, too */
     size_t orphan_count;
     bool listed; /* else it is empty because nothing is known */

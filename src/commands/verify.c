@@ -128,6 +128,7 @@ static bool verify_all(struct verifying *verifying, struct error *err)
     bool ok =
         store_plans_open(context, &schedules, &plans, err) && store_plans_list(&plans, NULL, err);
     for (size_t s = 0; ok && s < plans.stores->count; s++) {
+        verifying->bad += plans.items[s].not_whole;
         for (size_t i = 0; i < plans.items[s].count && stop_signal() == 0; i++) {
             const struct backup_object *backup = &plans.items[s].items[i].backup;
             if (!is_seen(&plans, s, backup)) {
@@ -150,6 +151,7 @@ static bool verify_chosen(struct verifying *verifying, struct error *err)
     bool ok = chosen_backup_open(verifying->context, wanted, &chosen, err);
 
     if (ok) {
+        verifying->bad += chosen.choice.passed_over;
         verify_one(verifying, &chosen.choice);
     }
     chosen_backup_clear(&chosen);

@@ -63,6 +63,20 @@ def none_left(database):
     return database.execute(SCRATCH) == []
 
 
+@pytest.mark.parametrize("arguments", [(), ("--quick",), ("--all",), ("--all", "--quick")])
+def test_the_newest_is_not_whole(tool, file_store, make_backup, arguments):
+    """An older one that is good is no reason to say nothing."""
+    older = make_backup()
+    name = make_backup()
+    path = file_store.folder / name
+    path.write_bytes(path.read_bytes()[:-1])
+    result = tool.run("verify", *arguments)
+    assert result.code == 1
+    assert name in result.err and "not whole" in result.err
+    assert f"ed {older} in " in result.err
+    tool.ok("verify", older)
+
+
 @pytest.mark.parametrize("spoiled", (
     "ALTER TABLE entry DISABLE TRIGGER ALL; INSERT INTO entry (account) VALUES (777333);"
     " ALTER TABLE entry ENABLE TRIGGER ALL",

@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "crypto/base64.h"
 #include "crypto/digest.h"
 
@@ -164,4 +166,40 @@ bool range_read(const struct range_source *source, uint64_t offset, void *buffer
         done += range.size;
     }
     return true;
+}
+
+bool range_download_open(const struct range_download_options *options, size_t size,
+                         struct range_download **out, struct error *err)
+{
+    struct range_download *self = calloc(1, size);
+
+    if (self == NULL) {
+        return error_set_memory(err);
+    }
+    self->base.store = options->store;
+    self->base.bytes = options->bytes;
+    self->name = text_copy(options->name);
+    self->etag = text_copy(options->etag);
+    if (self->name == NULL || self->etag == NULL) {
+        range_download_close(&self->base);
+        return error_set_memory(err);
+    }
+    self->client = http_client_new(options->limits, err);
+    if (self->client == NULL) {
+        range_download_close(&self->base);
+        return false;
+    }
+    http_client_cancel_with(self->client, &self->base.cancelled);
+    *out = self;
+    return true;
+}
+
+void range_download_close(struct download *base)
+{
+    struct range_download *self = (struct range_download *)base;
+
+    http_client_free(self->client);
+    free(self->name);
+    free(self->etag);
+    free(self);
 }

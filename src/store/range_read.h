@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "http/message.h"
+#include "http/exchange.h"
+#include "store/store.h"
 
 /* The most that one request asks for. */
 #define RANGE_READ_SIZE ((size_t)4 * 1024 * 1024)
@@ -34,5 +35,27 @@ struct range_source {
 /* As store_download_read(). */
 bool range_read(const struct range_source *source, uint64_t offset, void *buffer, size_t size,
                 struct error *err);
+
+/* What the downloads of all services have; the first member of each kind's struct. */
+struct range_download {
+    struct download base;
+    char *name; /* whole */
+    char *etag;
+    struct http_client *client; /* of its own; given up when the download is cancelled */
+};
+
+struct range_download_options {
+    struct store *store;
+    const struct http_limits *limits; /* of the client */
+    const char *name;
+    const char *etag;
+    uint64_t bytes;
+};
+
+/* Allocates `size` bytes, zeroed behind the struct range_download that they begin with. */
+bool range_download_open(const struct range_download_options *options, size_t size,
+                         struct range_download **out, struct error *err);
+/* As its namesake in struct store_ops. */
+void range_download_close(struct download *download);
 
 #endif

@@ -39,3 +39,13 @@ void service_reply_hint_clock(const struct http_reply *reply, struct error *err)
         }
     }
 }
+
+bool service_reply_is_one_of(const char *code, const char *const codes[])
+{
+    for (size_t i = 0; codes[i] != NULL; i++) {
+        if (strcmp(code, codes[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

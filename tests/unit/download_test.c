@@ -452,7 +452,7 @@ static struct fixture *fixture_new(enum fault fault, int faults)
 
 static void fixture_free(struct fixture *fixture)
 {
-    azure_download_close(fixture->download);
+    range_download_close(fixture->download);
     azure_account_clear(&fixture->account);
     shutdown(fixture->service.listener, SHUT_RDWR);
     pthread_join(fixture->service.thread, NULL);
@@ -568,7 +568,7 @@ static void whole_blob_needs_no_range(void **state)
     fixture->service.blob_size = SMALL_SIZE + 1;
     assert_false(azure_download_read(download, 0, fixture->buffer, SMALL_SIZE, &err));
     assert_error(&err, "the reply has 1001 bytes and not the 1000 asked for");
-    azure_download_close(download);
+    range_download_close(download);
     fixture_free(fixture);
 }
 

@@ -1,17 +1,13 @@
 #include "store/azure/azure_download.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "store/azure/azure_object.h"
 #include "store/range_read.h"
 
 struct azure_download {
-    struct download base;
+    struct range_download range;
     struct azure_session session;
-    char *blob;
-    char *etag;
 };
 
 static bool get(void *context, const char *range, struct http_reply *reply, struct error *err)
@@ -19,10 +15,10 @@ static bool get(void *context, const char *range, struct http_reply *reply, stru
     const struct azure_download *self = context;
     const struct azure_request request = {
         .method = "GET",
-        .blob = self->blob,
+        .blob = self->range.name,
         .headers = {{"x-ms-range", range},
                     {"x-ms-range-get-content-md5", "true"},
-                    {"If-Match", self->etag}},
+                    {"If-Match", self->range.etag}},
         .encryption = AZURE_ENCRYPTION_READ,
         .answers = {404, 409, 412, 416},
     };
@@ -34,7 +30,8 @@ static bool exists(void *context, bool *found, struct error *err)
 {
     const struct azure_download *self = context;
     struct object object = OBJECT_INIT;
-    bool ok = azure_object_head(&self->session, self->blob, self->blob, &object, found, err);
+    bool ok =
+        azure_object_head(&self->session, self->range.name, self->range.name, &object, found, err);
 
     object_clear(&object);
     return ok;
@@ -58,45 +55,25 @@ static bool refuse(void *context, const struct http_reply *reply, struct error *
     return false;
 }
 
-static void end(struct azure_download *self)
-{
-    http_client_free(self->session.client);
-    free(self->blob);
-    free(self->etag);
-    free(self);
-}
-
 bool azure_download_open(const struct azure_download_options *options, struct download **out,
                          struct error *err)
 {
-    struct azure_download *self = calloc(1, sizeof(*self));
+    const struct range_download_options inner = {.store = options->store,
+                                                 .limits = &options->limits,
+                                                 .name = options->blob,
+                                                 .etag = options->etag,
+                                                 .bytes = options->bytes};
+    struct range_download *range = NULL;
 
-    if (self == NULL) {
-        return error_set_memory(err);
+    if (!range_download_open(&inner, sizeof(struct azure_download), &range, err)) {
+        return false;
     }
-    *self = (struct azure_download){
-        .base = {.store = options->store, .bytes = options->bytes},
-        .session = *options->session,
-        .blob = text_copy(options->blob),
-        .etag = text_copy(options->etag),
-    };
-    self->session.client = NULL;
-    if (self->blob == NULL || self->etag == NULL) {
-        error_set_memory(err);
-        goto failed;
-    }
-    self->session.client = http_client_new(&options->limits, err);
-    if (self->session.client == NULL) {
-        goto failed;
-    }
-    http_client_cancel_with(self->session.client, &self->base.cancelled);
-    self->session.policy.cancelled = &self->base.cancelled;
-    *out = (struct download *)self;
+    struct azure_download *self = (struct azure_download *)range;
+    self->session = *options->session;
+    self->session.client = range->client;
+    self->session.policy.cancelled = &range->base.cancelled;
+    *out = &range->base;
     return true;
-
-failed:
-    end(self);
-    return false;
 }
 
 bool azure_download_read(struct download *base, uint64_t offset, void *buffer, size_t size,
@@ -104,8 +81,8 @@ bool azure_download_read(struct download *base, uint64_t offset, void *buffer, s
 {
     struct azure_download *self = (struct azure_download *)base;
     const struct range_source source = {
-        .name = self->blob,
-        .etag = self->etag,
+        .name = self->range.name,
+        .etag = self->range.etag,
         .bytes = base->bytes,
         .tells_md5 = true,
         .get = get,
@@ -115,9 +92,4 @@ bool azure_download_read(struct download *base, uint64_t offset, void *buffer, s
     };
 
     return range_read(&source, offset, buffer, size, err);
-}
-
-void azure_download_close(struct download *base)
-{
-    end((struct azure_download *)base);
 }

@@ -27,11 +27,10 @@ struct azure_download_options {
     uint64_t bytes;
 };
 
-/* As their namesakes in struct store_ops. */
+/* As their namesakes in struct store_ops; the end is range_download_close(). */
 bool azure_download_open(const struct azure_download_options *options, struct download **out,
                          struct error *err);
 bool azure_download_read(struct download *download, uint64_t offset, void *buffer, size_t size,
                          struct error *err);
-void azure_download_close(struct download *download);
 
 #endif

@@ -111,9 +111,9 @@ static bool add_headers(struct attempt *attempt, const struct azure_request *req
 static bool authorize_by_token(const struct azure_session *session, struct attempt *attempt,
                                struct effort *effort, struct error *err)
 {
-    const struct entra_patience patience = {
-        .ignore_stop = http_client_ignores_stop(session->client),
-        .cancelled = session->policy.cancelled};
+    const struct entra_patience patience = {.ignore_stop =
+                                                http_client_ignores_stop(session->client),
+                                            .cancelled = session->policy.cancelled};
 
     effort_clear(effort);
     if (!token_cache_get(session->tokens, &patience, &effort->token, err)) {
@@ -213,16 +213,6 @@ static bool exchange(const struct azure_session *session, const struct azure_req
            exchange_once(session, request, AZURE_ENCRYPTION_NONE, effort, reply, err);
 }
 
-static bool is_one_of(const char *code, const char *const codes[])
-{
-    for (size_t i = 0; codes[i] != NULL; i++) {
-        if (strcmp(code, codes[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void hint_credentials(const struct azure_account *account, const struct http_reply *reply,
                              struct error *err)
 {
@@ -256,7 +246,7 @@ static bool is_about_key(const char *code)
     static const char *const codes[] = {"BlobUsesCustomerSpecifiedEncryption",
                                         "BlobCustomerSpecifiedEncryptionMismatch", NULL};
 
-    return is_one_of(code, codes);
+    return service_reply_is_one_of(code, codes);
 }
 
 static void hint(const struct azure_account *account, const struct http_reply *reply,
@@ -342,7 +332,7 @@ static bool is_worth_repeating(const struct azure_session *session,
         return effort->renewals++ == 0;
     }
     azure_request_code(reply, code);
-    if (reply->status == 400 && request->body_size > 0 && is_one_of(code, damaged)) {
+    if (reply->status == 400 && request->body_size > 0 && service_reply_is_one_of(code, damaged)) {
         return effort->resendings++ < MOST_RESENDINGS;
     }
     return retry_status_is_transient(reply->status) ||

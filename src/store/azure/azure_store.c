@@ -18,6 +18,7 @@
 #include "store/azure/azure_request.h"
 #include "store/azure/azure_sas.h"
 #include "store/azure/azure_upload.h"
+#include "store/range_read.h"
 #include "store/service_clients.h"
 
 #define SCHEME       "azblob"
@@ -237,7 +238,7 @@ static const struct store_ops ops = {
     .upload_abandon = azure_upload_abandon,
     .download_open = download_open,
     .download_read = azure_download_read,
-    .download_close = azure_download_close,
+    .download_close = range_download_close,
     .close = close_store,
 };
 

@@ -1,17 +1,13 @@
 #include "store/s3/s3_download.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "store/range_read.h"
 #include "store/s3/s3_object.h"
 
 struct s3_download {
-    struct download base;
+    struct range_download range;
     struct s3_session session;
-    char *key;
-    char *etag;
 };
 
 static bool get(void *context, const char *range, struct http_reply *reply, struct error *err)
@@ -19,8 +15,8 @@ static bool get(void *context, const char *range, struct http_reply *reply, stru
     const struct s3_download *self = context;
     const struct s3_request request = {
         .method = "GET",
-        .key = self->key,
-        .headers = {{"Range", range}, {"If-Match", self->etag}},
+        .key = self->range.name,
+        .headers = {{"Range", range}, {"If-Match", self->range.etag}},
         .answers = {403, 404, 412, 416},
     };
 
@@ -31,7 +27,7 @@ static bool exists(void *context, bool *found, struct error *err)
 {
     const struct s3_download *self = context;
     struct object object = OBJECT_INIT;
-    bool ok = s3_object_peek(&self->session, self->key, &object, found, err);
+    bool ok = s3_object_peek(&self->session, self->range.name, &object, found, err);
 
     object_clear(&object);
     return ok;
@@ -55,45 +51,25 @@ static bool refuse(void *context, const struct http_reply *reply, struct error *
     return false;
 }
 
-static void end(struct s3_download *self)
-{
-    http_client_free(self->session.client);
-    free(self->key);
-    free(self->etag);
-    free(self);
-}
-
 bool s3_download_open(const struct s3_download_options *options, struct download **out,
                       struct error *err)
 {
-    struct s3_download *self = calloc(1, sizeof(*self));
+    const struct range_download_options inner = {.store = options->store,
+                                                 .limits = &options->limits,
+                                                 .name = options->key,
+                                                 .etag = options->etag,
+                                                 .bytes = options->bytes};
+    struct range_download *range = NULL;
 
-    if (self == NULL) {
-        return error_set_memory(err);
+    if (!range_download_open(&inner, sizeof(struct s3_download), &range, err)) {
+        return false;
     }
-    *self = (struct s3_download){
-        .base = {.store = options->store, .bytes = options->bytes},
-        .session = *options->session,
-        .key = text_copy(options->key),
-        .etag = text_copy(options->etag),
-    };
-    self->session.client = NULL;
-    if (self->key == NULL || self->etag == NULL) {
-        error_set_memory(err);
-        goto failed;
-    }
-    self->session.client = http_client_new(&options->limits, err);
-    if (self->session.client == NULL) {
-        goto failed;
-    }
-    http_client_cancel_with(self->session.client, &self->base.cancelled);
-    self->session.policy.cancelled = &self->base.cancelled;
-    *out = (struct download *)self;
+    struct s3_download *self = (struct s3_download *)range;
+    self->session = *options->session;
+    self->session.client = range->client;
+    self->session.policy.cancelled = &range->base.cancelled;
+    *out = &range->base;
     return true;
-
-failed:
-    end(self);
-    return false;
 }
 
 bool s3_download_read(struct download *base, uint64_t offset, void *buffer, size_t size,
@@ -101,8 +77,8 @@ bool s3_download_read(struct download *base, uint64_t offset, void *buffer, size
 {
     struct s3_download *self = (struct s3_download *)base;
     const struct range_source source = {
-        .name = self->key,
-        .etag = self->etag,
+        .name = self->range.name,
+        .etag = self->range.etag,
         .bytes = base->bytes,
         .get = get,
         .refuse = refuse,
@@ -111,9 +87,4 @@ bool s3_download_read(struct download *base, uint64_t offset, void *buffer, size
     };
 
     return range_read(&source, offset, buffer, size, err);
-}
-
-void s3_download_close(struct download *base)
-{
-    end((struct s3_download *)base);
 }

@@ -25,11 +25,10 @@ struct s3_download_options {
     uint64_t bytes;
 };
 
-/* As their namesakes in struct store_ops. */
+/* As their namesakes in struct store_ops; the end is range_download_close(). */
 bool s3_download_open(const struct s3_download_options *options, struct download **out,
                       struct error *err);
 bool s3_download_read(struct download *download, uint64_t offset, void *buffer, size_t size,
                       struct error *err);
-void s3_download_close(struct download *download);
 
 #endif

@@ -179,16 +179,6 @@ void s3_request_code(const struct http_reply *reply, char out[S3_REQUEST_CODE_SI
     text_clear(&code);
 }
 
-static bool is_one_of(const char *code, const char *const codes[])
-{
-    for (size_t i = 0; codes[i] != NULL; i++) {
-        if (strcmp(code, codes[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Where the bucket is, as those say who are asked in the wrong region. */
 static bool hint_region(const struct s3_session *session, const struct http_reply *reply,
                         struct error *err)
@@ -219,9 +209,9 @@ static void hint(const struct s3_session *session, const struct http_reply *repl
     if (hint_region(session, reply, err)) {
         return;
     }
-    if (is_one_of(code, wrong_keys)) {
+    if (service_reply_is_one_of(code, wrong_keys)) {
         error_hint(err, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
-    } else if (is_one_of(code, old_keys)) {
+    } else if (service_reply_is_one_of(code, old_keys)) {
         error_hint(err, "AWS_SESSION_TOKEN has ended: set new temporary credentials");
     } else if (strcmp(code, "NoSuchBucket") == 0) {
         error_hint(err, "create the bucket, or check its name, region and endpoint");
@@ -281,10 +271,11 @@ static bool is_worth_repeating(struct effort *effort, const struct http_reply *r
         return false;
     }
     s3_request_code(reply, code);
-    if (reply->status == 400 && effort->request->body_size > 0 && is_one_of(code, damaged)) {
+    if (reply->status == 400 && effort->request->body_size > 0 &&
+        service_reply_is_one_of(code, damaged)) {
         return effort->resendings++ < MOST_RESENDINGS;
     }
-    return retry_status_is_transient(reply->status) || is_one_of(code, later);
+    return retry_status_is_transient(reply->status) || service_reply_is_one_of(code, later);
 }
 
 static bool hash_payload(struct effort *effort, struct error *err)

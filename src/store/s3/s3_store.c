@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "store/backup_object.h"
+#include "store/range_read.h"
 #include "store/s3/s3_bucket.h"
 #include "store/s3/s3_download.h"
 #include "store/s3/s3_identity.h"
@@ -204,7 +205,7 @@ static const struct store_ops ops = {
     .upload_abandon = s3_upload_abandon,
     .download_open = download_open,
     .download_read = s3_download_read,
-    .download_close = s3_download_close,
+    .download_close = range_download_close,
     .close = close_store,
 };
 

@@ -182,6 +182,14 @@ def test_what_fails_leaves_nothing(make_backup, s3, s3_store, small_database, pa
     assert statuses(small_database) == ["failed"]
 
 
+def test_a_failure_beside_another_store_leaves_nothing(make_backup, s3, s3_store, tmp_path):
+    """Where the failure gives up whatever else goes on in the store."""
+    stores = f"file://{tmp_path}/beside {s3_store.settings['RYTHM_BACKUP_STORES']}"
+    s3.fault("partNumber=2&", times=9, status=403, code="AccessDenied")
+    make_backup(LARGE, code=1, RYTHM_BACKUP_STORES=stores)
+    assert s3.buckets["backups"] == {} and s3.uploads == {}
+
+
 def test_an_object_that_is_shorter_than_what_was_sent(make_backup, s3, s3_store):
     def cut():
         for stored in s3.buckets["backups"].values():

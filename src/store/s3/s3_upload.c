@@ -16,7 +16,7 @@
 /* What is sent in one request, by a client whose requests have an end. */
 #define LARGEST_WHOLE (2 * BLOCK_FIRST_SIZE)
 /* Cleaning up after a failure is worth so much waiting, whatever the settings say. */
-#define CLEAN_UP_MS (30 * 1000)
+#define CLEAN_UP_MS (15 * 1000)
 
 struct s3_upload {
     struct upload base;
@@ -75,40 +75,56 @@ static bool begin_parts(struct s3_upload *upload, struct error *err)
     return ok;
 }
 
-/* With a client that a stop does not end: nothing else would remove what is stored already. */
-static void clean_up(struct s3_upload *upload, bool published)
+/* While it is not certain that no object needs them, metadata beside it stay. */
+static bool remove_leftovers(const struct s3_upload *upload, const struct s3_session *session,
+                             struct error *err)
 {
-    struct s3_session session = upload->session;
-    struct error err = ERROR_INIT;
     struct object object = OBJECT_INIT;
     bool found = false;
-    bool ok = true;
+    bool ok = upload->upload_id.length == 0 ||
+              s3_multipart_abort(session, upload->key, text_string(&upload->upload_id), err);
 
+    if (ok && upload->metadata_beside) {
+        ok = s3_object_peek(session, upload->key, &object, &found, err);
+        if (ok && !(found && backup_object_has_run(&object, upload->run_id))) {
+            ok = s3_object_remove_metadata(session, upload->key, upload->run_id, err);
+        }
+    }
+    object_clear(&object);
+    return ok;
+}
+
+/* With a client of its own, which neither a stop ends nor that the store is given up: nothing else
+ * would remove what is stored already. */
+static void clean_up(const struct s3_upload *upload)
+{
+    struct s3_session session = upload->session;
+    struct http_limits limits = upload->limits;
+    struct error err = ERROR_INIT;
+
+    limits.reply_ms = CLEAN_UP_MS;
     session.policy.ignore_stop = true;
+    session.policy.cancelled = NULL;
     if (session.policy.total_ms > CLEAN_UP_MS) {
         session.policy.total_ms = CLEAN_UP_MS;
     }
-    if (!published && upload->upload_id.length > 0) {
-        ok = s3_multipart_abort(&session, upload->key, text_string(&upload->upload_id), &err);
+    session.client = http_client_new(&limits, &err);
+    if (session.client != NULL) {
+        http_client_ignore_stop(session.client);
     }
-    /* While it is not certain that no object needs them, they stay. */
-    if (ok && !published && upload->metadata_beside) {
-        ok = s3_object_peek(&session, upload->key, &object, &found, &err);
-        if (ok && !(found && backup_object_has_run(&object, upload->run_id))) {
-            ok = s3_object_remove_metadata(&session, upload->key, upload->run_id, &err);
-        }
-    }
-    if (!ok) {
+    if (session.client == NULL || !remove_leftovers(upload, &session, &err)) {
         log_warning("s3_leftovers", "%s; what was uploaded is paid for until it is removed",
                     err.text);
     }
-    object_clear(&object);
+    http_client_free(session.client);
 }
 
 static void end(struct s3_upload *upload, bool published)
 {
     block_senders_free(upload->senders);
-    clean_up(upload, published);
+    if (!published && (upload->upload_id.length > 0 || upload->metadata_beside)) {
+        clean_up(upload);
+    }
     block_release(upload->first);
     for (size_t i = 0; i < S3_MULTIPART_MOST_PARTS; i++) {
         free(upload->etags[i]);

@@ -196,8 +196,17 @@ static bool end_copied(struct session *session, const struct history_row *row, b
 
 static void open_witness(struct store_pool *stores, const char *location, struct witness *out)
 {
+    struct store_choice configured = {.count = 0};
+
     *out = (struct witness){.problem = ERROR_INIT};
-    if (!store_pool_get(stores, location, &out->store, &out->problem)) {
+    /* Where none is recorded it was the one that the settings say. */
+    bool ok = location != NULL ? store_pool_get(stores, location, &out->store, &out->problem)
+                               : store_pool_choose(stores, NULL, &configured, &out->problem);
+    if (ok && location == NULL) {
+        out->store = configured.stores[0];
+    }
+    store_choice_clear(&configured);
+    if (!ok) {
         error_prefix(&out->problem, "its store is %s",
                      location != NULL ? location : "not recorded");
         error_hint(&out->problem, "run check once with the settings of that run");

@@ -144,8 +144,9 @@ def test_an_accounts_setting_in_the_file(make_tool, small_database, accounts, tm
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"AZURE_STORAGE_CONNECTION_STRING_SECONDACCOUNT": None},
-     "it needs AZURE_STORAGE_CONNECTION_STRING"),
+    ({"AZURE_STORAGE_CONNECTION_STRING_SECONDACCOUNT": None, "AZURE_STORAGE_CONNECTION_STRING":
+      "AccountName=otheraccount;AccountKey=c2VjcmV0LXNlY3JldA=="},
+     "AZURE_STORAGE_CONNECTION_STRING is for the account otheraccount; set"),
     ({"AZURE_STORAGE_CONNECTION_STRING_SECONDACCOUNT": "AccountName=x"},
      "AZURE_STORAGE_CONNECTION_STRING_SECONDACCOUNT: "),
     ({"AZURE_STORAGE_CONNECTION_STRING_SECONDACCOUNT":

@@ -176,6 +176,14 @@ const struct setting settings_table[SETTING_COUNT] = {
                               .fallback = "32",
                               .help = "MiB of a table, as it is on the server's disk, that are "
                                       "read in one go"},
+    [SETTING_GLOBALS] = {.name = "RYTHM_BACKUP_GLOBALS",
+                         .option = "globals",
+                         .argument = "no|yes|passwords",
+                         .type = SETTING_TYPE_CHOICE,
+                         .choices = "no|yes|passwords",
+                         .fallback = "no",
+                         .help = "the server's roles in each backup, with their settings and "
+                                 "memberships, and with or without passwords"},
     [SETTING_ROW_LIMIT] = {.name = "RYTHM_BACKUP_ROW_LIMIT",
                            .type = SETTING_TYPE_INTEGER,
                            .min = 1,

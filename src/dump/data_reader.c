@@ -1,8 +1,20 @@
 #include "dump/data_reader.h"
 
+#include "dump/globals_reader.h"
 #include "dump/object_reader.h"
 #include "dump/table_reader.h"
 #include "postgres/snapshot.h"
+
+static bool read_objects(const struct data_reader *reader, const struct plan_part *part,
+                         struct segment *segment, struct error *err)
+{
+    if (part->kind == SEGMENT_GLOBALS) {
+        return globals_reader_run(reader, err);
+    }
+    return part->kind == SEGMENT_SEQUENCES
+               ? object_reader_sequences(reader, segment, err)
+               : object_reader_large_objects(reader, part, segment, err);
+}
 
 static bool read_others(const struct data_reader *reader, size_t number, struct error *err)
 {
@@ -13,10 +25,7 @@ static bool read_others(const struct data_reader *reader, size_t number, struct 
         return false;
     }
     segment_stream_begin(reader->stream, number, segment);
-    bool ok = (part->kind == SEGMENT_SEQUENCES
-                   ? object_reader_sequences(reader, segment, err)
-                   : object_reader_large_objects(reader, part, segment, err)) &&
-              segment_stream_end(reader->stream, err);
+    bool ok = read_objects(reader, part, segment, err) && segment_stream_end(reader->stream, err);
     if (ok && reader->snapshot != NULL) {
         snapshot_end(reader->session);
     }

@@ -1,6 +1,7 @@
 /*
  * Reads one part of a plan from a session and writes it as SQL: rows of tables as COPY blocks,
- * sequences as setval(), large objects as lowrite(), if need be with what makes them.
+ * sequences as setval(), the server's roles as one block, large objects as lowrite(), if need be
+ * with what makes them.
  */
 #ifndef DUMP_DATA_READER_H
 #define DUMP_DATA_READER_H
@@ -22,6 +23,7 @@ struct data_reader {
     const struct scope *scope;
     /* The snapshot to join for each part; NULL: the session's transaction has it, and the locks. */
     const char *snapshot;
+    bool role_passwords;      /* the globals hold them */
     bool makes_large_objects; /* the schema's script does not */
     int64_t lock_wait_ms;     /* for what is locked while rows are read: an index of TOAST */
     int64_t stall_ms;

@@ -47,11 +47,23 @@ static bool is_parallel(const struct dump_options *options)
     return strcmp(settings_get(options->settings, SETTING_ENGINE), "parallel") == 0;
 }
 
+static bool check_globals(const struct dump_options *options, struct error *err)
+{
+    const char *globals = settings_get(options->settings, SETTING_GLOBALS);
+
+    if (is_parallel(options) || strcmp(globals, "no") == 0) {
+        return true;
+    }
+    error_set(err, ERROR_CONFIG, "RYTHM_BACKUP_GLOBALS = %s needs RYTHM_BACKUP_ENGINE = parallel",
+              globals);
+    return error_hint(err, "set it to no, and save the output of 'pg_dumpall --globals-only'");
+}
+
 bool dump_check(const struct dump_options *options, struct error *err)
 {
     struct pg_dump tool;
 
-    return find_tool(options, &tool, err) &&
+    return check_globals(options, err) && find_tool(options, &tool, err) &&
            (!is_parallel(options) || parallel_dump_check(options, err));
 }
 

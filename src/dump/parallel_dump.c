@@ -84,6 +84,7 @@ static bool make_part(struct worker *worker, size_t part, bool *locked, struct e
         .plan = crew->plan,
         .scope = crew->options->scope,
         .snapshot = worker == &crew->exporter ? NULL : crew->source->snapshot,
+        .role_passwords = strcmp(settings_get(settings, SETTING_GLOBALS), "passwords") == 0,
         .makes_large_objects = pg_dump_version_has_large_objects_in_data(crew->tool->major),
         .lock_wait_ms = settings_get_number(settings, SETTING_LOCK_TIMEOUT) * 1000,
         .stall_ms = settings_get_number(settings, SETTING_STALL_TIMEOUT) * 1000,
@@ -97,6 +98,7 @@ static bool make_part(struct worker *worker, size_t part, bool *locked, struct e
         return copy_section(worker, &crew->source->pre_data, part, err);
     case SEGMENT_POST_DATA:
         return copy_section(worker, &crew->source->post_data, part, err);
+    case SEGMENT_GLOBALS:
     case SEGMENT_TABLE:
     case SEGMENT_SEQUENCES:
     case SEGMENT_LARGE_OBJECTS:
@@ -258,6 +260,7 @@ static bool make_plan(const struct dump_options *options, struct source *source,
                       struct error *err)
 {
     struct plan_options how = {
+        .globals = strcmp(settings_get(options->settings, SETTING_GLOBALS), "no") != 0,
         .tables = &source->tables,
         .segment_bytes =
             (uint64_t)settings_get_number(options->settings, SETTING_SEGMENT_SIZE) * MEBIBYTE,

@@ -187,7 +187,8 @@ static bool add_large_objects(struct plan *plan, const struct plan_options *opti
 bool plan_make(const struct plan_options *options, struct plan *out, struct error *err)
 {
     struct plan plan = {.parts = NULL};
-    bool ok = add_single(&plan, SEGMENT_PRE_DATA, err) && add_tables(&plan, options, err) &&
+    bool ok = (!options->globals || add_single(&plan, SEGMENT_GLOBALS, err)) &&
+              add_single(&plan, SEGMENT_PRE_DATA, err) && add_tables(&plan, options, err) &&
               add_single(&plan, SEGMENT_SEQUENCES, err) && add_large_objects(&plan, options, err) &&
               add_single(&plan, SEGMENT_POST_DATA, err);
 

@@ -35,6 +35,7 @@ struct plan {
 };
 
 struct plan_options {
+    bool globals; /* begin with the server's roles */
     const struct table_catalogue *tables;
     const int64_t *large_object_starts; /* large_objects_divide() */
     size_t large_object_parts;

@@ -1,6 +1,7 @@
 #include "postgres/database_properties.h"
 
 #include "postgres/query.h"
+#include "postgres/setting_value.h"
 #include "postgres/target_session.h"
 
 /* $1: from, $2: to. Columns: what it is, and the statement. */
@@ -34,22 +35,11 @@
     " IS %L', provider, $2, label)"                                                                \
     " FROM f JOIN pg_shseclabel ON objoid = f.oid AND classoid = 'pg_database'::regclass"
 
-/* Some settings are lists of names, which are quoted one by one (pg_dump,
- * variable_is_guc_list_quote() and makeAlterConfigCommand()). */
-#define SETTING_VALUE                                                                              \
-    "CASE WHEN lower(c.name) IN ('local_preload_libraries', 'search_path',"                        \
-    " 'session_preload_libraries', 'shared_preload_libraries', 'temp_tablespaces',"                \
-    " 'unix_socket_directories') THEN coalesce((SELECT string_agg(quote_literal("                  \
-    "CASE WHEN m.part[1] LIKE '\"%' THEN replace(substr(m.part[1], 2, length(m.part[1]) - 2),"     \
-    " '\"\"', '\"') ELSE m.part[1] END), ', ' ORDER BY m.number) FROM regexp_matches(c.value,"     \
-    " '(\"(?:[^\"]|\"\")*\"|[^,\\s\"]+)', 'g') WITH ORDINALITY AS m (part, number)), '''''')"      \
-    " ELSE quote_literal(c.value) END"
-
 #define SETTINGS                                                                                   \
     "SELECT 6, 'setting ' || c.name || CASE s.setrole WHEN 0 THEN '' ELSE ' of role '"             \
     " || quote_ident(pg_get_userbyid(s.setrole)) END, CASE s.setrole WHEN 0 THEN"                  \
     " format('ALTER DATABASE %I', $2) ELSE format('ALTER ROLE %I IN DATABASE %I',"                 \
-    " pg_get_userbyid(s.setrole), $2) END || format(' SET %I TO ', c.name) || " SETTING_VALUE      \
+    " pg_get_userbyid(s.setrole), $2) END || format(' SET %I TO ', c.name) || " SETTING_VALUE_OF_C \
     " FROM f JOIN pg_db_role_setting s ON s.setdatabase = f.oid, unnest(s.setconfig) u (pair),"    \
     " LATERAL (SELECT split_part(u.pair, '=', 1), substr(u.pair, strpos(u.pair, '=') + 1))"        \
     " c (name, value)"

@@ -92,11 +92,12 @@ static bool replay_objects(struct filling *filling, struct worker *worker,
            error_prefix(err, "restoring the %s", segment_kind_name(segment->kind));
 }
 
-/* The segments between the first and the last. */
+/* The segments between the schema's two. */
 static bool replay_data(void *context, struct worker *worker, size_t number, struct error *err)
 {
     struct filling *filling = context;
-    const struct segment *segment = &filling->segments->items[number + 1];
+    size_t first = segments_schema_at(filling->segments) + 1;
+    const struct segment *segment = &filling->segments->items[first + number];
 
     return segment->kind == SEGMENT_TABLE ? replay_rows(filling, worker, segment, err)
                                           : replay_objects(filling, worker, segment, err);
@@ -171,13 +172,14 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
                               .like_source = fill_is_like_source(options),
                               .segments = segments,
                               .workers = WORKERS_INIT};
+    size_t schema_at = segments_schema_at(segments);
     size_t last = segments->count - 1;
 
-    bool ok =
-        open_filling(&filling, err) && make_schemas(options, err) &&
-        replay_schema(&filling, &segments->items[0], false, err) &&
-        (options->no_rows || workers_run(&filling.workers, last - 1, replay_data, &filling, err)) &&
-        replay_schema(&filling, &segments->items[last], true, err);
+    bool ok = open_filling(&filling, err) && make_schemas(options, err) &&
+              replay_schema(&filling, &segments->items[schema_at], false, err) &&
+              (options->no_rows ||
+               workers_run(&filling.workers, last - schema_at - 1, replay_data, &filling, err)) &&
+              replay_schema(&filling, &segments->items[last], true, err);
     *result = (struct fill_result){.raw_bytes = atomic_load(&filling.raw_bytes)};
     if (ok && !options->no_rows) {
         result->tables = segments->table_count;

@@ -35,6 +35,7 @@ bool replay_blame(const struct session *session, bool like_source, struct error 
 bool replay_rules_want(const struct replay_rules *rules, const struct sql_statement *statement)
 {
     return !set_statement_is_of_time(statement) &&
+           (rules->globals || !script_facts_is_block(statement)) &&
            !(rules->no_owner && script_facts_is_ownership(statement)) &&
            !(rules->no_privileges && script_facts_is_privilege(statement)) &&
            (rules->wants == NULL || rules->wants(rules->context, statement));

@@ -19,6 +19,7 @@
 struct replay_rules {
     bool no_owner;
     bool no_privileges;
+    bool globals; /* the only DO block that a backup has is wanted */
     /* What of the rest is wanted; NULL: all. */
     bool (*wants)(void *context, const struct sql_statement *statement);
     void *context;

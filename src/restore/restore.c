@@ -11,6 +11,7 @@
 #include "postgres/target_database.h"
 #include "restore/backup_source.h"
 #include "restore/fill.h"
+#include "restore/globals.h"
 #include "restore/needs.h"
 #include "restore/statement_entry.h"
 #include "restore/table_restore.h"
@@ -166,6 +167,8 @@ static bool replace(struct replacing *replacing, struct fill_result *result, str
     }
     tell_encoding(replacing);
     bool ok = database_swap_check(replacing->maintenance, replacing->target, err) &&
+              (!replacing->request->create_roles ||
+               globals_restore(replacing->source, replacing->maintenance, err)) &&
               needs_check(&needs, err) &&
               scratch_database_create(replacing->maintenance, &options, replacing->scratch, err) &&
               database_swap_rehearse(replacing->maintenance, replacing->scratch, replacing->target,

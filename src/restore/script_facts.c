@@ -292,6 +292,14 @@ bool script_facts_is_ownership(const struct sql_statement *statement)
            is_at(&reader, "authorization");
 }
 
+bool script_facts_is_block(const struct sql_statement *statement)
+{
+    struct reader reader;
+
+    begin(&reader, statement);
+    return is_at(&reader, "do");
+}
+
 bool script_facts_is_privilege(const struct sql_statement *statement)
 {
     struct reader reader;

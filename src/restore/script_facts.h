@@ -36,5 +36,7 @@ void script_facts_clear(struct script_facts *facts);
 bool script_facts_is_ownership(const struct sql_statement *statement);
 /* GRANT, REVOKE, ALTER DEFAULT PRIVILEGES. */
 bool script_facts_is_privilege(const struct sql_statement *statement);
+/* DO: of all that a backup holds, the globals alone. */
+bool script_facts_is_block(const struct sql_statement *statement);
 
 #endif

@@ -39,10 +39,11 @@ static bool refuse_rows(void *context, const char *rows, size_t size, struct err
 
 static bool learn(struct restoring *restoring, struct error *err)
 {
+    const struct segments *segments = restoring->selection.segments;
     const struct sql_script_sink sink = {
         .statement = take_learning, .rows = refuse_rows, .context = &restoring->selection};
 
-    return segment_reader_take(restoring->reader, &restoring->selection.segments->items[0],
+    return segment_reader_take(restoring->reader, &segments->items[segments_schema_at(segments)],
                                sql_script_stage_new(&sink, err), err);
 }
 
@@ -189,6 +190,7 @@ static bool restore_segment(struct restoring *restoring, const struct segment *s
     case SEGMENT_SEQUENCES:
         return no_rows || (no_schema && request->table_count > 0) ||
                replay_segment(restoring, segment, no_schema ? &everything : &values, err);
+    case SEGMENT_GLOBALS:
     case SEGMENT_LARGE_OBJECTS:
         break;
     }

@@ -40,9 +40,14 @@ static bool check_backup(const struct manifest_copy *manifest, const struct back
 static bool check_kind(const struct segments *segments, size_t index, struct error *err)
 {
     const struct segment *segment = &segments->items[index];
-    bool first = index == 0;
+    size_t schema_at = segments_schema_at(segments);
+    bool first = index == schema_at;
     bool last = index == segments->count - 1;
 
+    if (segment->kind == SEGMENT_GLOBALS && index > 0) {
+        return error_set(err, ERROR_DAMAGED,
+                         "segments[%zu] is globals, which only the first can be", index);
+    }
     if ((segment->kind == SEGMENT_PRE_DATA) != first ||
         (segment->kind == SEGMENT_POST_DATA) != last) {
         return error_set(err, ERROR_DAMAGED,

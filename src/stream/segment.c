@@ -6,8 +6,11 @@
 const char *segment_kind_name(enum segment_kind kind)
 {
     static const char *const names[] = {
-        [SEGMENT_PRE_DATA] = "pre-data",   [SEGMENT_TABLE] = "table",
-        [SEGMENT_SEQUENCES] = "sequences", [SEGMENT_LARGE_OBJECTS] = "large-objects",
+        [SEGMENT_GLOBALS] = "globals",
+        [SEGMENT_PRE_DATA] = "pre-data",
+        [SEGMENT_TABLE] = "table",
+        [SEGMENT_SEQUENCES] = "sequences",
+        [SEGMENT_LARGE_OBJECTS] = "large-objects",
         [SEGMENT_POST_DATA] = "post-data",
     };
 
@@ -16,7 +19,7 @@ const char *segment_kind_name(enum segment_kind kind)
 
 bool segment_kind_parse(const char *name, enum segment_kind *out)
 {
-    for (int kind = SEGMENT_PRE_DATA; kind <= SEGMENT_POST_DATA; kind++) {
+    for (int kind = SEGMENT_GLOBALS; kind <= SEGMENT_POST_DATA; kind++) {
         if (strcmp(name, segment_kind_name((enum segment_kind)kind)) == 0) {
             *out = (enum segment_kind)kind;
             return true;
@@ -33,6 +36,11 @@ void segments_place(struct segments *segments)
         segments->items[i].offset = offset;
         offset += segments->items[i].length;
     }
+}
+
+size_t segments_schema_at(const struct segments *segments)
+{
+    return segments->count > 0 && segments->items[0].kind == SEGMENT_GLOBALS ? 1 : 0;
 }
 
 uint64_t segments_rows(const struct segments *segments)

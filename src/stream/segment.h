@@ -14,13 +14,14 @@
 #include "stream/fingerprint.h"
 
 enum segment_kind {
+    SEGMENT_GLOBALS, /* the roles of the server; only where they were asked for */
     SEGMENT_PRE_DATA,
     SEGMENT_TABLE, /* rows of one table: all of them, or those of a range of its pages */
     SEGMENT_SEQUENCES,
     SEGMENT_LARGE_OBJECTS,
     SEGMENT_POST_DATA,
 };
-/* "pre-data", "table", "sequences", "large-objects", "post-data" */
+/* "globals", "pre-data", "table", "sequences", "large-objects", "post-data" */
 const char *segment_kind_name(enum segment_kind kind);
 bool segment_kind_parse(const char *name, enum segment_kind *out);
 
@@ -57,6 +58,8 @@ struct segments {
 
 /* Sets every offset from the lengths before it. */
 void segments_place(struct segments *segments);
+/* The index of the pre-data segment: 0, or 1 behind the globals. */
+size_t segments_schema_at(const struct segments *segments);
 /* Rows of all tables. */
 uint64_t segments_rows(const struct segments *segments);
 uint64_t segments_raw_length(const struct segments *segments);

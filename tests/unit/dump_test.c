@@ -21,10 +21,10 @@
 #include "dump/ordered_writer.h"
 #include "dump/pg_dump.h"
 #include "dump/plan.h"
-#include "stream/script_end.h"
 #include "dump/segment_stream.h"
 #include "postgres/server_version.h"
 #include "store/manifest.h"
+#include "stream/script_end.h"
 
 #define MIB ((uint64_t)1024 * 1024)
 
@@ -378,6 +378,24 @@ static void test_plan(void **state)
     free_entries(entries, count);
 }
 
+static void test_globals_come_first(void **state)
+{
+    struct table_entry entries[] = {entry("small", 1, 8192)};
+    const struct table_catalogue tables = {.items = entries, .count = 1};
+    const struct plan_options options = {.tables = &tables, .segment_bytes = MIB, .globals = true};
+    struct error err = ERROR_INIT;
+    struct plan plan;
+
+    (void)state;
+    assert_true(plan_make(&options, &plan, &err));
+    assert_int_equal(plan.segments.count, 5);
+    assert_int_equal(plan.segments.items[0].kind, SEGMENT_GLOBALS);
+    assert_int_equal(plan.segments.items[1].kind, SEGMENT_PRE_DATA);
+    assert_int_equal(segments_schema_at(&plan.segments), 1);
+    plan_clear(&plan);
+    free_entries(entries, 1);
+}
+
 static void test_without_ranges(void **state)
 {
     struct table_entry entries[] = {entry("large", 12800, 12800 * 8192)};
@@ -608,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_segment_stream),
         cmocka_unit_test(test_fingerprints),
         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_globals_come_first),
         cmocka_unit_test(test_without_ranges),
         cmocka_unit_test(test_small_tables_are_packed),
         cmocka_unit_test(test_very_many_segments),

@@ -591,6 +591,9 @@ static const struct {
     {"\"kind\": \"pre-data\"", "\"kind\": \"sequences\"", "segments[0] of 7 is sequences"},
     {"\"kind\": \"post-data\"", "\"kind\": \"sequences\"", "segments[6] of 7 is sequences"},
     {"\"kind\": \"sequences\"", "\"kind\": \"pre-data\"", "segments[4] of 7 is pre-data"},
+    {"\"kind\": \"sequences\"", "\"kind\": \"globals\"",
+     "segments[4] is globals, which only the first can be"},
+    {"\"kind\": \"pre-data\"", "\"kind\": \"globals\"", "segments[1] of 7 is table"},
     {"\"kind\": \"sequences\"", "\"kind\": \"post-data\"", "segments[4] of 7 is post-data"},
     {"\"kind\": \"sequences\"", "\"kind\": \"table\"", "segments[4] is table and has no table"},
     {"\"kind\": \"sequences\"", "\"kind\": \"sequences\", \"table\": 1", "and has a table"},
@@ -831,7 +834,7 @@ static void test_words(void **state)
         assert_false(fingerprint_parse(bad[i], &parsed));
     }
     assert_memory_equal(&parsed, &sum, sizeof(sum));
-    for (int i = SEGMENT_PRE_DATA; i <= SEGMENT_POST_DATA; i++) {
+    for (int i = SEGMENT_GLOBALS; i <= SEGMENT_POST_DATA; i++) {
         assert_true(segment_kind_parse(segment_kind_name((enum segment_kind)i), &kind));
         assert_int_equal(kind, i);
     }

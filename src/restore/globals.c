@@ -1,0 +1,32 @@
+#include "restore/globals.h"
+
+#include "postgres/target_session.h"
+#include "restore/replay.h"
+#include "restore/segment_reader.h"
+
+static bool replay(const struct backup_source *source, struct session *session, struct error *err)
+{
+    static const struct replay_rules rules = {.globals = true};
+    struct replay replay = {.session = session, .rules = &rules, .content = REPLAY_STATEMENTS};
+    const struct target_session_options how = {.encoding = backup_source_encoding(source),
+                                               .hides_values = true};
+    struct segment_reader *reader = segment_reader_new(source, NULL, err);
+
+    bool ok = reader != NULL && target_session_prepare(session, &how, err) &&
+              segment_reader_take(reader, &source->manifest.segments.items[0],
+                                  replay_stage_new(&replay, err), err);
+    segment_reader_free(reader);
+    return ok;
+}
+
+bool globals_restore(const struct backup_source *source, struct session *beside, struct error *err)
+{
+    struct session *session = NULL;
+
+    if (!source->has_manifest || segments_schema_at(&source->manifest.segments) == 0) {
+        return true;
+    }
+    bool ok = session_open_beside(beside, &session, err) && replay(source, session, err);
+    session_close(session);
+    return ok ? true : error_prefix(err, "making the backup's roles");
+}

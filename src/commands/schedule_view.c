@@ -13,6 +13,7 @@
 #define DAY_MS        (1440 * MINUTE_MS)
 #define TARGET_CAP    4096
 #define MOST_NAMES    3 /* of a list that a table names */
+#define AGE_SIZE      24
 #define LOCAL_SIZE    48
 #define KEEP_SIZE     128
 #define ISO_TO_MINUTE 16 /* the length of 2031-05-06T02:00 */
@@ -116,6 +117,34 @@ void schedule_view_minute(char out[SCHEDULE_VIEW_MINUTE_SIZE], int64_t instant_m
 
     clock_format_iso(iso, instant_ms);
     snprintf(out, SCHEDULE_VIEW_MINUTE_SIZE, "%.*sZ", ISO_TO_MINUTE, iso);
+}
+
+/* "45s", "4m", "5h", "12d": how long ago. */
+static void format_age(char out[AGE_SIZE], int64_t age_ms)
+{
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    int64_t age_s = age_ms > 0 ? age_ms / 1000 : 0;
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (age_s >= units[i].seconds || units[i].seconds == 1) {
+            snprintf(out, AGE_SIZE, "%" PRId64 "%c", age_s / units[i].seconds, units[i].unit);
+            return;
+        }
+    }
+}
+
+void schedule_view_with_age(char out[SCHEDULE_VIEW_WITH_AGE_SIZE], int64_t instant_ms,
+                            int64_t now_ms)
+{
+    char minute[SCHEDULE_VIEW_MINUTE_SIZE];
+    char age[AGE_SIZE];
+
+    schedule_view_minute(minute, instant_ms);
+    format_age(age, now_ms - instant_ms);
+    snprintf(out, SCHEDULE_VIEW_WITH_AGE_SIZE, "%s (%s ago)", minute, age);
 }
 
 bool schedule_view_has_next(const struct schedule *schedule)

@@ -168,6 +168,7 @@ class Lane:
                 (self.store.folder / name).unlink()
         self.query("DELETE FROM backup_history")
         self.query("DELETE FROM email_logs")
+        self.query("DELETE FROM rythm_backup_deliveries")
         self.kept = self._put_old(1)
         self.expired = self._put_old(EXPIRED_DAYS)
         with self.acs.lock:

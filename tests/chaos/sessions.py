@@ -31,7 +31,7 @@ ROLE = """
 CREATE ROLE {role} LOGIN BYPASSRLS PASSWORD '{password}';
 GRANT pg_read_all_data TO {role};
 GRANT UPDATE (last_run_at, next_run_at) ON backup_schedule TO {role};
-GRANT INSERT, UPDATE ON backup_history, email_logs TO {role};
+GRANT INSERT, UPDATE ON backup_history, email_logs, rythm_backup_deliveries TO {role};
 GRANT UPDATE ON rythm_backup_quiet TO {role};
 GRANT DELETE ON rythm_backup_edits TO {role};
 """

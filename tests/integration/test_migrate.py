@@ -225,6 +225,11 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("backup_history_verification_by_name", "INDEX"),
         ("backup_history_verifications", "INDEX"),
         ("backup_history_verified", "INDEX"),
+        ("rythm_backup_deliveries", "TABLE"),
+        ("rythm_backup_deliveries rythm_backup_deliveries_pkey", "CONSTRAINT"),
+        ("rythm_backup_deliveries_once", "INDEX"),
+        ("rythm_backup_deliveries_pending", "INDEX"),
+        ("rythm_backup_deliveries_ended", "INDEX"),
         ("email_logs_backup_pending", "INDEX"),
         ("email_logs_backup_key", "INDEX")}
 
@@ -232,7 +237,9 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
 @pytest.mark.parametrize("table, added", [
     ("backup_schedule", ["timed_at", "name", "tenant_id", "frequency", "days", "time_zone",
                          "catch_up", "target_dbname", "target_service", "schemas", "stores",
-                         "verify_every", "only_tables", "exclude_tables", "exclude_table_data"]),
+                         "verify_every", "keep_last", "keep_daily", "keep_weekly", "keep_monthly",
+                         "keep_yearly", "notify_channels", "notify_on", "only_tables",
+                         "exclude_tables", "exclude_table_data"]),
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
                         "sha256", "store", "ledger", "told_at", "engine", "table_count",
                         "row_count", "database_name", "verified_at", "verified_rows",

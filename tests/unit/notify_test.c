@@ -17,7 +17,9 @@
 #include "notify/acs_account.h"
 #include "notify/acs_reply.h"
 #include "notify/acs_sign.h"
+#include "notify/mail_text.h"
 #include "notify/message.h"
+#include "notify/message_document.h"
 #include "notify/recipients.h"
 
 /* The words. */
@@ -45,18 +47,21 @@ static const char *const completed_facts[] = {
     "2025-01-30T02:00:00.000Z",
 };
 
-static struct message write_message(const struct outcome *outcome)
+static struct mail_text write_mail(const struct outcome *outcome)
 {
     struct message message;
+    struct mail_text words;
     struct error err = ERROR_INIT;
 
     assert_true(message_for_outcome(outcome, &message, &err));
-    return message;
+    assert_true(mail_text_format(&message, &words, &err));
+    message_clear(&message);
+    return words;
 }
 
 static void test_message_of_a_completed_backup(void **state)
 {
-    struct message message = write_message(&completed);
+    struct mail_text message = write_mail(&completed);
 
     (void)state;
     assert_string_equal(message.subject, "✅ Database Backup Completed Successfully");
@@ -67,8 +72,8 @@ static void test_message_of_a_completed_backup(void **state)
     assert_null(strstr(message.plain_text, "Error"));
     assert_null(strstr(message.html, "Error"));
     assert_null(strchr(message.plain_text, '\r'));
-    message_clear(&message);
-    message_clear(&message);
+    mail_text_clear(&message);
+    mail_text_clear(&message);
 }
 
 static void test_message_of_a_failed_backup(void **state)
@@ -80,14 +85,14 @@ static void test_message_of_a_failed_backup(void **state)
     outcome.error = "pg_dump: exit status 1";
     outcome.has_next = false;
     outcome.database = NULL;
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_string_equal(message.subject, "❌ Database Backup Failed");
     assert_non_null(strstr(message.plain_text, "Error: pg_dump: exit status 1\n"));
     assert_non_null(strstr(message.html, "pg_dump: exit status 1"));
     assert_non_null(strstr(message.plain_text, "Next run: not scheduled\n"));
     assert_null(strstr(message.plain_text, "Size"));
     assert_null(strstr(message.plain_text, "Database:"));
-    message_clear(&message);
+    mail_text_clear(&message);
 }
 
 static void test_message_without_a_reason(void **state)
@@ -96,9 +101,9 @@ static void test_message_without_a_reason(void **state)
 
     (void)state;
     outcome.completed = false;
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_non_null(strstr(message.plain_text, "Error: no reason is known\n"));
-    message_clear(&message);
+    mail_text_clear(&message);
 }
 
 static size_t count_lines(const char *text)
@@ -119,12 +124,12 @@ static void test_message_of_hostile_text(void **state)
     (void)state;
     outcome.completed = false;
     outcome.error = "harmless";
-    struct message plain = write_message(&outcome);
+    struct mail_text plain = write_mail(&outcome);
     outcome.error = "</td><script>alert('x')</script>\r\nBcc: all@example.com\n.\n"
                     "\x1b[2J\x07\x7f\xc2\x9b"
                     "31m \xff\xfe & \"quoted\" \xe2\x82";
     outcome.name = "x\r\n\r\n<b>y";
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_int_equal(count_lines(message.plain_text), count_lines(plain.plain_text));
     assert_int_equal(count_lines(message.html), count_lines(plain.html));
     for (const char *c = message.plain_text; *c != '\0'; c++) {
@@ -141,8 +146,8 @@ static void test_message_of_hostile_text(void **state)
     text_cut_utf8(copy);
     assert_string_equal(copy, message.plain_text);
     free(copy);
-    message_clear(&plain);
-    message_clear(&message);
+    mail_text_clear(&plain);
+    mail_text_clear(&message);
 }
 
 /* FAULTS H9: bounded, and still UTF-8 where it was cut. */
@@ -161,7 +166,7 @@ static void test_message_of_a_megabyte(void **state)
     error[size] = '\0';
     outcome.completed = false;
     outcome.error = error;
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_true(strlen(message.plain_text) < 8000);
     assert_true(strlen(message.html) < 8000);
     char *copy = text_copy(message.html);
@@ -170,7 +175,7 @@ static void test_message_of_a_megabyte(void **state)
     assert_string_equal(copy, message.html);
     free(copy);
     free(error);
-    message_clear(&message);
+    mail_text_clear(&message);
 }
 
 /* Invariant I9. */
@@ -182,12 +187,24 @@ static void test_message_shows_no_secret(void **state)
     redact_register("c4nary-s3cret");
     outcome.completed = false;
     outcome.error = "connecting with c4nary-s3cret to postgres://u:hunter22@host/x failed";
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_null(strstr(message.plain_text, "c4nary"));
     assert_null(strstr(message.html, "c4nary"));
     assert_null(strstr(message.html, "hunter22"));
-    message_clear(&message);
+    mail_text_clear(&message);
     redact_clear();
+}
+
+static struct mail_text write_refutation(const struct refutation *refutation)
+{
+    struct message message;
+    struct mail_text words;
+    struct error err = ERROR_INIT;
+
+    assert_true(message_for_refutation(refutation, &message, &err));
+    assert_true(mail_text_format(&message, &words, &err));
+    message_clear(&message);
+    return words;
 }
 
 static void test_message_of_a_failed_verification(void **state)
@@ -205,39 +222,134 @@ static void test_message_of_a_failed_verification(void **state)
     static const char *const facts[] = {"rythm-backup-2025-01-29T02-00-01-123Z.sql.zst", "rythm",
                                         "2025-01-29T02:00:01.123Z", "2025-01-29T03:00:00.000Z",
                                         "1m 15s"};
-    struct message message;
-    struct error err = ERROR_INIT;
+    struct mail_text mail = write_refutation(&refutation);
 
     (void)state;
-    assert_true(message_for_refutation(&refutation, &message, &err));
-    assert_string_equal(message.subject, "❌ Database Backup Verification Failed");
+    assert_string_equal(mail.subject, "❌ Database Backup Verification Failed");
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
-        assert_non_null(strstr(message.plain_text, facts[i]));
-        assert_non_null(strstr(message.html, facts[i]));
+        assert_non_null(strstr(mail.plain_text, facts[i]));
+        assert_non_null(strstr(mail.html, facts[i]));
     }
-    assert_non_null(strstr(message.plain_text, "public.<orders>: 41 rows, 42 expected and more"));
-    assert_non_null(strstr(message.html, "public.&lt;orders&gt;"));
-    message_clear(&message);
+    assert_non_null(strstr(mail.plain_text, "public.<orders>: 41 rows, 42 expected and more"));
+    assert_non_null(strstr(mail.html, "public.&lt;orders&gt;"));
+    mail_text_clear(&mail);
     /* Of an object of the old service less is known. */
     refutation.database = NULL;
     refutation.error = NULL;
-    assert_true(message_for_refutation(&refutation, &message, &err));
-    assert_null(strstr(message.plain_text, "Database: "));
-    assert_non_null(strstr(message.plain_text, "Error: no reason is known"));
-    message_clear(&message);
+    mail = write_refutation(&refutation);
+    assert_null(strstr(mail.plain_text, "Database: "));
+    assert_non_null(strstr(mail.plain_text, "Error: no reason is known"));
+    mail_text_clear(&mail);
 }
 
 static void test_message_for_a_test(void **state)
 {
     struct message message;
+    struct mail_text mail;
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_true(message_for_test(&message, &err));
-    assert_non_null(strstr(message.subject, "Test"));
-    assert_non_null(strstr(message.plain_text, "test message"));
-    assert_non_null(strstr(message.html, "test message"));
+    assert_true(message_for_test(0, &message, &err));
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_non_null(strstr(mail.subject, "Test"));
+    assert_non_null(strstr(mail.plain_text, "test message"));
+    assert_non_null(strstr(mail.html, "test message"));
+    mail_text_clear(&mail);
     message_clear(&message);
+}
+
+/* Failures that came together, `count` of them. */
+static void merge_failures(struct message *out, size_t count)
+{
+    struct outcome outcome = completed;
+    struct message one;
+    struct error err = ERROR_INIT;
+    char name[40];
+
+    outcome.completed = false;
+    outcome.error = "<it> & that";
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "backup-%zu", i);
+        outcome.name = name;
+        assert_true(message_for_outcome(&outcome, i == 0 ? out : &one, &err));
+        if (i > 0) {
+            assert_true(message_merge(out, &one, &err));
+            message_clear(&one);
+        }
+    }
+}
+
+static void test_message_of_several_failures(void **state)
+{
+    struct message message;
+    struct mail_text mail;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    merge_failures(&message, 3);
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_string_equal(mail.subject, "❌ 3 Database Backups Failed");
+    assert_non_null(strstr(mail.plain_text, "Backup: backup-0\n"));
+    assert_non_null(strstr(mail.plain_text, "Backup: backup-2\n"));
+    assert_null(strstr(mail.plain_text, "more"));
+    assert_non_null(strstr(mail.html, "&lt;it&gt; &amp; that"));
+    mail_text_clear(&mail);
+    message_clear(&message);
+
+    merge_failures(&message, MESSAGE_MOST_ITEMS + 30);
+    assert_int_equal(message.count, MESSAGE_MOST_ITEMS);
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_string_equal(mail.subject, "❌ 50 Database Backups Failed");
+    assert_non_null(strstr(mail.plain_text, "and 30 more\n"));
+    mail_text_clear(&mail);
+    message_clear(&message);
+}
+
+static void test_message_as_a_document(void **state)
+{
+    struct message message;
+    struct message read;
+    struct mail_text mail;
+    struct mail_text again;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    merge_failures(&message, 2);
+    char *document = message_document_format(&message, &err);
+    assert_true(message_document_parse(document, &read, &err));
+    assert_int_equal(read.items[1].numbers[FACT_DURATION], 8000);
+    assert_int_equal(read.at_ms, message.at_ms);
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_true(mail_text_format(&read, &again, &err));
+    assert_string_equal(mail.plain_text, again.plain_text);
+    mail_text_clear(&mail);
+    mail_text_clear(&again);
+    message_clear(&message);
+    message_clear(&read);
+    free(document);
+}
+
+static void test_document_that_is_none(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "{",
+        "[]",
+        "{\"kind\":\"backup.failed\"}",
+        "{\"kind\":\"backup.failed\",\"items\":[]}",
+        "{\"kind\":\"backup.unknown\",\"items\":[{}]}",
+        "{\"kind\":\"backup.failed\",\"more\":-1,\"items\":[{}]}",
+        "{\"kind\":\"backup.failed\",\"items\":[{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}"
+        ",{},{},{},{}]}",
+    };
+    struct message message;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_false(message_document_parse(bad[i], &message, &err));
+        assert_int_equal(err.kind, ERROR_FAILED);
+    }
 }
 
 /* The account. */
@@ -626,6 +738,9 @@ int main(void)
         cmocka_unit_test(test_message_shows_no_secret),
         cmocka_unit_test(test_message_of_a_failed_verification),
         cmocka_unit_test(test_message_for_a_test),
+        cmocka_unit_test(test_message_of_several_failures),
+        cmocka_unit_test(test_message_as_a_document),
+        cmocka_unit_test(test_document_that_is_none),
         cmocka_unit_test(test_account_good),
         cmocka_unit_test(test_account_bad),
         cmocka_unit_test(test_account_too_long),

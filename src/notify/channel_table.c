@@ -1,0 +1,32 @@
+#include <string.h>
+
+#include "notify/acs_channel.h"
+#include "notify/channel.h"
+
+const struct channel *const channel_table[] = {&acs_channel, NULL};
+
+const struct channel *channel_find(const char *name)
+{
+    for (size_t i = 0; channel_table[i] != NULL; i++) {
+        if (strcmp(channel_table[i]->name, name) == 0) {
+            return channel_table[i];
+        }
+    }
+    return NULL;
+}
+
+const char *channel_missing(const struct channel *channel, const struct settings *settings,
+                            bool *begun)
+{
+    const char *missing = NULL;
+
+    *begun = false;
+    for (size_t i = 0; i < channel->setting_count; i++) {
+        if (settings_get(settings, channel->settings[i]) != NULL) {
+            *begun = true;
+        } else if (missing == NULL) {
+            missing = settings_table[channel->settings[i]].name;
+        }
+    }
+    return missing;
+}

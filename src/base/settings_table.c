@@ -216,6 +216,21 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_ACS_SENDER] = {.name = "ACS_SENDER_ADDRESS",
                             .help = "sender of the e-mails: an address of a domain linked to the "
                                     "resource"},
+    [SETTING_SLACK_WEBHOOK_URL] = {.name = "SLACK_WEBHOOK_URL",
+                                   .secret = true,
+                                   .help = "incoming webhook of a Slack channel"},
+    [SETTING_TEAMS_WEBHOOK_URL] = {.name = "TEAMS_WEBHOOK_URL",
+                                   .secret = true,
+                                   .help = "webhook of a Workflows flow that posts to Microsoft "
+                                           "Teams"},
+    [SETTING_WEBHOOK_URL] = {.name = "RYTHM_BACKUP_WEBHOOK_URL",
+                             .secret = true,
+                             .help = "where notifications are posted as JSON, signed by the "
+                                     "Standard Webhooks convention"},
+    [SETTING_WEBHOOK_SECRET] = {.name = "RYTHM_BACKUP_WEBHOOK_SECRET",
+                                .secret = true,
+                                .help = "key that signs them: whsec_BASE64 of 24 to 64 bytes; "
+                                        "several, separated by blanks, while it is changed"},
     [SETTING_ADMIN_QUERY] = {.name = "RYTHM_BACKUP_ADMIN_QUERY",
                              .fallback = "SELECT email FROM users WHERE role = 'system_admin' "
                                          "ORDER BY email",

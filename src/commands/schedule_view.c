@@ -166,6 +166,15 @@ static void append_list(struct text *text, const char *key, char *const *list)
     }
 }
 
+/* An empty list says something, too. */
+static void append_words(struct text *text, const char *key, char *const *words)
+{
+    if (words != NULL && words[0] == NULL) {
+        text_appendf(text, " %s=none", key);
+    }
+    append_list(text, key, words);
+}
+
 /* "rythm", "service=other", "rythm schemas=app,audit", "stores=file:///mnt"; "-" for all of the
  * ledger's own database in the configured store. */
 static void append_target(struct text *text, const struct schedule *schedule)
@@ -182,6 +191,8 @@ static void append_target(struct text *text, const struct schedule *schedule)
     if (schedule->stores != NULL) {
         text_appendf(text, " stores=%s", schedule->stores);
     }
+    append_words(text, "channels", schedule->notify_channels);
+    append_words(text, "notify-on", schedule->notify_on);
     if (text->length == 0) {
         text_append(text, " -");
     }
@@ -341,7 +352,8 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
     const struct schedule_details *details = found != NULL ? found : &none;
 
     json_t *object = json_pack(
-        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
+        "s:o}",
         "schedule", schedule->id, "schedule_name",
         output_json_text(schedule->is_named ? schedule->name : NULL), "enabled", schedule->enabled,
         "default", schedule->is_default, "time", output_json_text(schedule->time), "frequency",
@@ -351,7 +363,9 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
         output_json_text(schedule->tenant), "dbname", output_json_text(schedule->dbname), "service",
         output_json_text(schedule->service), "schemas",
         output_json_texts(schedule->scope.lists[SCOPE_SCHEMAS]), "stores",
-        output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every);
+        output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every,
+        "notify_channels", output_json_texts(schedule->notify_channels), "notify_on",
+        output_json_texts(schedule->notify_on));
     json_t *keep = json_pack(
         "{s:I, s:I, s:I, s:I, s:I}", "keep_last", (json_int_t)schedule->keep_last, "keep_daily",
         (json_int_t)schedule->keep_daily, "keep_weekly", (json_int_t)schedule->keep_weekly,

@@ -78,6 +78,9 @@ extern const struct channel *const channel_table[];
 #define CHANNEL_MOST 8
 
 const struct channel *channel_find(const char *name);
+/* What is secret in the settings of all channels is registered for redaction: one service may quote
+ * what is another's. */
+void channel_register_secrets(const struct settings *settings);
 /* The first setting that a channel lacks, or NULL. *begun: it has some of them, so that it was
  * meant to be used. */
 const char *channel_missing(const struct channel *channel, const struct settings *settings,

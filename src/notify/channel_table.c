@@ -2,8 +2,12 @@
 
 #include "notify/acs_channel.h"
 #include "notify/channel.h"
+#include "notify/slack_channel.h"
+#include "notify/teams_channel.h"
+#include "notify/webhook_channel.h"
 
-const struct channel *const channel_table[] = {&acs_channel, NULL};
+const struct channel *const channel_table[] = {&acs_channel, &slack_channel, &teams_channel,
+                                               &webhook_channel, NULL};
 
 const struct channel *channel_find(const char *name)
 {
@@ -29,4 +33,17 @@ const char *channel_missing(const struct channel *channel, const struct settings
         }
     }
     return missing;
+}
+
+/* A check registers what it sees. */
+void channel_register_secrets(const struct settings *settings)
+{
+    bool begun;
+
+    for (size_t i = 0; channel_table[i] != NULL; i++) {
+        struct error ignored = ERROR_INIT;
+        if (channel_missing(channel_table[i], settings, &begun) == NULL) {
+            channel_table[i]->check(settings, &ignored);
+        }
+    }
 }

@@ -199,6 +199,7 @@ bool round_run(struct session *session, const struct settings *settings, enum ro
         !delivery_rounds_read(session, kind != ROUND_TICK, &all, err)) {
         return false;
     }
+    channel_register_secrets(settings);
     bool ok = deliver_all(&round, &all, err);
     delivery_rounds_clear(&all);
     return ok;

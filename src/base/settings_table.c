@@ -216,6 +216,12 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_ACS_SENDER] = {.name = "ACS_SENDER_ADDRESS",
                             .help = "sender of the e-mails: an address of a domain linked to the "
                                     "resource"},
+    [SETTING_SMTP_URL] = {.name = "SMTP_URL",
+                          .secret = true,
+                          .help = "smtp[s]://[USER:PASSWORD@]HOST[:PORT]: the server that e-mail "
+                                  "is sent through"},
+    [SETTING_SMTP_SENDER] = {.name = "SMTP_SENDER_ADDRESS",
+                             .help = "sender of the e-mails that go through it"},
     [SETTING_SLACK_WEBHOOK_URL] = {.name = "SLACK_WEBHOOK_URL",
                                    .secret = true,
                                    .help = "incoming webhook of a Slack channel"},

@@ -41,7 +41,7 @@ struct parcel {
     const struct message *message;
 };
 
-#define CHANNEL_RECEIPT_SIZE 65
+#define CHANNEL_RECEIPT_SIZE 128
 
 struct channel_answer {
     char receipt[CHANNEL_RECEIPT_SIZE]; /* the service's id of what it has accepted, or "" */

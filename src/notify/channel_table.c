@@ -3,11 +3,12 @@
 #include "notify/acs_channel.h"
 #include "notify/channel.h"
 #include "notify/slack_channel.h"
+#include "notify/smtp_channel.h"
 #include "notify/teams_channel.h"
 #include "notify/webhook_channel.h"
 
-const struct channel *const channel_table[] = {&acs_channel, &slack_channel, &teams_channel,
-                                               &webhook_channel, NULL};
+const struct channel *const channel_table[] = {&acs_channel,   &smtp_channel,    &slack_channel,
+                                               &teams_channel, &webhook_channel, NULL};
 
 const struct channel *channel_find(const char *name)
 {

@@ -73,7 +73,7 @@ bool delivery_rounds_sync(struct session *session, struct error *err)
 }
 
 static const char read_query[] =
-    "SELECT d.delivery_id, left(d.channel, 31), left(d.recipient, 1000), left(d.receipt, 100),"
+    "SELECT d.delivery_id, left(d.channel, 31), left(d.recipient, 1000), left(d.receipt, 127),"
     " d.is_mail, d.is_test, d.created_at <= n.now - interval '1 day', h.held, d.attempts"
     " FROM rythm_backup_deliveries d CROSS JOIN (SELECT " QUERY_NOW(
         1) " AS now) n"

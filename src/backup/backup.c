@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "config.h"
 #include "dump/dump.h"
+#include "notify/ping.h"
 #include "schedule/adoption.h"
 #include "schedule/claim.h"
 
@@ -338,6 +339,15 @@ static void tell_start(const struct backup_request *request, const struct claim 
               "Starting database backup...");
 }
 
+/* Of a silent run nobody hears. */
+static void begin_ping(struct ping *ping, const struct backup_request *request)
+{
+    *ping = (struct ping){.settings = NULL};
+    if (!request->silent) {
+        ping_begin(ping, request->settings, request->schedule->name);
+    }
+}
+
 bool backup_run(const struct backup_request *request, struct backup_result *result,
                 struct error *err)
 {
@@ -366,6 +376,8 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     }
     fill(result, &claim);
     run_phases_enter(&result->phases, PHASE_PREPARE);
+    struct ping ping;
+    begin_ping(&ping, request);
     tell_start(request, &claim);
     struct run run = {
         .request = request, .claim = &claim, .result = result, .dump = DUMP_RESULT_INIT};
@@ -402,5 +414,7 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
         run_afterwards(&run, err);
     }
     claim_close(&claim);
+    bool made = ok || result->status == BACKUP_COMPLETED;
+    ping_end(&ping, made ? NULL : err->text);
     return ok;
 }

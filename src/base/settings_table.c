@@ -237,6 +237,12 @@ const struct setting settings_table[SETTING_COUNT] = {
                                 .secret = true,
                                 .help = "key that signs them: whsec_BASE64 of 24 to 64 bytes; "
                                         "several, separated by blanks, while it is changed"},
+    [SETTING_PING_URL] = {.name = "RYTHM_BACKUP_PING_URL",
+                          .secret = true,
+                          .help =
+                              "check of a dead-man's switch, as Healthchecks has it, that hears "
+                              "of the begin and the end of each backup; {schedule} stands for "
+                              "its name"},
     [SETTING_ADMIN_QUERY] = {.name = "RYTHM_BACKUP_ADMIN_QUERY",
                              .fallback = "SELECT email FROM users WHERE role = 'system_admin' "
                                          "ORDER BY email",

@@ -122,15 +122,10 @@ bool audience_make_test(struct session *session, const struct settings *settings
                         struct audience *out, struct error *err)
 {
     const char *why_none;
-    bool begun;
 
     *out = (struct audience){.problem = ERROR_INIT};
     if (!check_channels(settings, out, err)) {
         return false;
-    }
-    if (out->count == 0) {
-        return error_set(err, ERROR_CONFIG, "no channel is configured: %s is not set",
-                         channel_missing(channel_table[0], settings, &begun));
     }
     if (!has_mail(out)) {
         return true;

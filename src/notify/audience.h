@@ -27,8 +27,8 @@ struct audience {
  * caller clears it. */
 bool audience_make(struct session *session, const struct settings *settings,
                    const struct notify_choice *choice, struct audience *out, struct error *err);
-/* The same of all channels, in earnest: what is half configured, wrong, or would reach nobody is an
- * error, ERROR_CONFIG. */
+/* The same of all channels, in earnest, and perhaps none: what is half configured, wrong, or would
+ * reach nobody is an error, ERROR_CONFIG. */
 bool audience_make_test(struct session *session, const struct settings *settings,
                         struct audience *out, struct error *err);
 void audience_clear(struct audience *audience);

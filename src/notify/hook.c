@@ -47,9 +47,8 @@ static void register_parts(const char *url, const char *path)
     free(without_query);
 }
 
-bool hook_check(const struct settings *settings, enum setting_id id, struct error *err)
+bool hook_check_url(enum setting_id id, const char *url, struct error *err)
 {
-    const char *url = settings_get(settings, id);
     bool secure = strncasecmp(url, "https://", 8) == 0;
 
     if (!secure && strncasecmp(url, "http://", 7) != 0) {
@@ -75,6 +74,11 @@ bool hook_check(const struct settings *settings, enum setting_id id, struct erro
     }
     register_parts(url, path);
     return true;
+}
+
+bool hook_check(const struct settings *settings, enum setting_id url, struct error *err)
+{
+    return hook_check_url(url, settings_get(settings, url), err);
 }
 
 struct hook *hook_new(const struct settings *settings, enum setting_id url, struct error *err)

@@ -16,8 +16,11 @@
 
 #define HOOK_REPLY_CAP (64 * 1024)
 
-/* Whether the setting's value is an https URL, or an http one of this host itself. What of it may
- * be secret is registered for redaction; the error, ERROR_CONFIG, shows nothing of it. */
+/* Whether what is made of the setting's value is an https URL, or an http one of this host itself.
+ * What of it may be secret is registered for redaction; the error, ERROR_CONFIG, shows nothing of
+ * it. */
+bool hook_check_url(enum setting_id id, const char *url, struct error *err);
+/* The same of the setting itself. */
 bool hook_check(const struct settings *settings, enum setting_id url, struct error *err);
 
 struct hook;

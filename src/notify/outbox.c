@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "crypto/random.h"
 #include "notify/audience.h"
 #include "notify/channel.h"
 #include "notify/mail_text.h"
 #include "notify/message_document.h"
+#include "notify/ping.h"
 #include "postgres/backup_history.h"
 #include "postgres/deliveries.h"
 #include "postgres/email_logs.h"
@@ -300,11 +302,30 @@ static bool word_test(const void *what, struct message *out, struct error *err)
     return message_for_test(*now_ms, out, err);
 }
 
-bool outbox_test(struct session *session, const struct settings *settings,
-                 struct round_report *report, struct error *err)
+/* The dead-man's switch is no channel, but a test is a test. A wrong setting is an error, all else
+ * is logged and counted. */
+static bool test_monitor(const struct settings *settings, struct round_report *report,
+                         bool *configured, struct error *err)
+{
+    struct error problem = ERROR_INIT;
+
+    if (ping_test(settings, configured, &problem)) {
+        report->sent += *configured;
+    } else if (problem.kind == ERROR_CONFIG || problem.kind == ERROR_STOPPED) {
+        *err = problem;
+        return false;
+    } else {
+        report->failed++;
+        log_warning("ping_not_sent", "the monitor was not told: %s", problem.text);
+    }
+    return true;
+}
+
+static bool test_channels(struct session *session, const struct settings *settings,
+                          const struct audience *audience, struct round_report *report,
+                          struct error *err)
 {
     char run_id[RANDOM_UUID_SIZE];
-    struct audience audience;
     int64_t now_ms;
     size_t added = 0;
     const struct news news = {.key = run_id,
@@ -316,15 +337,37 @@ bool outbox_test(struct session *session, const struct settings *settings,
                               .word = word_test,
                               .what = &now_ms};
 
-    *report = (struct round_report){.sent = 0};
-    bool ok = audience_make_test(session, settings, &audience, err) &&
-              session_now(session, &now_ms, err) && random_uuid(run_id, err) &&
-              tell(session, settings, &news, &audience, &added, err) &&
-              round_run(session, settings, ROUND_TESTS, report, err);
-    audience_clear(&audience);
+    if (!session_now(session, &now_ms, err) || !random_uuid(run_id, err) ||
+        !tell(session, settings, &news, audience, &added, err) ||
+        !round_run(session, settings, ROUND_TESTS, report, err)) {
+        return false;
+    }
     /* Another process is delivering: it sends them. */
-    if (ok && report->sent + report->waiting + report->failed == 0) {
+    if (report->sent + report->waiting + report->failed == 0) {
         report->waiting = added;
     }
+    return true;
+}
+
+bool outbox_test(struct session *session, const struct settings *settings,
+                 struct round_report *report, struct error *err)
+{
+    struct round_report monitor = {.sent = 0};
+    struct audience audience;
+    bool configured;
+    bool begun;
+
+    *report = (struct round_report){.sent = 0};
+    bool ok = audience_make_test(session, settings, &audience, err) &&
+              test_monitor(settings, &monitor, &configured, err);
+    if (ok && audience.count > 0) {
+        ok = test_channels(session, settings, &audience, report, err);
+    } else if (ok && !configured) {
+        ok = error_set(err, ERROR_CONFIG, "no channel is configured: %s is not set",
+                       channel_missing(channel_table[0], settings, &begun));
+    }
+    report->sent += monitor.sent;
+    report->failed += monitor.failed;
+    audience_clear(&audience);
     return ok;
 }

@@ -1,6 +1,7 @@
 """A mail server that keeps what it takes (aiosmtpd), with TLS and logins as a test wants them."""
 
 import asyncio
+import contextlib
 import email
 import email.policy
 import ssl
@@ -100,7 +101,8 @@ class SmtpServer:
     async def _close(self):
         self._listening.close()
         for transport in self._transports:
-            transport.abort()
+            with contextlib.suppress(AttributeError):  # of TLS, and gone already
+                transport.abort()
         sessions = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.wait(sessions, timeout=5) if sessions else None
         await asyncio.sleep(0.02)

@@ -162,7 +162,7 @@ class SlackStub(HookStub):
 class TeamsStub(HookStub):
     """The trigger "When a Teams webhook request is received": 202, or why not."""
 
-    path = "/powerautomate/automations/direct/workflows/0123456789abcdef/triggers/manual/paths/invoke"
+    path = "/powerautomate/automations/direct/workflows/0123456789abcdef/triggers/manual/invoke"
     query = "?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=S1gNaTuReOfAfLoW_4711-xyz"
     most_bytes = 28 * 1024
 

@@ -307,7 +307,6 @@ def test_channel_that_is_chosen_in_vain(base, slack, small_database):
 
 EVENTS = {
     None: ["failed", "completed", "completed"], ("failure", "recovery"): ["failed", "completed"],
-    ("recovery",): ["completed"], ("failure",): ["failed"],
     ("success",): ["completed", "completed"], (): []}
 
 

@@ -13,14 +13,22 @@
 #include <string.h>
 
 #include "base/redact.h"
+#include "base/settings.h"
 #include "base/text.h"
 #include "notify/acs_account.h"
 #include "notify/acs_reply.h"
 #include "notify/acs_sign.h"
+#include "notify/hook.h"
 #include "notify/mail_text.h"
 #include "notify/message.h"
 #include "notify/message_document.h"
 #include "notify/recipients.h"
+#include "notify/slack_channel.h"
+#include "notify/smtp_account.h"
+#include "notify/smtp_message.h"
+#include "notify/teams_channel.h"
+#include "notify/webhook_channel.h"
+#include "notify/webhook_sign.h"
 
 /* The words. */
 
@@ -350,6 +358,250 @@ static void test_document_that_is_none(void **state)
         assert_false(message_document_parse(bad[i], &message, &err));
         assert_int_equal(err.kind, ERROR_FAILED);
     }
+}
+
+/* What is posted. */
+
+/* `count` failures whose errors are as long as they can be, and hostile. */
+static void merge_long_failures(struct message *out, size_t count)
+{
+    static char error[64 * 1024];
+    struct outcome outcome = completed;
+    struct message one;
+    struct error err = ERROR_INIT;
+
+    for (size_t i = 0; i + 8 < sizeof(error); i += 8) {
+        memcpy(error + i, "<!&*_[\xc3\xa9", 8);
+    }
+    outcome.completed = false;
+    outcome.error = error;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(message_for_outcome(&outcome, i == 0 ? out : &one, &err));
+        if (i > 0) {
+            assert_true(message_merge(out, &one, &err));
+            message_clear(&one);
+        }
+    }
+}
+
+static void assert_fits(char *(*format)(const struct message *message, struct error *err),
+                        size_t most)
+{
+    static const size_t counts[] = {1, 2, MESSAGE_MOST_ITEMS};
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct message message;
+        struct error err = ERROR_INIT;
+        merge_long_failures(&message, counts[i]);
+        char *document = format(&message, &err);
+        assert_non_null(document);
+        assert_true(strlen(document) <= most);
+        /* Something of the error is left. */
+        assert_non_null(strstr(document, "\xc3\xa9"));
+        free(document);
+        message_clear(&message);
+    }
+}
+
+static void test_documents_fit(void **state)
+{
+    (void)state;
+    assert_fits(slack_format, 96 * 1024);
+    assert_fits(teams_format, 28 * 1024);
+    assert_fits(webhook_format, 20 * 1000);
+}
+
+static void test_slack_addresses_nobody(void **state)
+{
+    struct outcome outcome = completed;
+    struct message message;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    outcome.completed = false;
+    outcome.error = "<!channel> <@U1> & <https://x.example|y>";
+    assert_true(message_for_outcome(&outcome, &message, &err));
+    char *document = slack_format(&message, &err);
+    assert_null(strchr(document, '<'));
+    assert_non_null(
+        strstr(document, "&lt;!channel&gt; &lt;@U1&gt; &amp; &lt;https://x.example|y&gt;"));
+    free(document);
+    message_clear(&message);
+}
+
+/* The vector of the specification's own implementations. */
+#define WEBHOOK_SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+static void test_webhook_signature(void **state)
+{
+    static const char good[] = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    struct webhook_keys keys;
+    char signature[WEBHOOK_SIGNATURE_SIZE];
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(webhook_keys_parse(WEBHOOK_SECRET, &keys, &err));
+    assert_true(webhook_sign(&keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
+                             "{\"test\": 2432232314}", signature, &err));
+    assert_string_equal(signature, good);
+    assert_true(webhook_keys_parse("  " WEBHOOK_SECRET " " WEBHOOK_SECRET, &keys, &err));
+    assert_true(webhook_sign(&keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
+                             "{\"test\": 2432232314}", signature, &err));
+    assert_int_equal(strlen(signature), 2 * strlen(good) + 1);
+    webhook_keys_clear(&keys);
+    redact_clear();
+}
+
+static void test_webhook_secret_bad(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        " ",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_",
+        "whsec_MfKQ",
+        "whsec_!!!!",
+        WEBHOOK_SECRET " x",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
+        WEBHOOK_SECRET " " WEBHOOK_SECRET " " WEBHOOK_SECRET " " WEBHOOK_SECRET " " WEBHOOK_SECRET,
+        "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAA"};
+    struct webhook_keys keys;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_false(webhook_keys_parse(bad[i], &keys, &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        assert_null(strstr(err.text, "MfKQ"));
+    }
+    redact_clear();
+}
+
+static void test_hook_urls(void **state)
+{
+    static const char *const good[] = {"https://hooks.slack.com/services/T/B/X",
+                                       "HTTPS://x.example",
+                                       "https://u:p@x.example/a?b",
+                                       "http://127.0.0.1:8080/x",
+                                       "http://localhost/x",
+                                       "http://[::1]:1/x",
+                                       "https://x.example:443/a?sig=a%2Fb&sp=%2F"};
+    static const char *const bad[] = {"",
+                                      "hooks.slack.com/x",
+                                      "ftp://x.example/",
+                                      "http://x.example/",
+                                      "https://",
+                                      "https:///path",
+                                      "https://:443/",
+                                      "http://127.0.0.1.x.example/",
+                                      "https://x.example/a b",
+                                      "https://x.example/\r\nX",
+                                      "https://x.example/{a}",
+                                      "https://u@/x",
+                                      "http://127.0.0.1@x/"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_true(hook_check_url(SETTING_SLACK_WEBHOOK_URL, good[i], &err));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_false(hook_check_url(SETTING_SLACK_WEBHOOK_URL, bad[i], &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        assert_non_null(strstr(err.text, "SLACK_WEBHOOK_URL: "));
+    }
+    redact_clear();
+}
+
+/* SMTP. */
+
+static void test_smtp_account_good(void **state)
+{
+    static const struct {
+        const char *setting;
+        const char *url;
+        const char *user;
+        const char *password;
+        bool must_encrypt;
+    } good[] = {
+        {"smtp://mail.example.org", "smtp://mail.example.org", "", "", true},
+        {"smtp://mail.example.org:587/client.example", "smtp://mail.example.org:587/client.example",
+         "", "", true},
+        {"smtps://a%40b:c%3A%2Fd@mail.example.org:465", "smtps://mail.example.org:465", "a@b",
+         "c:/d", false},
+        {"smtp://a@b:cccc@localhost:25", "smtp://localhost:25", "a@b", "cccc", false},
+        {"SMTP://[::1]:25/", "smtp://[::1]:25/", "", "", false},
+        {"smtp://127.0.0.1.example.org", "smtp://127.0.0.1.example.org", "", "", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct smtp_account account;
+        struct error err = ERROR_INIT;
+        assert_true(smtp_account_parse(good[i].setting, &account, &err));
+        assert_string_equal(account.url, good[i].url);
+        assert_int_equal(account.has_login, *good[i].user != '\0');
+        assert_string_equal(account.user, good[i].user);
+        assert_string_equal(account.password, good[i].password);
+        assert_int_equal(account.must_encrypt, good[i].must_encrypt);
+        smtp_account_clear(&account);
+    }
+    redact_clear();
+}
+
+static struct text write_smtp(const char *subject, const char *body)
+{
+    const struct parcel mail = {.id = "0a8f2d1c-5b1e-4a55-9a43-1f1d2c3b4a59",
+                                .to = "a@x.example",
+                                .from = "b@y.example",
+                                .subject = subject,
+                                .plain_text = body,
+                                .html = body};
+    struct text out;
+    struct error err = ERROR_INIT;
+
+    assert_true(smtp_message_format(&mail, INT64_C(1777636800000), &out, &err));
+    return out;
+}
+
+static void test_smtp_message(void **state)
+{
+    struct text out = write_smtp("✅ Done", "x = 1\n.\n\ntwo  \nübel");
+
+    (void)state;
+    const char *all = text_string(&out);
+    assert_non_null(strstr(all, "From: <b@y.example>\r\nTo: <a@x.example>\r\nSubject: "
+                                "=?UTF-8?B?4pyFIERvbmU=?=\r\nDate: Fri, 01 May 2026 12:00:00 +0000"
+                                "\r\nMessage-ID: "
+                                "<0a8f2d1c-5b1e-4a55-9a43-1f1d2c3b4a59@y.example>\r\n"));
+    assert_non_null(strstr(all, "\r\n\r\nx =3D 1\r\n=2E\r\n\r\ntwo =20\r\n=C3=BCbel\r\n--=_0a8f"));
+    assert_non_null(strstr(all, "-1f1d2c3b4a59--\r\n"));
+    text_clear(&out);
+}
+
+static void test_smtp_lines_are_short(void **state)
+{
+    static char body[8000];
+    static char subject[2000];
+
+    (void)state;
+    for (size_t i = 0; i + 2 < sizeof(body); i += 2) {
+        memcpy(body + i, "\xc3\xa9", 2);
+    }
+    for (size_t i = 0; i + 3 < sizeof(subject); i += 3) {
+        memcpy(subject + i, "\r\n\x1b", 3);
+    }
+    struct text out = write_smtp(subject, body);
+    size_t fields = 0;
+    for (const char *line = text_string(&out); *line != '\0'; line = strstr(line, "\r\n") + 2) {
+        assert_true(strcspn(line, "\r\n") <= 100);
+        fields += strncmp(line, "Subject:", 8) == 0;
+    }
+    assert_int_equal(fields, 1);
+    assert_null(strchr(text_string(&out), 0x1b));
+    text_clear(&out);
 }
 
 /* The account. */
@@ -741,6 +993,14 @@ int main(void)
         cmocka_unit_test(test_message_of_several_failures),
         cmocka_unit_test(test_message_as_a_document),
         cmocka_unit_test(test_document_that_is_none),
+        cmocka_unit_test(test_documents_fit),
+        cmocka_unit_test(test_slack_addresses_nobody),
+        cmocka_unit_test(test_webhook_signature),
+        cmocka_unit_test(test_webhook_secret_bad),
+        cmocka_unit_test(test_hook_urls),
+        cmocka_unit_test(test_smtp_account_good),
+        cmocka_unit_test(test_smtp_message),
+        cmocka_unit_test(test_smtp_lines_are_short),
         cmocka_unit_test(test_account_good),
         cmocka_unit_test(test_account_bad),
         cmocka_unit_test(test_account_too_long),

@@ -152,6 +152,9 @@ class Lane:
     def emails(self):
         return self.query("SELECT * FROM email_logs ORDER BY created_at, to_address")
 
+    def deliveries(self):
+        return self.query("SELECT * FROM rythm_backup_deliveries ORDER BY created_at, recipient")
+
     # A point
 
     @property

@@ -387,7 +387,7 @@ def watch_harness(run):
     for what, function, words in IN_THE_HARNESS:
         told = []
         alone = Run(run.arena, Case("doctored", (run.kind,), "", function), run.kind, False,
-                    told.append)
+                    tell=told.append)
         alone.try_all()
         report = "\n".join(told)
         right = alone.failed and words in report

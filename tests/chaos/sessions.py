@@ -165,7 +165,7 @@ def own_server(run):
     with arena.Arena(1) as own:
         own.cluster.execute("postgres", "ALTER SYSTEM SET synchronous_commit = on")
         own.cluster.execute("postgres", "SELECT pg_reload_conf()")
-        alone = Run(own, run.case, run.kind, run.full, run.tell)
+        alone = Run(own, run.case, run.kind, run.full, run.times, run.tell)
         every = phases.phases(own.lanes(run.kind)[0])
         points = [Server(how, phase) for phase in every for how in HOWS]
         chosen = [Server(how, phase) for how, phase in zip(

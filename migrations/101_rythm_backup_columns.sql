@@ -28,6 +28,10 @@ ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_daily integer;
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_weekly integer;
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_monthly integer;
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS keep_yearly integer;
+-- Who is told of its backups, and of what: the channels, NULL for all that are configured; and some
+-- of success, failure and recovery, NULL for the first two.
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS notify_channels text[];
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS notify_on text[];
 CREATE UNIQUE INDEX IF NOT EXISTS backup_schedule_by_name ON backup_schedule (name);
 
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS run_id text;

@@ -172,6 +172,13 @@ RETURNS text LANGUAGE sql STABLE AS $function$
         WHEN schedule.keep_yearly NOT BETWEEN 0 AND 10000 THEN
             'keep_yearly is ' || schedule.keep_yearly::text
                 || '; it must be between 0 (no such rule) and 10000'
+        WHEN array_ndims(schedule.notify_channels) > 1
+            OR array_position(schedule.notify_channels, NULL) IS NOT NULL THEN
+            'notify_channels is not a simple list'
+        WHEN array_ndims(schedule.notify_on) > 1
+            OR NOT schedule.notify_on <@ ARRAY['success', 'failure', 'recovery'] THEN
+            'notify_on is ' || left(schedule.notify_on::text, 60)
+                || '; it may hold success, failure and recovery'
     END
 $function$;
 

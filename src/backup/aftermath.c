@@ -142,6 +142,7 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
         .key = key,
         .completed = completed,
         .history_id = result->history_id,
+        .schedule_id = request->schedule->id,
         .run_id = result->run_id,
         .name = result->name,
         .database = result->database,
@@ -216,6 +217,7 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
         .key = key,
         .completed = completed,
         .history_id = row->history_id,
+        .schedule_id = row->schedule_id,
         .run_id = row->run_id,
         .name = row->name,
         .database = database_of(row, schedule, &server),
@@ -262,6 +264,7 @@ bool aftermath_verification_failed(const struct settings *settings, struct sessi
     snprintf(key, sizeof(key), "%s verification failed", *run_id != '\0' ? run_id : name);
     struct refutation news = {
         .key = key,
+        .schedule_id = backup->facts.schedule_id,
         .run_id = run_id,
         .name = name,
         .database = backup->facts.database[0] != '\0' ? backup->facts.database : NULL,

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "config.h"
 #include "dump/dump.h"
+#include "notify/ping.h"
 #include "schedule/adoption.h"
 #include "schedule/claim.h"
 
@@ -417,6 +418,15 @@ static void tell_start(const struct backup_request *request, const struct claim 
               "Starting database backup...");
 }
 
+/* Of a silent run nobody hears. */
+static void begin_ping(struct ping *ping, const struct backup_request *request)
+{
+    *ping = (struct ping){.settings = NULL};
+    if (!request->silent) {
+        ping_begin(ping, request->settings, request->schedule->name);
+    }
+}
+
 static void conclude(struct run *run, bool ok, bool covered, bool skipped)
 {
     struct backup_result *result = run->result;
@@ -435,9 +445,11 @@ static bool run_claimed(struct run *run, bool *kept, struct error *err)
     struct backup_result *result = run->result;
     bool covered = false;
     bool skipped = false;
+    struct ping ping;
 
     fill(result, &run->claim);
     run_phases_enter(&result->phases, PHASE_PREPARE);
+    begin_ping(&ping, run->request);
     tell_start(run->request, &run->claim);
     bool ok = prepare(run, &covered, err) &&
               (covered || (run_before(run, &skipped, err) &&
@@ -458,6 +470,7 @@ static bool run_claimed(struct run *run, bool *kept, struct error *err)
         run_afterwards(run, err);
     }
     claim_close(&run->claim);
+    ping_end(&ping, ok || result->status == BACKUP_COMPLETED ? NULL : err->text);
     return ok;
 }
 

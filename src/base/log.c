@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/json_memory.h"
+#include "base/log_tail.h"
 #include "base/redact.h"
 #include "base/text.h"
 
@@ -131,7 +132,7 @@ void log_write(const struct log_line *line, const char *format, ...)
     char message[LINE_SIZE * 4];
     va_list args;
 
-    if (!log_enabled(line->level)) {
+    if (!log_enabled(line->level) && line->level > LOG_INFO) {
         return;
     }
     va_start(args, format);
@@ -148,6 +149,12 @@ void log_write(const struct log_line *line, const char *format, ...)
     message[LINE_SIZE - 1] = '\0';
     text_make_one_line(message);
     text_cut_utf8(message);
+    if (line->level <= LOG_INFO) {
+        log_tail_add(message);
+    }
+    if (!log_enabled(line->level)) {
+        return;
+    }
     if (config.format == LOG_FORMAT_JSON) {
         write_json(line, message);
     } else {

@@ -1,7 +1,8 @@
 /*
  * Invariant I9: no secret in a log line, an error text, a table or a mail. Secrets are registered
  * as they become known, in any thread; every error and every log line passes through redact_text().
- * This list and the log's own settings are the process's only mutable globals beside the stop flag.
+ * This list, the log's own settings and its tail are the process's only mutable globals beside the
+ * stop flag.
  */
 #ifndef BASE_REDACT_H
 #define BASE_REDACT_H

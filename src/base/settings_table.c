@@ -233,6 +233,33 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_ACS_SENDER] = {.name = "ACS_SENDER_ADDRESS",
                             .help = "sender of the e-mails: an address of a domain linked to the "
                                     "resource"},
+    [SETTING_SMTP_URL] = {.name = "SMTP_URL",
+                          .secret = true,
+                          .help = "smtp[s]://[USER:PASSWORD@]HOST[:PORT]: the server that e-mail "
+                                  "is sent through"},
+    [SETTING_SMTP_SENDER] = {.name = "SMTP_SENDER_ADDRESS",
+                             .help = "sender of the e-mails that go through it"},
+    [SETTING_SLACK_WEBHOOK_URL] = {.name = "SLACK_WEBHOOK_URL",
+                                   .secret = true,
+                                   .help = "incoming webhook of a Slack channel"},
+    [SETTING_TEAMS_WEBHOOK_URL] = {.name = "TEAMS_WEBHOOK_URL",
+                                   .secret = true,
+                                   .help = "webhook of a Workflows flow that posts to Microsoft "
+                                           "Teams"},
+    [SETTING_WEBHOOK_URL] = {.name = "RYTHM_BACKUP_WEBHOOK_URL",
+                             .secret = true,
+                             .help = "where notifications are posted as JSON, signed by the "
+                                     "Standard Webhooks convention"},
+    [SETTING_WEBHOOK_SECRET] = {.name = "RYTHM_BACKUP_WEBHOOK_SECRET",
+                                .secret = true,
+                                .help = "key that signs them: whsec_BASE64 of 24 to 64 bytes; "
+                                        "several, separated by blanks, while it is changed"},
+    [SETTING_PING_URL] = {.name = "RYTHM_BACKUP_PING_URL",
+                          .secret = true,
+                          .help =
+                              "check of a dead-man's switch, as Healthchecks has it, that hears "
+                              "of the begin and the end of each backup; {schedule} stands for "
+                              "its name"},
     [SETTING_ADMIN_QUERY] = {.name = "RYTHM_BACKUP_ADMIN_QUERY",
                              .fallback = "SELECT email FROM users WHERE role = 'system_admin' "
                                          "ORDER BY email",

@@ -5,9 +5,9 @@
 bool delivery_run(struct context *context, size_t *unsent, struct error *err)
 {
     struct session *session = NULL;
-    struct outbox_report report = {0};
+    struct round_report report = {0};
     bool ok = context_connect(context, &session, err) &&
-              outbox_deliver(session, &context->settings, &report, err);
+              outbox_deliver(session, &context->settings, false, &report, err);
 
     session_close(session);
     *unsent = ok ? report.waiting + report.failed : 0;

@@ -32,7 +32,7 @@ static bool enqueue_again(struct context *context, struct session *session, cons
     return ok;
 }
 
-static bool print_report(const struct outbox_report *report, bool json, struct error *err)
+static bool print_report(const struct round_report *report, bool json, struct error *err)
 {
     if (json) {
         return output_json(json_pack("{s:I, s:I, s:I}", "sent", (json_int_t)report->sent, "pending",
@@ -47,7 +47,7 @@ static bool print_report(const struct outbox_report *report, bool json, struct e
 static bool run(struct context *context, const struct invocation *invocation, struct error *err)
 {
     struct session *session = NULL;
-    struct outbox_report report = {0};
+    struct round_report report = {0};
     bool test = invocation->options[OPTION_TEST] != NULL;
     const char *name = invocation->options[OPTION_BACKUP];
 
@@ -60,7 +60,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     bool ok = name == NULL || enqueue_again(context, session, name, err);
     if (ok) {
         ok = test ? outbox_test(session, &context->settings, &report, err)
-                  : outbox_deliver(session, &context->settings, &report, err);
+                  : outbox_deliver(session, &context->settings, true, &report, err);
     }
     session_close(session);
     if (!ok || !print_report(&report, invocation->options[OPTION_JSON] != NULL, err)) {

@@ -401,6 +401,12 @@ const struct command command_schedule = {
          [SCHEDULE_COLUMN_KEEP_WEEKLY] = {"keep-weekly", "N", "the same for weeks"},
          [SCHEDULE_COLUMN_KEEP_MONTHLY] = {"keep-monthly", "N", "the same for months"},
          [SCHEDULE_COLUMN_KEEP_YEARLY] = {"keep-yearly", "N", "the same for years"},
+         [SCHEDULE_COLUMN_NOTIFY_CHANNELS] = {"channels", "LIST",
+                                              "through which channels: acs,slack; or none [all "
+                                              "that are configured]"},
+         [SCHEDULE_COLUMN_NOTIFY_ON] = {"notify-on", "LIST",
+                                        "of what: success,failure,recovery (a success after a "
+                                        "failure); or none [success,failure]"},
          [SCHEDULE_OPTION_DISABLED] = {"disabled", NULL, "add: do not switch it on yet"},
          [SCHEDULE_OPTION_NEXT] = {"next", NULL,
                                    "also print the next five times, in UTC and in its own "

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "commands/notify_options.h"
 #include "commands/scope_options.h"
 #include "postgres/backup_schedule.h"
 
@@ -281,6 +282,20 @@ static bool parse_patterns(const struct invocation *invocation, enum schedule_co
     return ok && (!array->failed || error_set_memory(err));
 }
 
+static bool parse_notify(enum schedule_column column, const char *list,
+                         struct schedule_options *out, struct error *err)
+{
+    bool channels = column == SCHEDULE_COLUMN_NOTIFY_CHANNELS;
+    struct text *array = channels ? &out->channels : &out->notify_on;
+
+    if (!(channels ? notify_options_parse_channels(list, array, err)
+                   : notify_options_parse_events(list, array, err))) {
+        return false;
+    }
+    out->values.values[column] = text_string(array);
+    return true;
+}
+
 static bool read_value(enum schedule_column column, const char *value, struct schedule_options *out,
                        struct error *err)
 {
@@ -310,6 +325,9 @@ static bool read_value(enum schedule_column column, const char *value, struct sc
     if (column == SCHEDULE_COLUMN_SCHEMAS) {
         return parse_schemas(value, out, err);
     }
+    if (column == SCHEDULE_COLUMN_NOTIFY_CHANNELS || column == SCHEDULE_COLUMN_NOTIFY_ON) {
+        return parse_notify(column, value, out, err);
+    }
     if (checks[column] != NULL && !checks[column](value, err)) {
         return false;
     }
@@ -325,6 +343,8 @@ bool schedule_options_read(const struct invocation *invocation, struct schedule_
     *out = (struct schedule_options){
         .days = TEXT_INIT(8 * VALUE_MOST),
         .schemas = TEXT_INIT(8 * VALUE_MOST),
+        .channels = TEXT_INIT(8 * VALUE_MOST),
+        .notify_on = TEXT_INIT(8 * VALUE_MOST),
     };
     for (int i = 0; i < SCHEDULE_COLUMN_ENABLED; i++) {
         const char *value = invocation->options[i];
@@ -352,6 +372,8 @@ void schedule_options_clear(struct schedule_options *options)
     for (int i = 0; i < SCOPE_LISTS; i++) {
         text_clear(&options->patterns[i]);
     }
+    text_clear(&options->channels);
+    text_clear(&options->notify_on);
 }
 
 static bool has_days(const struct schedule *schedule)

@@ -29,6 +29,8 @@ struct schedule_options {
     struct text days;
     struct text schemas;
     struct text patterns[SCOPE_LISTS];
+    struct text channels;
+    struct text notify_on;
     const char *weekday; /* the first of --days that is a day's name, or NULL */
     bool any;
 };

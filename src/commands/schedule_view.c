@@ -13,6 +13,7 @@
 #define DAY_MS        (1440 * MINUTE_MS)
 #define TARGET_CAP    4096
 #define MOST_NAMES    3 /* of a list that a table names */
+#define AGE_SIZE      24
 #define LOCAL_SIZE    48
 #define KEEP_SIZE     128
 #define ISO_TO_MINUTE 16 /* the length of 2031-05-06T02:00 */
@@ -118,6 +119,34 @@ void schedule_view_minute(char out[SCHEDULE_VIEW_MINUTE_SIZE], int64_t instant_m
     snprintf(out, SCHEDULE_VIEW_MINUTE_SIZE, "%.*sZ", ISO_TO_MINUTE, iso);
 }
 
+/* "45s", "4m", "5h", "12d": how long ago. */
+static void format_age(char out[AGE_SIZE], int64_t age_ms)
+{
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    int64_t age_s = age_ms > 0 ? age_ms / 1000 : 0;
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (age_s >= units[i].seconds || units[i].seconds == 1) {
+            snprintf(out, AGE_SIZE, "%" PRId64 "%c", age_s / units[i].seconds, units[i].unit);
+            return;
+        }
+    }
+}
+
+void schedule_view_with_age(char out[SCHEDULE_VIEW_WITH_AGE_SIZE], int64_t instant_ms,
+                            int64_t now_ms)
+{
+    char minute[SCHEDULE_VIEW_MINUTE_SIZE];
+    char age[AGE_SIZE];
+
+    schedule_view_minute(minute, instant_ms);
+    format_age(age, now_ms - instant_ms);
+    snprintf(out, SCHEDULE_VIEW_WITH_AGE_SIZE, "%s (%s ago)", minute, age);
+}
+
 bool schedule_view_has_next(const struct schedule *schedule)
 {
     return schedule->enabled && schedule->problem[0] == '\0';
@@ -137,6 +166,15 @@ static void append_list(struct text *text, const char *key, char *const *list)
     }
 }
 
+/* An empty list says something, too. */
+static void append_words(struct text *text, const char *key, char *const *words)
+{
+    if (words != NULL && words[0] == NULL) {
+        text_appendf(text, " %s=none", key);
+    }
+    append_list(text, key, words);
+}
+
 /* "rythm", "service=other", "rythm schemas=app,audit", "stores=file:///mnt"; "-" for all of the
  * ledger's own database in the configured store. */
 static void append_target(struct text *text, const struct schedule *schedule)
@@ -153,6 +191,8 @@ static void append_target(struct text *text, const struct schedule *schedule)
     if (schedule->stores != NULL) {
         text_appendf(text, " stores=%s", schedule->stores);
     }
+    append_words(text, "channels", schedule->notify_channels);
+    append_words(text, "notify-on", schedule->notify_on);
     if (text->length == 0) {
         text_append(text, " -");
     }
@@ -312,7 +352,8 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
     const struct schedule_details *details = found != NULL ? found : &none;
 
     json_t *object = json_pack(
-        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
+        "s:o}",
         "schedule", schedule->id, "schedule_name",
         output_json_text(schedule->is_named ? schedule->name : NULL), "enabled", schedule->enabled,
         "default", schedule->is_default, "time", output_json_text(schedule->time), "frequency",
@@ -322,7 +363,9 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
         output_json_text(schedule->tenant), "dbname", output_json_text(schedule->dbname), "service",
         output_json_text(schedule->service), "schemas",
         output_json_texts(schedule->scope.lists[SCOPE_SCHEMAS]), "stores",
-        output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every);
+        output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every,
+        "notify_channels", output_json_texts(schedule->notify_channels), "notify_on",
+        output_json_texts(schedule->notify_on));
     json_t *keep = json_pack(
         "{s:I, s:I, s:I, s:I, s:I}", "keep_last", (json_int_t)schedule->keep_last, "keep_daily",
         (json_int_t)schedule->keep_daily, "keep_weekly", (json_int_t)schedule->keep_weekly,

@@ -33,6 +33,10 @@ void schedule_view_when(char out[SCHEDULE_VIEW_WHEN_SIZE], const struct schedule
 /* "2031-05-06T02:00Z" */
 #define SCHEDULE_VIEW_MINUTE_SIZE 32
 void schedule_view_minute(char out[SCHEDULE_VIEW_MINUTE_SIZE], int64_t instant_ms);
+/* "2031-05-06T02:00Z (3m ago)" */
+#define SCHEDULE_VIEW_WITH_AGE_SIZE 64
+void schedule_view_with_age(char out[SCHEDULE_VIEW_WITH_AGE_SIZE], int64_t instant_ms,
+                            int64_t now_ms);
 /* False for one that is disabled or wrong: it will not run. */
 bool schedule_view_has_next(const struct schedule *schedule);
 

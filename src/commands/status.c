@@ -8,17 +8,17 @@
 #include "base/text.h"
 #include "commands/command.h"
 #include "commands/context.h"
+#include "commands/notification_view.h"
 #include "commands/output.h"
 #include "commands/schedule_view.h"
 #include "postgres/backup_copies.h"
+#include "postgres/delivery_status.h"
 #include "postgres/schedule_status.h"
 
 enum { OPTION_NEXT, OPTION_NOW, OPTION_JSON };
 
 #define NOTE_CAP       4096
 #define ERROR_SHOWN    200
-#define AGE_SIZE       24
-#define WITH_AGE_SIZE  64
 #define OUTCOME_FAILED "failed"
 
 /* What was read: the schedules, how their runs stand, and what comes next. */
@@ -28,6 +28,7 @@ struct look {
     struct schedule_details_list details;
     struct schedule_view view;
     struct copy_rows amiss;
+    struct delivery_status deliveries;
 };
 
 /* One schedule's part of it. */
@@ -92,38 +93,11 @@ static const char *word_for(const struct verdict *verdict)
                                            : "ok";
 }
 
-/* "45s", "4m", "5h", "12d": how long ago. */
-static void format_age(char out[AGE_SIZE], int64_t age_ms)
-{
-    static const struct {
-        int64_t seconds;
-        char unit;
-    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
-    int64_t age_s = age_ms > 0 ? age_ms / 1000 : 0;
-
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (age_s >= units[i].seconds || units[i].seconds == 1) {
-            snprintf(out, AGE_SIZE, "%" PRId64 "%c", age_s / units[i].seconds, units[i].unit);
-            return;
-        }
-    }
-}
-
-static void format_with_age(char out[WITH_AGE_SIZE], int64_t instant_ms, int64_t now_ms)
-{
-    char minute[SCHEDULE_VIEW_MINUTE_SIZE];
-    char age[AGE_SIZE];
-
-    schedule_view_minute(minute, instant_ms);
-    format_age(age, now_ms - instant_ms);
-    snprintf(out, WITH_AGE_SIZE, "%s (%s ago)", minute, age);
-}
-
 static void append_note(struct text *note, const char *what, int64_t instant_ms, int64_t now_ms)
 {
-    char when[WITH_AGE_SIZE];
+    char when[SCHEDULE_VIEW_WITH_AGE_SIZE];
 
-    format_with_age(when, instant_ms, now_ms);
+    schedule_view_with_age(when, instant_ms, now_ms);
     text_appendf(note, "%s%s %s", note->length > 0 ? "; " : "", what, when);
 }
 
@@ -178,15 +152,15 @@ static void add_row(struct output_table *table, const struct verdict *verdict, i
     const struct schedule *schedule = verdict->schedule;
     const struct schedule_status *status = verdict->status;
     struct text note = TEXT_INIT(NOTE_CAP);
-    char last[WITH_AGE_SIZE] = "never";
-    char verified[WITH_AGE_SIZE] = "never";
+    char last[SCHEDULE_VIEW_WITH_AGE_SIZE] = "never";
+    char verified[SCHEDULE_VIEW_WITH_AGE_SIZE] = "never";
     char next[SCHEDULE_VIEW_MINUTE_SIZE] = "-";
 
     if (status != NULL && status->has_completed) {
-        format_with_age(last, status->completed_ms, now_ms);
+        schedule_view_with_age(last, status->completed_ms, now_ms);
     }
     if (status != NULL && status->verified_name[0] != '\0') {
-        format_with_age(verified, status->verified_ms, now_ms);
+        schedule_view_with_age(verified, status->verified_ms, now_ms);
     }
     if (schedule_view_has_next(schedule)) {
         schedule_view_minute(next, schedule->next_ms);
@@ -219,8 +193,8 @@ static bool print_table(const struct look *look, bool only_bad, bool upcoming, s
     if (!output_table_print(&table, err)) {
         return false;
     }
-    if (look->statuses.pending_mails > 0 && !only_bad) {
-        printf("\n%" PRId64 " notification(s) wait to be sent\n", look->statuses.pending_mails);
+    if (!only_bad) {
+        notification_view_print(&look->deliveries, look->schedules.now_ms);
     }
     return !upcoming || only_bad || schedule_view_print_upcoming(&look->view, err);
 }
@@ -308,9 +282,10 @@ static bool print_json(const struct look *look, bool fine, bool upcoming, struct
     if (list == NULL) {
         return error_set_memory(err);
     }
-    return output_json(json_pack("{s:o, s:b, s:I, s:o}", "now",
+    return output_json(json_pack("{s:o, s:b, s:I, s:o, s:o}", "now",
                                  output_json_instant(true, look->schedules.now_ms), "fine", fine,
-                                 "pending_mails", (json_int_t)look->statuses.pending_mails,
+                                 "pending_mails", (json_int_t)look->deliveries.waiting,
+                                 "notifications", notification_view_json(&look->deliveries),
                                  "schedules", list),
                        err);
 }
@@ -322,6 +297,7 @@ static bool take_look(struct context *context, bool upcoming, struct look *look,
     bool ok = context_connect(context, &session, err) &&
               schedule_status_read(session, &look->statuses, err) &&
               backup_copies_read_amiss(session, &look->amiss, err) &&
+              delivery_status_read(session, &look->deliveries, err) &&
               context_read_schedules_in(context, session, &look->schedules, err) &&
               (!upcoming || schedule_details_read(session, true, &look->details, err)) &&
               schedule_view_select(&look->schedules, NULL, &look->details, &look->view, err);
@@ -363,6 +339,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     schedule_details_clear(&look.details);
     backup_schedule_clear(&look.schedules);
     schedule_status_clear(&look.statuses);
+    delivery_status_clear(&look.deliveries);
     /* The output has told why. */
     return ok && (fine || error_set(err, ERROR_FAILED, "%s", ""));
 }

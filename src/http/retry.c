@@ -67,6 +67,13 @@ int64_t retry_wait_ms(struct retry *retry, const struct http_reply *reply, int64
     return wait < left_ms ? wait : left_ms;
 }
 
+int64_t retry_asked_ms(const struct http_reply *reply, int64_t now_utc_ms)
+{
+    int64_t wait_ms;
+
+    return asked_ms(reply, now_utc_ms, &wait_ms) ? wait_ms : 0;
+}
+
 static bool is_cancelled(const struct retry *retry)
 {
     return retry->policy.cancelled != NULL && atomic_load(retry->policy.cancelled);

@@ -41,6 +41,9 @@ void retry_begin(struct retry *retry, const struct retry_policy *policy);
 int64_t retry_wait_ms(struct retry *retry, const struct http_reply *reply, int64_t left_ms,
                       int64_t now_utc_ms);
 
+/* What the server asks for (Retry-After and its kin); 0 when it does not. */
+int64_t retry_asked_ms(const struct http_reply *reply, int64_t now_utc_ms);
+
 /* To be called after a failed attempt with err->retryable telling whether trying again can help.
  * Waits and returns true, or returns false with the error (its number of attempts added when there
  * was more than one; ERROR_STOPPED when a stop came during the wait). */

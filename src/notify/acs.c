@@ -12,6 +12,7 @@
 #include "base/wait.h"
 #include "http/exchange.h"
 #include "http/retry.h"
+#include "notify/acs_reply.h"
 #include "notify/acs_sign.h"
 
 #define API_VERSION "?api-version=2023-03-31"
@@ -35,8 +36,8 @@ static const struct retry_policy poll_policy = {.attempts = FOLLOW_MOST_POLLS,
                                                 .longest_wait_ms = 16 * 1000,
                                                 .total_ms = FOLLOW_MS};
 
-/* NULL when memory is out (ACS_LATER) or a text is not UTF-8 (ACS_NEVER). For free(). */
-static char *format_mail(const struct acs_mail *mail, enum acs_result *result, struct error *err)
+/* NULL when memory is out (CHANNEL_LATER) or a text is not UTF-8 (CHANNEL_NEVER). For free(). */
+static char *format_mail(const struct parcel *mail, enum channel_result *result, struct error *err)
 {
     unsigned refusals = json_memory_refusals();
     json_t *document = json_pack("{s:s, s:{s:s, s:s, s:s}, s:{s:[{s:s}]}, s:b}", "senderAddress",
@@ -46,14 +47,14 @@ static char *format_mail(const struct acs_mail *mail, enum acs_result *result, s
     char *text = json_dumps(document, JSON_COMPACT);
 
     json_decref(document);
-    *result = ACS_LATER;
+    *result = CHANNEL_LATER;
     if (json_memory_refusals() != refusals) {
         free(text);
         error_set_memory(err);
         return NULL;
     }
     if (text == NULL) {
-        *result = ACS_NEVER;
+        *result = CHANNEL_NEVER;
         error_set(err, ERROR_FAILED, "it cannot be put into JSON: not UTF-8");
     }
     return text;
@@ -128,85 +129,81 @@ static bool is_known(struct acs *acs, const char *id)
 /* Whether the same request may be made again within this delivery. */
 static bool is_worth_a_retry(const struct http_reply *reply)
 {
-    struct retry retry;
-    char asked[64];
+    int64_t asked_ms = retry_asked_ms(reply, clock_utc_ms());
 
     if (!retry_status_is_transient(reply->status)) {
         return false;
     }
-    if (!http_reply_header(reply, "Retry-After", asked, sizeof(asked))) {
-        return reply->status != 429;
-    }
-    retry_begin(&retry, &send_policy);
-    return retry_wait_ms(&retry, reply, INT64_MAX, clock_utc_ms()) <= LONGEST_THROTTLE_MS;
+    return asked_ms > 0 ? asked_ms <= LONGEST_THROTTLE_MS : reply->status != 429;
 }
 
-static enum acs_result refused(const struct http_reply *reply, struct error *err)
+static enum channel_result refused(const struct http_reply *reply, struct channel_answer *answer,
+                                   struct error *err)
 {
+    answer->wait_ms = retry_asked_ms(reply, clock_utc_ms());
     acs_reply_refused(reply, err);
     err->retryable = is_worth_a_retry(reply);
     switch (reply->status) {
     case 400:
         error_hint(err, "check ACS_SENDER_ADDRESS and the recipient's address");
-        return ACS_NEVER;
+        return CHANNEL_NEVER;
     case 401:
         error_hint(err, "check the access key in ACS_CONNECTION_STRING, and this host's clock");
-        return ACS_LATER;
+        return CHANNEL_LATER;
     case 403:
     case 404:
         error_hint(err, "check ACS_CONNECTION_STRING, and that the domain of ACS_SENDER_ADDRESS is "
                         "linked to the resource");
-        return ACS_LATER;
+        return CHANNEL_LATER;
     case 429:
-        return ACS_THROTTLED;
+        return CHANNEL_THROTTLED;
     default:
-        return ACS_LATER;
+        return CHANNEL_LATER;
     }
 }
 
 /* With 202 the mail is theirs: should the id in the answer be of no use, ours is the operation's.
  */
-static enum acs_result accepted(const struct acs_mail *mail, const struct http_reply *reply,
-                                struct acs_receipt *receipt)
+static enum channel_result accepted(const struct parcel *mail, const struct http_reply *reply,
+                                    struct channel_answer *answer)
 {
     struct acs_operation operation = {.id = ""};
     struct error ignored = ERROR_INIT;
     struct retry pace;
 
     bool usable = acs_reply_parse_operation(reply, &operation, &ignored) && *operation.id != '\0';
-    snprintf(receipt->operation_id, sizeof(receipt->operation_id), "%s",
-             usable ? operation.id : mail->id);
+    snprintf(answer->receipt, sizeof(answer->receipt), "%s", usable ? operation.id : mail->id);
     retry_begin(&pace, &poll_policy);
-    receipt->ask_in_ms = retry_wait_ms(&pace, reply, INT64_MAX, clock_utc_ms());
-    return ACS_DONE;
+    answer->wait_ms = retry_wait_ms(&pace, reply, INT64_MAX, clock_utc_ms());
+    return CHANNEL_DONE;
 }
 
-static enum acs_result not_answered(const struct error *err)
+static enum channel_result not_answered(const struct error *err)
 {
     if (err->kind == ERROR_STOPPED) {
-        return ACS_STOPPED;
+        return CHANNEL_STOPPED;
     }
-    return err->retryable ? ACS_UNREACHABLE : ACS_LATER;
+    return err->retryable ? CHANNEL_UNREACHABLE : CHANNEL_LATER;
 }
 
-static enum acs_result send_once(struct acs *acs, const struct acs_mail *mail, const char *body,
-                                 struct http_reply *reply, struct acs_receipt *receipt,
-                                 struct error *err)
+static enum channel_result send_once(struct acs *acs, const struct parcel *mail, const char *body,
+                                     struct http_reply *reply, struct channel_answer *answer,
+                                     struct error *err)
 {
     if (!exchange(acs, SEND_PATH, mail->id, body, reply, err)) {
         return not_answered(err);
     }
     if (reply->status == 202) {
-        return accepted(mail, reply, receipt);
+        return accepted(mail, reply, answer);
     }
     /* Perhaps the service has this Operation-Id already, from a send whose answer was lost: what it
      * says to that is not documented. */
     if ((reply->status == 400 || reply->status == 409) && is_known(acs, mail->id)) {
-        *receipt = (struct acs_receipt){.ask_in_ms = 0};
-        snprintf(receipt->operation_id, sizeof(receipt->operation_id), "%s", mail->id);
-        return ACS_DONE;
+        *answer = (struct channel_answer){.wait_ms = 0};
+        snprintf(answer->receipt, sizeof(answer->receipt), "%s", mail->id);
+        return CHANNEL_DONE;
     }
-    return refused(reply, err);
+    return refused(reply, answer, err);
 }
 
 struct acs *acs_new(const struct acs_account *account, int64_t connect_ms, struct error *err)
@@ -236,16 +233,16 @@ void acs_free(struct acs *acs)
     }
 }
 
-enum acs_result acs_send(struct acs *acs, const struct acs_mail *mail, struct acs_receipt *receipt,
-                         struct error *err)
+enum channel_result acs_send(struct acs *acs, const struct parcel *mail,
+                             struct channel_answer *answer, struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(ACS_REPLY_CAP);
     struct retry retry;
-    enum acs_result result;
+    enum channel_result result;
 
     if (!acs_reply_is_id(mail->id)) {
         error_set(err, ERROR_FAILED, "its id cannot serve as an Operation-Id");
-        return ACS_NEVER;
+        return CHANNEL_NEVER;
     }
     char *body = format_mail(mail, &result, err);
     if (body == NULL) {
@@ -253,20 +250,21 @@ enum acs_result acs_send(struct acs *acs, const struct acs_mail *mail, struct ac
     }
     retry_begin(&retry, &send_policy);
     do {
-        result = send_once(acs, mail, body, &reply, receipt, err);
-    } while (result != ACS_DONE && result != ACS_STOPPED && retry_again(&retry, &reply, err));
-    if (result != ACS_DONE && err->kind == ERROR_STOPPED) {
-        result = ACS_STOPPED;
+        result = send_once(acs, mail, body, &reply, answer, err);
+    } while (result != CHANNEL_DONE && result != CHANNEL_STOPPED &&
+             retry_again(&retry, &reply, err));
+    if (result != CHANNEL_DONE && err->kind == ERROR_STOPPED) {
+        result = CHANNEL_STOPPED;
     }
     free(body);
     http_reply_clear(&reply);
     return result;
 }
 
-/* ACS_LATER: not ended yet, or no answer that says so. A 404 is no more than that: the service may
- * know an operation only some time after it accepted it. */
-static enum acs_result poll_once(struct acs *acs, const char *operation_id,
-                                 struct http_reply *reply, struct error *err)
+/* CHANNEL_LATER: not ended yet, or no answer that says so. A 404 is no more than that: the service
+ * may know an operation only some time after it accepted it. */
+static enum channel_result poll_once(struct acs *acs, const char *operation_id,
+                                     struct http_reply *reply, struct error *err)
 {
     struct acs_operation operation;
 
@@ -275,62 +273,64 @@ static enum acs_result poll_once(struct acs *acs, const char *operation_id,
     }
     if (reply->status != 200) {
         acs_reply_refused(reply, err);
-        return ACS_LATER;
+        return CHANNEL_LATER;
     }
     if (!acs_reply_parse_operation(reply, &operation, err)) {
-        return ACS_LATER;
+        return CHANNEL_LATER;
     }
     switch (operation.status) {
     case ACS_STATUS_SUCCEEDED:
-        return ACS_DONE;
+        return CHANNEL_DONE;
     case ACS_STATUS_FAILED:
         error_set(err, ERROR_FAILED, "the service could not send it: %s", operation.problem);
-        return ACS_NEVER;
+        return CHANNEL_NEVER;
     case ACS_STATUS_RUNNING:
         break;
     }
     error_set(err, ERROR_FAILED, "the service is still sending it");
-    return ACS_LATER;
+    return CHANNEL_LATER;
 }
 
-/* ACS_DONE: it is our turn to ask. ACS_LATER: it will not be before `end`. */
-static enum acs_result wait_for_turn(int64_t wait_ms, const struct deadline *end, struct error *err)
+/* CHANNEL_DONE: it is our turn to ask. CHANNEL_LATER: it will not be before `end`. */
+static enum channel_result wait_for_turn(int64_t wait_ms, const struct deadline *end,
+                                         struct error *err)
 {
     struct deadline turn = deadline_in_ms(wait_ms);
 
     if (wait_ms >= deadline_left_ms(end)) {
-        return ACS_LATER;
+        return CHANNEL_LATER;
     }
-    return wait_until(&turn, err) ? ACS_DONE : ACS_STOPPED;
+    return wait_until(&turn, err) ? CHANNEL_DONE : CHANNEL_STOPPED;
 }
 
-enum acs_result acs_follow(struct acs *acs, const struct acs_receipt *receipt, struct error *err)
+enum channel_result acs_follow(struct acs *acs, const struct channel_answer *accepted,
+                               struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(ACS_REPLY_CAP);
     struct deadline end = deadline_in_ms(FOLLOW_MS);
-    int64_t wait_ms = receipt->ask_in_ms;
-    enum acs_result result = ACS_LATER;
+    int64_t wait_ms = accepted->wait_ms;
+    enum channel_result result = CHANNEL_LATER;
     struct retry pace;
     int unreachable = 0;
 
-    if (!acs_reply_is_id(receipt->operation_id)) {
+    if (!acs_reply_is_id(accepted->receipt)) {
         error_set(err, ERROR_FAILED, "its operation's id is not one");
-        return ACS_NEVER;
+        return CHANNEL_NEVER;
     }
     error_set(err, ERROR_FAILED, "the service has accepted it and is still sending it");
     for (retry_begin(&pace, &poll_policy); pace.attempt <= FOLLOW_MOST_POLLS; pace.attempt++) {
-        enum acs_result turn = wait_for_turn(wait_ms, &end, err);
-        if (turn != ACS_DONE) {
+        enum channel_result turn = wait_for_turn(wait_ms, &end, err);
+        if (turn != CHANNEL_DONE) {
             result = turn;
             break;
         }
-        result = poll_once(acs, receipt->operation_id, &reply, err);
-        unreachable += result == ACS_UNREACHABLE;
-        if ((result != ACS_LATER && result != ACS_UNREACHABLE) || unreachable > 1) {
+        result = poll_once(acs, accepted->receipt, &reply, err);
+        unreachable += result == CHANNEL_UNREACHABLE;
+        if ((result != CHANNEL_LATER && result != CHANNEL_UNREACHABLE) || unreachable > 1) {
             break;
         }
         wait_ms = retry_wait_ms(&pace, &reply, INT64_MAX, clock_utc_ms());
-        log_debug("mail_operation", "e-mail operation %s: %s", receipt->operation_id, err->text);
+        log_debug("mail_operation", "e-mail operation %s: %s", accepted->receipt, err->text);
     }
     http_reply_clear(&reply);
     return result;

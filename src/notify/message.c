@@ -1,34 +1,40 @@
 #include "notify/message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/redact.h"
-#include "base/text.h"
 
-#define SUBJECT_COMPLETED "✅ Database Backup Completed Successfully"
-#define SUBJECT_FAILED    "❌ Database Backup Failed"
-#define SUBJECT_REFUTED   "❌ Database Backup Verification Failed"
-#define SUBJECT_TEST      "📧 Database Backup Test Message"
+#define LONGEST_LOOKED (64 * 1024) /* bytes of a value in which secrets are looked for */
 
-#define BODY_CAP       (256 * 1024)
-#define MOST_ROWS      8
-#define LONGEST_VALUE  4000        /* bytes of a value that are shown */
-#define LONGEST_LOOKED (64 * 1024) /* bytes of it in which secrets are looked for */
-
-struct row {
-    const char *label;
-    char *value;
+const struct message_words message_words[MESSAGE_KINDS] = {
+    [MESSAGE_COMPLETED] = {"backup.completed", "✅ Database Backup Completed Successfully",
+                           "The database backup was created and stored.", NULL, false},
+    [MESSAGE_FAILED] = {"backup.failed", "❌ Database Backup Failed",
+                        "The database backup failed; the error is below.",
+                        "❌ %zu Database Backups Failed", true},
+    [MESSAGE_REFUTED] = {"backup.verification_failed", "❌ Database Backup Verification Failed",
+                         "The database backup was found to be bad: do not rely on it. The error is "
+                         "below.",
+                         "❌ %zu Database Backup Verifications Failed", true},
+    [MESSAGE_TEST] = {"backup.test", "📧 Database Backup Test Message",
+                      "This is a test message: notifications about backups reach this address.",
+                      NULL, false},
 };
 
-/* What a message says: a sentence, then a table. */
-struct content {
-    const char *subject;
-    const char *sentence;
-    struct row rows[MOST_ROWS];
-    size_t count;
-    bool failed; /* memory is out */
+const struct message_fact_name message_fact_names[FACT_COUNT] = {
+    [FACT_BACKUP_ID] = {"Backup ID", "backup_id", NULL},
+    [FACT_BACKUP] = {"Backup", "backup", NULL},
+    [FACT_DATABASE] = {"Database", "database", NULL},
+    [FACT_MADE] = {"Backup made", "made_at", NULL},
+    [FACT_SIZE] = {"Size", "size", "bytes"},
+    [FACT_DURATION] = {"Duration", "duration", "duration_ms"},
+    [FACT_TIMESTAMP] = {"Timestamp", "ended_at", NULL},
+    [FACT_NEXT_RUN] = {"Next run", "next_run", NULL},
+    [FACT_MISSING_IN] = {"Missing in", "missing_in", NULL},
+    [FACT_ERROR] = {"Error", "error", NULL},
 };
 
 /* U+0080 to U+009F: control characters too, which a terminal obeys. */
@@ -42,82 +48,60 @@ static void blank_c1_controls(char *string)
     }
 }
 
-/* A NULL value has no row. */
-static void add_row(struct content *content, const char *label, const char *value)
+/* Clean, and no longer than anybody shows; NULL when memory is out. */
+static char *clean_value(const char *value)
 {
-    if (value == NULL) {
-        return;
-    }
     char *copy = strndup(value, LONGEST_LOOKED);
+
     if (copy == NULL) {
-        content->failed = true;
-        return;
+        return NULL;
     }
     redact_text(copy);
-    if (strlen(copy) > LONGEST_VALUE) {
-        copy[LONGEST_VALUE] = '\0';
+    if (strlen(copy) > MESSAGE_LONGEST_VALUE) {
+        copy[MESSAGE_LONGEST_VALUE] = '\0';
     }
     text_cut_utf8(copy);
     blank_c1_controls(copy);
     text_make_one_line(copy);
-    content->rows[content->count++] = (struct row){label, copy};
+    return copy;
 }
 
-static void write_plain_text(const struct content *content, struct text *out)
+/* A NULL value is no fact. */
+static bool set(struct message_item *item, enum message_fact fact, const char *value)
 {
-    text_appendf(out, "%s\n\n%s\n\n", content->subject, content->sentence);
-    for (size_t i = 0; i < content->count; i++) {
-        const struct row *row = &content->rows[i];
-        text_appendf(out, "%s: %s\n", row->label, row->value);
+    if (value == NULL) {
+        return true;
     }
-    text_append(out, content->count > 0 ? "\n-- \nrythm-backup\n" : "-- \nrythm-backup\n");
+    item->values[fact] = clean_value(value);
+    return item->values[fact] != NULL;
 }
 
-static void write_html(const struct content *content, struct text *out)
+static bool begin(struct message *out, enum message_kind kind, int64_t at_ms, struct error *err)
 {
-    text_appendf(out,
-                 "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"
-                 "<title>%s</title></head>\n"
-                 "<body style=\"font-family: sans-serif\">\n<h2>%s</h2>\n<p>%s</p>\n",
-                 content->subject, content->subject, content->sentence);
-    if (content->count > 0) {
-        text_append(out, "<table cellpadding=\"4\">\n");
-    }
-    for (size_t i = 0; i < content->count; i++) {
-        const struct row *row = &content->rows[i];
-        text_appendf(out, "<tr><th align=\"left\" valign=\"top\">%s</th><td>", row->label);
-        text_append_html(out, row->value);
-        text_append(out, "</td></tr>\n");
-    }
-    if (content->count > 0) {
-        text_append(out, "</table>\n");
-    }
-    text_append(out, "<p><small>rythm-backup</small></p>\n</body>\n</html>\n");
-}
-
-/* Consumes the content. */
-static bool write_message(struct content *content, struct message *out, struct error *err)
-{
-    struct text plain_text = TEXT_INIT(BODY_CAP);
-    struct text html = TEXT_INIT(BODY_CAP);
-
-    *out = (struct message){.subject = text_copy(content->subject)};
-    write_plain_text(content, &plain_text);
-    write_html(content, &html);
-    if (!plain_text.failed && !html.failed) {
-        out->plain_text = text_copy(text_string(&plain_text));
-        out->html = text_copy(text_string(&html));
-    }
-    text_clear(&plain_text);
-    text_clear(&html);
-    for (size_t i = 0; i < content->count; i++) {
-        free(content->rows[i].value);
-    }
-    if (content->failed || out->subject == NULL || out->plain_text == NULL || out->html == NULL) {
-        message_clear(out);
+    *out = (struct message){.kind = kind, .at_ms = at_ms};
+    out->items = calloc(1, sizeof(*out->items));
+    if (out->items == NULL) {
         return error_set_memory(err);
     }
+    out->count = 1;
     return true;
+}
+
+static void clear_item(struct message_item *item)
+{
+    for (int i = 0; i < FACT_COUNT; i++) {
+        free(item->values[i]);
+    }
+}
+
+const char *message_sentence(const struct message *message)
+{
+    if (message->kind == MESSAGE_COMPLETED && message->count > 0 &&
+        message->items[0].values[FACT_MISSING_IN] != NULL) {
+        return "The database backup was created and stored, but not in every store; it will be "
+               "copied there.";
+    }
+    return message_words[message->kind].sentence;
 }
 
 bool message_for_outcome(const struct outcome *outcome, struct message *out, struct error *err)
@@ -126,33 +110,28 @@ bool message_for_outcome(const struct outcome *outcome, struct message *out, str
     char duration[CLOCK_DURATION_SIZE];
     char at[CLOCK_ISO_SIZE];
     char next[CLOCK_ISO_SIZE] = "not scheduled";
-    struct content content = {
-        .subject = outcome->completed ? SUBJECT_COMPLETED : SUBJECT_FAILED,
-        .sentence = !outcome->completed ? "The database backup failed; the error is below."
-                    : outcome->missing_in != NULL
-                        ? "The database backup was created and stored, but not in every store; it "
-                          "will be copied there."
-                        : "The database backup was created and stored.",
-    };
+    const char *why = outcome->error != NULL ? outcome->error : "no reason is known";
 
+    if (!begin(out, outcome->completed ? MESSAGE_COMPLETED : MESSAGE_FAILED, outcome->at_ms, err)) {
+        return false;
+    }
     text_format_bytes(size, outcome->bytes);
     clock_format_duration(duration, outcome->duration_ms);
     clock_format_iso(at, outcome->at_ms);
     if (outcome->has_next) {
         clock_format_iso(next, outcome->next_ms);
     }
-    add_row(&content, "Backup ID", outcome->history_id);
-    add_row(&content, "Backup", outcome->name);
-    add_row(&content, "Database", outcome->database);
-    add_row(&content, "Size", outcome->completed ? size : NULL);
-    add_row(&content, "Duration", duration);
-    add_row(&content, "Timestamp", at);
-    add_row(&content, "Next run", next);
-    add_row(&content, "Missing in", outcome->missing_in);
-    if (!outcome->completed) {
-        add_row(&content, "Error", outcome->error != NULL ? outcome->error : "no reason is known");
-    }
-    return write_message(&content, out, err);
+    struct message_item *item = &out->items[0];
+    item->numbers[FACT_SIZE] = (int64_t)outcome->bytes;
+    item->numbers[FACT_DURATION] = outcome->duration_ms;
+    bool ok = set(item, FACT_BACKUP_ID, outcome->history_id) &&
+              set(item, FACT_BACKUP, outcome->name) &&
+              set(item, FACT_DATABASE, outcome->database) &&
+              set(item, FACT_SIZE, outcome->completed ? size : NULL) &&
+              set(item, FACT_DURATION, duration) && set(item, FACT_TIMESTAMP, at) &&
+              set(item, FACT_NEXT_RUN, next) && set(item, FACT_MISSING_IN, outcome->missing_in) &&
+              set(item, FACT_ERROR, outcome->completed ? NULL : why);
+    return ok ? true : error_set_memory(err);
 }
 
 bool message_for_refutation(const struct refutation *refutation, struct message *out,
@@ -161,39 +140,87 @@ bool message_for_refutation(const struct refutation *refutation, struct message 
     char begun[CLOCK_ISO_SIZE];
     char duration[CLOCK_DURATION_SIZE];
     char at[CLOCK_ISO_SIZE];
-    struct content content = {
-        .subject = SUBJECT_REFUTED,
-        .sentence = "The database backup was found to be bad: do not rely on it. The error is "
-                    "below.",
-    };
 
+    if (!begin(out, MESSAGE_REFUTED, refutation->at_ms, err)) {
+        return false;
+    }
     clock_format_iso(begun, refutation->begun_ms);
     clock_format_duration(duration, refutation->duration_ms);
     clock_format_iso(at, refutation->at_ms);
-    add_row(&content, "Backup", refutation->name);
-    add_row(&content, "Database", refutation->database);
-    add_row(&content, "Backup made", begun);
-    add_row(&content, "Duration", duration);
-    add_row(&content, "Timestamp", at);
-    add_row(&content, "Error",
-            refutation->error != NULL ? refutation->error : "no reason is known");
-    return write_message(&content, out, err);
+    struct message_item *item = &out->items[0];
+    item->numbers[FACT_DURATION] = refutation->duration_ms;
+    bool ok =
+        set(item, FACT_BACKUP, refutation->name) &&
+        set(item, FACT_DATABASE, refutation->database) && set(item, FACT_MADE, begun) &&
+        set(item, FACT_DURATION, duration) && set(item, FACT_TIMESTAMP, at) &&
+        set(item, FACT_ERROR, refutation->error != NULL ? refutation->error : "no reason is known");
+    return ok ? true : error_set_memory(err);
 }
 
-bool message_for_test(struct message *out, struct error *err)
+bool message_for_test(int64_t at_ms, struct message *out, struct error *err)
 {
-    struct content content = {
-        .subject = SUBJECT_TEST,
-        .sentence = "This is a test message: notifications about backups reach this address.",
-    };
-
-    return write_message(&content, out, err);
+    return begin(out, MESSAGE_TEST, at_ms, err);
 }
 
 void message_clear(struct message *message)
 {
-    free(message->subject);
-    free(message->plain_text);
-    free(message->html);
-    *message = (struct message){.subject = NULL};
+    for (size_t i = 0; i < message->count; i++) {
+        clear_item(&message->items[i]);
+    }
+    free(message->items);
+    *message = (struct message){.items = NULL};
+}
+
+bool message_merge(struct message *message, struct message *other, struct error *err)
+{
+    struct message_item *items =
+        reallocarray(message->items, message->count + other->count, sizeof(*items));
+
+    if (items == NULL) {
+        return error_set_memory(err);
+    }
+    message->items = items;
+    for (size_t i = 0; i < other->count; i++) {
+        if (message->count < MESSAGE_MOST_ITEMS) {
+            items[message->count++] = other->items[i];
+        } else {
+            clear_item(&other->items[i]);
+            message->more++;
+        }
+    }
+    message->more += other->more;
+    if (other->at_ms > message->at_ms) {
+        message->at_ms = other->at_ms;
+    }
+    other->count = 0;
+    return true;
+}
+
+void message_subject(const struct message *message, char out[MESSAGE_SUBJECT_SIZE])
+{
+    const struct message_words *words = &message_words[message->kind];
+    size_t count = message->count + message->more;
+
+    if (count < 2 || words->many == NULL) {
+        snprintf(out, MESSAGE_SUBJECT_SIZE, "%s", words->subject);
+        return;
+    }
+    const char *number = strstr(words->many, "%zu");
+    snprintf(out, MESSAGE_SUBJECT_SIZE, "%.*s%zu%s", (int)(number - words->many), words->many,
+             count, number + strlen("%zu"));
+}
+
+size_t message_value_limit(const struct message *message)
+{
+    return message->count > 1 ? MESSAGE_SHORT_VALUE : MESSAGE_LONGEST_VALUE;
+}
+
+char *message_cut_value(const char *value, size_t limit)
+{
+    char *cut = strndup(value, limit);
+
+    if (cut != NULL) {
+        text_cut_utf8(cut);
+    }
+    return cut;
 }

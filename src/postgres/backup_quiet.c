@@ -12,7 +12,11 @@
 /* What is left out of the edits stays there, and the next tick is not quiet either. */
 static const char read_query[] =
     "SELECT EXISTS (SELECT FROM backup_history WHERE status = 'started' AND run_id IS NOT NULL),"
-    " EXISTS (SELECT FROM email_logs WHERE status = 'pending' AND metadata ? 'rythm_backup'),"
+    " EXISTS (SELECT FROM rythm_backup_deliveries WHERE state = 'pending'"
+    " AND next_attempt_at <= c.now + $1::float8 * interval '1 millisecond')"
+    " OR EXISTS (SELECT FROM email_logs e WHERE e.status = 'pending'"
+    " AND e.metadata ? 'rythm_backup' AND NOT EXISTS (SELECT FROM rythm_backup_deliveries d"
+    " WHERE d.delivery_id = e.email_log_id AND d.state = 'pending')),"
     " $1::bigint = 0 AND e.edits IS NULL AND q.catch_up = $2::float8 * interval '1 second'"
     " AND q.looked_at <= c.now AND c.now < q.looked_at + interval '10 minutes'"
     " AND c.now < q.quiet_until AND extract(minute FROM c.now)::integer <> 0, q.looked_at, e.edits,"

@@ -38,7 +38,7 @@ static const char read_query[] =
     " (extract(epoch FROM d.next_at)::numeric * 1000.0)::bigint, d.attempt, d.state, d.problem,"
     " coalesce(s.verify_every, 0), coalesce(s.keep_last, 0), coalesce(s.keep_daily, 0),"
     " coalesce(s.keep_weekly, 0), coalesce(s.keep_monthly, 0), coalesce(s.keep_yearly, 0),"
-    " s.only_tables, s.exclude_tables, s.exclude_table_data"
+    " s.only_tables, s.exclude_tables, s.exclude_table_data, s.notify_channels, s.notify_on"
     " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
     " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::float8 * interval '1 second') d"
     " ON $3::uuid IS NULL OR d.schedule_id = $3::uuid"
@@ -127,7 +127,10 @@ static bool read_row(const PGresult *result, int row, struct schedule *out, stru
     return query_copy_text(result, row, 12, &out->dbname, err) &&
            query_copy_text(result, row, 13, &out->service, err) &&
            read_scope(result, row, out, err) &&
-           query_copy_text(result, row, 15, &out->stores, err) && read_state(result, row, out, err);
+           query_copy_text(result, row, 15, &out->stores, err) &&
+           query_copy_array(result, row, 30, &out->notify_channels, err) &&
+           query_copy_array(result, row, 31, &out->notify_on, err) &&
+           read_state(result, row, out, err);
 }
 
 static bool read_some(struct session *session, int64_t catch_up_s, const char *id,
@@ -181,6 +184,8 @@ void backup_schedule_clear(struct schedules *schedules)
         free(schedule->service);
         scope_clear(&schedule->scope);
         free(schedule->stores);
+        text_list_free(schedule->notify_channels);
+        text_list_free(schedule->notify_on);
     }
     free(schedules->items);
     *schedules = (struct schedules){.items = NULL};

@@ -50,7 +50,12 @@ struct schedule {
     char *service;        /* dump what this libpq service names, or NULL */
     struct scope scope;   /* of the database */
     char *stores;         /* where its backups go, or NULL: where the settings say */
-    bool has_occurrence;  /* false only when the row is invalid */
+    /* Who is told of them and of what, in words that end with NULL; NULL: as the settings say, and
+     * of success and failure. */
+    char **notify_channels;
+    char **notify_on;
+
+    bool has_occurrence; /* false only when the row is invalid */
     int64_t occurrence_ms;
     int64_t next_ms;
     int64_t attempt; /* the number of the attempt that would be made now, from 1 */

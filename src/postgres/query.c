@@ -194,6 +194,19 @@ bool query_execute(struct session *session, const char *sql, int count, const ch
     return result != NULL;
 }
 
+bool query_update_pending(struct session *session, const char *sql, int count,
+                          const char *const values[], struct error *err)
+{
+    PGresult *result = query_run(session, sql, count, values, err);
+
+    if (result == NULL) {
+        return false;
+    }
+    bool one = strcmp(PQcmdTuples(result), "1") == 0;
+    PQclear(result);
+    return one || error_set(err, ERROR_FAILED, "the row is not pending any more");
+}
+
 bool query_script(struct session *session, const char *sql, struct error *err)
 {
     session->sqlstate[0] = '\0';

@@ -58,6 +58,11 @@ PGresult *query_run(struct session *session, const char *sql, int count, const c
 /* As query_run(), when only success matters. */
 bool query_execute(struct session *session, const char *sql, int count, const char *const values[],
                    struct error *err);
+/* As query_execute(), for a change of exactly one row. A row that does not take it (deleted,
+ * resolved, or held back by a trigger), so that it would be worked on again and again, is an error.
+ */
+bool query_update_pending(struct session *session, const char *sql, int count,
+                          const char *const values[], struct error *err);
 /* Runs a script of several statements in one implicit transaction. */
 bool query_script(struct session *session, const char *sql, struct error *err);
 /* Makes the session good for another statement after a failure of any kind: what is left of one

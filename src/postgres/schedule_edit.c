@@ -34,6 +34,8 @@ static const struct {
     [SCHEDULE_COLUMN_KEEP_WEEKLY] = {"keep_weekly", "integer"},
     [SCHEDULE_COLUMN_KEEP_MONTHLY] = {"keep_monthly", "integer"},
     [SCHEDULE_COLUMN_KEEP_YEARLY] = {"keep_yearly", "integer"},
+    [SCHEDULE_COLUMN_NOTIFY_CHANNELS] = {"notify_channels", "text[]"},
+    [SCHEDULE_COLUMN_NOTIFY_ON] = {"notify_on", "text[]"},
     [SCHEDULE_COLUMN_ENABLED] = {"enabled", "boolean"},
 };
 

@@ -20,7 +20,6 @@ static const char read_query[] =
     " left(f.error_message, 2000), r.count,"
     " (extract(epoch FROM r.started_at)::numeric * 1000.0)::bigint,"
     " hashtextextended('rythm-backup:' || s.schedule_id::text, 0) IN (SELECT key FROM held),"
-    " (SELECT count(*) FROM email_logs WHERE status = 'pending' AND metadata ? 'rythm_backup'),"
     " CASE WHEN s.enabled AND (o.at < date_trunc('minute', s.timed_at)"
     " AND s.timed_at < now() + interval '1 hour') IS NOT TRUE"
     " AND NOT EXISTS (SELECT FROM backup_history h WHERE h.schedule_id = s.schedule_id"
@@ -73,14 +72,14 @@ static bool read_row(const PGresult *result, int row, struct schedule_status *ou
     out->started = query_number(result, row, 6);
     out->started_ms = query_number(result, row, 7);
     out->locked = query_bool(result, row, 8);
-    out->has_missing = query_text(result, row, 10) != NULL;
-    out->missing_ms = query_number(result, row, 10);
-    query_copy(result, row, 11, out->verified_name, sizeof(out->verified_name));
-    out->verified_ms = query_number(result, row, 12);
-    query_copy(result, row, 13, out->refuted_name, sizeof(out->refuted_name));
-    out->refuted_ms = query_number(result, row, 14);
+    out->has_missing = query_text(result, row, 9) != NULL;
+    out->missing_ms = query_number(result, row, 9);
+    query_copy(result, row, 10, out->verified_name, sizeof(out->verified_name));
+    out->verified_ms = query_number(result, row, 11);
+    query_copy(result, row, 12, out->refuted_name, sizeof(out->refuted_name));
+    out->refuted_ms = query_number(result, row, 13);
     return query_copy_text(result, row, 5, &out->error, err) &&
-           query_copy_text(result, row, 15, &out->verify_error, err);
+           query_copy_text(result, row, 14, &out->verify_error, err);
 }
 
 bool schedule_status_read(struct session *session, struct schedule_statuses *out, struct error *err)
@@ -95,7 +94,6 @@ bool schedule_status_read(struct session *session, struct schedule_statuses *out
     }
     int rows = PQntuples(result);
     if (rows > 0) {
-        out->pending_mails = query_number(result, 0, 9);
         out->items = calloc((size_t)rows, sizeof(*out->items));
         ok = out->items != NULL ? true : error_set_memory(err);
     }

@@ -55,7 +55,6 @@ struct schedule_status {
 struct schedule_statuses {
     struct schedule_status *items; /* by id */
     size_t count;
-    int64_t pending_mails;
 };
 
 /* Of every schedule, in one query. Read before the schedules are (backup_schedule_read()), so that

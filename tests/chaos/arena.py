@@ -152,6 +152,9 @@ class Lane:
     def emails(self):
         return self.query("SELECT * FROM email_logs ORDER BY created_at, to_address")
 
+    def deliveries(self):
+        return self.query("SELECT * FROM rythm_backup_deliveries ORDER BY created_at, recipient")
+
     # A point
 
     @property
@@ -167,6 +170,7 @@ class Lane:
         self.query("DELETE FROM backup_history")
         self.query("DELETE FROM backup_copies")
         self.query("DELETE FROM email_logs")
+        self.query("DELETE FROM rythm_backup_deliveries")
         self.kept = self._put_old(1)
         self.expired = self._put_old(EXPIRED_DAYS)
         with self.acs.lock:

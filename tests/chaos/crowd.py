@@ -135,6 +135,8 @@ def share(scene, due, there):
     rows = own_runs(scene, [due])
     runs = {row["run_id"] for row in rows}
     names = {row["backup_filename"] for row in rows}
+    mails = {row["email_log_id"] for row in scene.emails
+             if row["metadata"]["rythm_backup"]["run_id"] in runs}
     return dataclasses.replace(
         scene, kept=there.get(due.kept.name), old=due.kept, rows=rows,
         expired=due.expired.name, is_expired_there=due.expired.name in there,
@@ -142,6 +144,7 @@ def share(scene, due, there):
                  and stored.name not in (due.kept.name, due.expired.name)],
         emails=[row for row in scene.emails
                 if row["metadata"]["rythm_backup"]["run_id"] in runs],
+        deliveries=[row for row in scene.deliveries if row["delivery_id"] in mails],
         messages=[message for message in scene.messages
                   if any(name in message["content"]["plainText"] for name in names)],
         late_rows=[row for row in scene.late_rows if row["run_id"] in runs],

@@ -48,6 +48,7 @@ class Scene:
     is_expired_there: bool  # which is there
     rows: list          # backup_history, without the rows of the two
     emails: list        # email_logs
+    deliveries: list    # rythm_backup_deliveries
     messages: list      # what the mail service accepted
     repeats: list       # operation ids that it was sent again
     leftovers: list     # names in the store that are nothing
@@ -89,7 +90,8 @@ def look(lane, expectation=None, restore=False):
     return Scene(
         occurrence=lane.occurrence, kind=lane.kind, objects=objects, contents=contents, kept=kept,
         old=lane.kept, expired=lane.expired.name, is_expired_there=is_expired_there,
-        rows=lane.rows(), emails=lane.emails(), messages=list(lane.acs.messages),
+        rows=lane.rows(), emails=lane.emails(), deliveries=lane.deliveries(),
+        messages=list(lane.acs.messages),
         repeats=list(lane.acs.repeats), leftovers=leftovers, observed=list(lane.observed),
         late_rows=lane.late_rows, changed_late=lane.changed_late,
         apart=[name for name in getattr(lane.store, "differences", list)()
@@ -270,6 +272,25 @@ def mails(scene):
                     yield f"nobody told {address} of '{kind}'"
 
 
+def outbox(scene):
+    """Each piece of news is written once for each recipient, and its two rows tell the same."""
+    written = collections.Counter((row["news_key"], row["channel"], row["recipient"])
+                                  for row in scene.deliveries)
+    for (key, channel, recipient), count in written.items():
+        if count > 1:
+            yield f"{count} deliveries of '{key}' to {recipient} by {channel}"
+    emails = {row["email_log_id"]: row["status"] for row in scene.emails}
+    for row in scene.deliveries:
+        # One that another tells, too, has no mail of its own.
+        status = {"given up": "failed", "merged": None}.get(row["state"], row["state"])
+        if emails.pop(row["delivery_id"], None) != status:
+            yield f"the delivery to {row['recipient']} is {row['state']}, its mail is not"
+        if row["state"] == "pending" and not scene.expectation.mail_down:
+            yield f"the delivery to {row['recipient']} waits: {row['last_error']}"
+    for identity in emails:
+        yield f"the mail {identity} has no delivery"
+
+
 def no_leftovers(scene):
     if scene.leftovers:
         yield f"left in the folder: {', '.join(scene.leftovers)}"
@@ -279,6 +300,7 @@ def no_secrets(scene):
     """Nor reports of a sanitizer."""
     texts = {seen.what: seen.out + seen.err for seen in scene.observed}
     texts |= {"the ledger": str(scene.rows), "email_logs": str(scene.emails),
+              "the outbox": str(scene.deliveries),
               "a mail": str(scene.messages)}
     texts |= {stored.name: str(stored.metadata) for stored in scene.objects}
     for where, text in texts.items():
@@ -328,8 +350,8 @@ def troubles(scene):
     yield from scene.troubles
 
 
-CHECKS = (one_object, restores, not_lost, none_started, exit_codes, mails, no_leftovers, no_secrets,
-          others_unharmed, expired_is_gone, quiet_afterwards, same_everywhere, troubles)
+CHECKS = (one_object, restores, not_lost, none_started, exit_codes, mails, outbox, no_leftovers,
+          no_secrets, others_unharmed, expired_is_gone, quiet_afterwards, same_everywhere, troubles)
 
 
 def judge(scene):

@@ -112,6 +112,15 @@ IN_THE_WORLD = (
     ("a mail that is still pending", lambda lane: lane.query(
         "UPDATE email_logs SET status = 'pending' WHERE to_address LIKE 'ada@%%'"), "mails",
      "ada@rythm.example is pending"),
+    ("a delivery without its mail", lambda lane: lane.query(
+        "DELETE FROM email_logs WHERE to_address LIKE 'ada@%%'"), "outbox", "its mail is not"),
+    ("a mail without its delivery", lambda lane: lane.query(
+        "DELETE FROM rythm_backup_deliveries WHERE recipient LIKE 'ada@%%'"), "outbox",
+     "has no delivery"),
+    ("news that is written twice", lambda lane: lane.query(
+        "INSERT INTO rythm_backup_deliveries SELECT (d).* FROM (SELECT jsonb_populate_record(d,"
+        " jsonb_build_object('again', true, 'delivery_id', gen_random_uuid())) AS d"
+        " FROM rythm_backup_deliveries d LIMIT 1) s"), "outbox", "2 deliveries of"),
     ("a secret in the ledger", update(f"error_message = '{SECRETS[0]}'"), "no_secrets",
      "the ledger"),
     ("a secret in email_logs", lambda lane: lane.query(
@@ -276,6 +285,7 @@ def doctor_scene(run, scene):
     accept(run, "exit code 3 that names the run that waits", judge.judge(unresolved))
     failed = copy.copy(scene)
     failed.observed, failed.objects, failed.rows, failed.emails = [], [], [], []
+    failed.deliveries = []
     told = copy.deepcopy(scene.messages)
     failed.messages = []
     may_fail(failed, FAILED, FAILED, FAILED)
@@ -381,7 +391,7 @@ def watch_harness(run):
     for what, function, words in IN_THE_HARNESS:
         told = []
         alone = Run(run.arena, Case("doctored", (run.kind,), "", function), run.kind, False,
-                    told.append)
+                    tell=told.append)
         alone.try_all()
         report = "\n".join(told)
         right = alone.failed and words in report

@@ -161,7 +161,9 @@ def next_day(lane):
     lane.store.remove(made.name)
     lane.query("DELETE FROM backup_history WHERE occurrence_at >= %s",
                lane.occurrence + datetime.timedelta(days=1))
-    lane.query("DELETE FROM email_logs WHERE NOT email_log_id = ANY(%s::uuid[])", known)
+    for table, column in (("email_logs", "email_log_id"),
+                          ("rythm_backup_deliveries", "delivery_id")):
+        lane.query(f"DELETE FROM {table} WHERE NOT {column} = ANY(%s::uuid[])", known)
     del lane.acs.messages[mails:]
 
 

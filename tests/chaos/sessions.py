@@ -31,7 +31,7 @@ ROLE = """
 CREATE ROLE {role} LOGIN BYPASSRLS PASSWORD '{password}';
 GRANT pg_read_all_data TO {role};
 GRANT UPDATE (last_run_at, next_run_at) ON backup_schedule TO {role};
-GRANT INSERT, UPDATE ON backup_history, email_logs TO {role};
+GRANT INSERT, UPDATE ON backup_history, email_logs, rythm_backup_deliveries TO {role};
 GRANT UPDATE ON rythm_backup_quiet TO {role};
 GRANT DELETE ON rythm_backup_edits TO {role};
 """
@@ -165,7 +165,7 @@ def own_server(run):
     with arena.Arena(1) as own:
         own.cluster.execute("postgres", "ALTER SYSTEM SET synchronous_commit = on")
         own.cluster.execute("postgres", "SELECT pg_reload_conf()")
-        alone = Run(own, run.case, run.kind, run.full, run.tell)
+        alone = Run(own, run.case, run.kind, run.full, run.times, run.tell)
         every = phases.phases(own.lanes(run.kind)[0])
         points = [Server(how, phase) for phase in every for how in HOWS]
         chosen = [Server(how, phase) for how, phase in zip(

@@ -195,7 +195,7 @@ def vanished(run):
                  for number in range(len(ways))]
         own = stack.enter_context(arena.Arena(
             len(ways), lambda folder: FarCluster(folder, server, links)))
-        alone = Run(own, run.case, run.kind, run.full, run.tell)
+        alone = Run(own, run.case, run.kind, run.full, run.times, run.tell)
         alone.stopping = run.stopping
         every = phases.phases(own.lanes(run.kind)[0])
         far = dict(zip(ways, links, strict=True))

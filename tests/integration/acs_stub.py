@@ -67,6 +67,7 @@ class AcsStub:
         self.running_polls = 1    # polls that answer Running before the final status
         self.final_status = "Succeeded"
         self.failing_addresses = set()  # their operations end as Failed
+        self.sender = SENDER      # an address of the linked domain
         self.hide_first_poll = False    # 404: the operation is not known yet
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"stub": self})
@@ -146,11 +147,11 @@ def signing_problem(method, path, headers, body):
     return None
 
 
-def message_problem(message):
+def message_problem(message, sender=SENDER):
     """None, or why the service would answer 400."""
     if not isinstance(message, dict) or set(message) - FIELDS:
         return "unknown fields in the message"
-    if message.get("senderAddress") != SENDER:
+    if message.get("senderAddress") != sender:
         return "senderAddress is not of a linked domain"
     content = message.get("content", {})
     if not content.get("subject") or set(content) - {"subject", "plainText", "html"}:
@@ -222,7 +223,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             message = json.loads(body)
         except ValueError:
             return self._refuse(400, "BadRequest", "the body is not JSON")
-        problem = message_problem(message)
+        problem = message_problem(message, self.stub.sender)
         if problem:
             return self._refuse(400, "BadRequest", problem)
         operation_id = self.headers.get("Operation-Id") or str(uuid.uuid4())

@@ -135,7 +135,7 @@ def test_several_at_once(make_tool, empty_database):
 def test_print_is_the_files(make_tool):
     """Byte for byte; no database is needed."""
     printed = make_tool(DATABASE_URL="postgresql://127.0.0.1:1/nowhere").ok("migrate", "--print")
-    assert len(MIGRATIONS) == 10
+    assert len(MIGRATIONS) == 11
     assert printed.out == "\n".join(f"-- {path.name}\n\n{path.read_text()}" for path in MIGRATIONS)
 
 
@@ -228,6 +228,11 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("backup_copies", "TABLE"),
         ("backup_copies backup_copies_pkey", "CONSTRAINT"),
         ("backup_copies_owed", "INDEX"),
+        ("rythm_backup_deliveries", "TABLE"),
+        ("rythm_backup_deliveries rythm_backup_deliveries_pkey", "CONSTRAINT"),
+        ("rythm_backup_deliveries_once", "INDEX"),
+        ("rythm_backup_deliveries_pending", "INDEX"),
+        ("rythm_backup_deliveries_ended", "INDEX"),
         ("email_logs_backup_pending", "INDEX"),
         ("email_logs_backup_key", "INDEX")}
 
@@ -236,7 +241,8 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
     ("backup_schedule", ["timed_at", "name", "tenant_id", "frequency", "days", "time_zone",
                          "catch_up", "target_dbname", "target_service", "schemas", "stores",
                          "verify_every", "keep_last", "keep_daily", "keep_weekly", "keep_monthly",
-                         "keep_yearly", "only_tables", "exclude_tables", "exclude_table_data"]),
+                         "keep_yearly", "notify_channels", "notify_on", "only_tables",
+                         "exclude_tables", "exclude_table_data"]),
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
                         "sha256", "store", "ledger", "told_at", "engine", "table_count",
                         "row_count", "database_name", "verified_at", "verified_rows",

@@ -351,17 +351,34 @@ def test_notify_as_json(to_one, acs):
     assert to_one.ok("notify", "--json").json == {"sent": 1, "pending": 0, "failed": 0}
 
 
-def test_five_attempts_at_most(to_one, acs, small_database):
+def test_pauses_grow(to_one, acs, small_database):
+    acs.every_send = REFUSED
+    assert "goes with the next check" in tick(to_one, code=3).err
+    assert tick(to_one, at="2026-03-01 02:00:20Z").err == ""
+    assert "goes with the next check" in tick(to_one, code=3, at="2026-03-01 02:01:10Z").err
+    assert "tried again in 2m" in tick(to_one, code=3, at="2026-03-01 02:02:20Z").err
+    assert tick(to_one, at="2026-03-01 02:03:20Z").err == ""
+    assert (len(posts(acs)), mails(small_database)) == (3, ["pending"])
+    acs.every_send = None
+    tick(to_one, at="2026-03-01 02:04:40Z")
+    assert mails(small_database) == ["sent"]
+
+
+def test_given_up_after_a_day(to_one, acs, small_database):
     acs.every_send = REFUSED
     tick(to_one, code=3)
-    for _ in range(3):
-        assert to_one.run("notify").code == 3
-        assert mails(small_database) == ["pending"]
-    assert "given up" in to_one.run("notify").err
+    small_database.execute("UPDATE backup_schedule SET enabled = false")
+    assert to_one.run("check", "--now", "2026-03-02 01:55:00Z").code == 3
+    assert mails(small_database) == ["pending"]
+    assert "given up" in tick(to_one, code=3, at="2026-03-02 02:30:00Z").err
     assert mails(small_database) == ["failed"]
+    (line,) = [line for line in to_one.run("status", "--now", "2026-03-02 02:33Z").out.splitlines()
+               if "given up" in line]
+    assert line.startswith("1 notification(s) given up; the last one 2026-03-02T02:30Z"
+                           " (2m ago), by e-mail: ") and "Forbidden" in line
     acs.every_send = None
     assert to_one.ok("notify").out == "sent 0, pending 0, failed 0\n"
-    assert (len(posts(acs)), acs.messages) == (5, [])
+    assert acs.messages == []
 
 
 def test_message_that_the_service_calls_wrong_is_given_up(to_one, acs, small_database):
@@ -421,8 +438,10 @@ def test_operation_that_takes_long_is_asked_about_by_the_next_tick(to_one, acs, 
 def test_operation_without_an_end_is_given_up(to_one, acs, small_database):
     acs.running_polls = 10**6
     tick(to_one, code=3)
-    for _ in range(4):
-        assert to_one.run("notify").code == 3
+    small_database.execute("UPDATE backup_schedule SET enabled = false")
+    tick(to_one, code=3, at="2026-03-01 02:10:00Z")
+    assert mails(small_database) == ["pending"]
+    tick(to_one, code=3, at="2026-03-02 02:30:00Z")
     assert mails(small_database) == ["failed"]
     assert len(posts(acs)) == 1
 

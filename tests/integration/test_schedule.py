@@ -352,6 +352,7 @@ def test_json_has_every_column(tool, small_database, nightly):
         "schemas": None, "only_tables": None, "exclude_tables": None,
         "exclude_table_data": None, "stores": None, "verify_every": 0, "keep_last": 0,
         "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "keep_yearly": 0,
+        "notify_channels": None, "notify_on": None,
         "state": schedule["state"], "problem": None}
 
 

@@ -24,6 +24,8 @@
 #include "base/file.h"
 #include "base/host.h"
 #include "base/library.h"
+#include "base/log.h"
+#include "base/log_tail.h"
 #include "base/process.h"
 #include "base/redact.h"
 #include "base/scope.h"
@@ -1068,12 +1070,63 @@ static void test_wait_stop(void **state)
     assert_int_equal(status, 0);
 }
 
+/* The log's tail. */
+
+static void test_log_tail(void **state)
+{
+    char line[64];
+    char tail[LOG_TAIL_BYTES + 1];
+    uint64_t begin = log_tail_position();
+
+    (void)state;
+    log_tail_copy(begin, tail);
+    assert_string_equal(tail, "");
+    log_tail_add("one");
+    log_tail_add("two");
+    log_tail_copy(begin, tail);
+    assert_string_equal(tail, "one\ntwo\n");
+    uint64_t second = log_tail_position();
+    for (int i = 0; i < 1000; i++) {
+        snprintf(line, sizeof(line), "line %d of many, \xc3\xa9", i);
+        log_tail_add(line);
+    }
+    log_tail_copy(begin, tail);
+    assert_true(strlen(tail) <= LOG_TAIL_BYTES && strlen(tail) > LOG_TAIL_BYTES - 64);
+    /* Whole lines, the last of them. */
+    assert_memory_equal(tail, "line ", 5);
+    assert_non_null(strstr(tail, "\nline 999 of many, \xc3\xa9\n"));
+    log_tail_add("end");
+    log_tail_copy(second, tail);
+    assert_string_equal(tail + strlen(tail) - 5, "\nend\n");
+    log_tail_copy(log_tail_position(), tail);
+    assert_string_equal(tail, "");
+}
+
+/* A quiet log keeps its tail all the same, masked; what is only for debugging is not in it. */
+static void test_log_tail_of_a_quiet_log(void **state)
+{
+    char tail[LOG_TAIL_BYTES + 1];
+    uint64_t begin = log_tail_position();
+
+    (void)state;
+    redact_register("c4nary-secret");
+    log_configure(LOG_ERROR, LOG_FORMAT_TEXT, false);
+    log_info(LOG_MARK_OK, "test", "said %s\x1b[2J\n", "c4nary-secret");
+    log_debug("test", "unsaid");
+    log_configure(LOG_INFO, LOG_FORMAT_TEXT, false);
+    log_tail_copy(begin, tail);
+    assert_string_equal(tail, "said *** [2J\n");
+    redact_clear();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_lines),
         cmocka_unit_test(test_wrong_command_lines),
         cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_log_tail),
+        cmocka_unit_test(test_log_tail_of_a_quiet_log),
         cmocka_unit_test(test_text_grows_and_keeps_what_it_had),
         cmocka_unit_test(test_text_appendf_over_the_cap),
         cmocka_unit_test(test_text_html),

@@ -13,12 +13,22 @@
 #include <string.h>
 
 #include "base/redact.h"
+#include "base/settings.h"
 #include "base/text.h"
 #include "notify/acs_account.h"
 #include "notify/acs_reply.h"
 #include "notify/acs_sign.h"
+#include "notify/hook.h"
+#include "notify/mail_text.h"
 #include "notify/message.h"
+#include "notify/message_document.h"
 #include "notify/recipients.h"
+#include "notify/slack_channel.h"
+#include "notify/smtp_account.h"
+#include "notify/smtp_message.h"
+#include "notify/teams_channel.h"
+#include "notify/webhook_channel.h"
+#include "notify/webhook_sign.h"
 
 /* The words. */
 
@@ -45,18 +55,21 @@ static const char *const completed_facts[] = {
     "2025-01-30T02:00:00.000Z",
 };
 
-static struct message write_message(const struct outcome *outcome)
+static struct mail_text write_mail(const struct outcome *outcome)
 {
     struct message message;
+    struct mail_text words;
     struct error err = ERROR_INIT;
 
     assert_true(message_for_outcome(outcome, &message, &err));
-    return message;
+    assert_true(mail_text_format(&message, &words, &err));
+    message_clear(&message);
+    return words;
 }
 
 static void test_message_of_a_completed_backup(void **state)
 {
-    struct message message = write_message(&completed);
+    struct mail_text message = write_mail(&completed);
 
     (void)state;
     assert_string_equal(message.subject, "✅ Database Backup Completed Successfully");
@@ -67,8 +80,8 @@ static void test_message_of_a_completed_backup(void **state)
     assert_null(strstr(message.plain_text, "Error"));
     assert_null(strstr(message.html, "Error"));
     assert_null(strchr(message.plain_text, '\r'));
-    message_clear(&message);
-    message_clear(&message);
+    mail_text_clear(&message);
+    mail_text_clear(&message);
 }
 
 static void test_message_of_a_failed_backup(void **state)
@@ -80,14 +93,14 @@ static void test_message_of_a_failed_backup(void **state)
     outcome.error = "pg_dump: exit status 1";
     outcome.has_next = false;
     outcome.database = NULL;
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_string_equal(message.subject, "❌ Database Backup Failed");
     assert_non_null(strstr(message.plain_text, "Error: pg_dump: exit status 1\n"));
     assert_non_null(strstr(message.html, "pg_dump: exit status 1"));
     assert_non_null(strstr(message.plain_text, "Next run: not scheduled\n"));
     assert_null(strstr(message.plain_text, "Size"));
     assert_null(strstr(message.plain_text, "Database:"));
-    message_clear(&message);
+    mail_text_clear(&message);
 }
 
 static void test_message_without_a_reason(void **state)
@@ -96,9 +109,9 @@ static void test_message_without_a_reason(void **state)
 
     (void)state;
     outcome.completed = false;
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_non_null(strstr(message.plain_text, "Error: no reason is known\n"));
-    message_clear(&message);
+    mail_text_clear(&message);
 }
 
 static size_t count_lines(const char *text)
@@ -119,12 +132,12 @@ static void test_message_of_hostile_text(void **state)
     (void)state;
     outcome.completed = false;
     outcome.error = "harmless";
-    struct message plain = write_message(&outcome);
+    struct mail_text plain = write_mail(&outcome);
     outcome.error = "</td><script>alert('x')</script>\r\nBcc: all@example.com\n.\n"
                     "\x1b[2J\x07\x7f\xc2\x9b"
                     "31m \xff\xfe & \"quoted\" \xe2\x82";
     outcome.name = "x\r\n\r\n<b>y";
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_int_equal(count_lines(message.plain_text), count_lines(plain.plain_text));
     assert_int_equal(count_lines(message.html), count_lines(plain.html));
     for (const char *c = message.plain_text; *c != '\0'; c++) {
@@ -141,8 +154,8 @@ static void test_message_of_hostile_text(void **state)
     text_cut_utf8(copy);
     assert_string_equal(copy, message.plain_text);
     free(copy);
-    message_clear(&plain);
-    message_clear(&message);
+    mail_text_clear(&plain);
+    mail_text_clear(&message);
 }
 
 /* FAULTS H9: bounded, and still UTF-8 where it was cut. */
@@ -161,7 +174,7 @@ static void test_message_of_a_megabyte(void **state)
     error[size] = '\0';
     outcome.completed = false;
     outcome.error = error;
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_true(strlen(message.plain_text) < 8000);
     assert_true(strlen(message.html) < 8000);
     char *copy = text_copy(message.html);
@@ -170,7 +183,7 @@ static void test_message_of_a_megabyte(void **state)
     assert_string_equal(copy, message.html);
     free(copy);
     free(error);
-    message_clear(&message);
+    mail_text_clear(&message);
 }
 
 /* Invariant I9. */
@@ -182,12 +195,24 @@ static void test_message_shows_no_secret(void **state)
     redact_register("c4nary-s3cret");
     outcome.completed = false;
     outcome.error = "connecting with c4nary-s3cret to postgres://u:hunter22@host/x failed";
-    struct message message = write_message(&outcome);
+    struct mail_text message = write_mail(&outcome);
     assert_null(strstr(message.plain_text, "c4nary"));
     assert_null(strstr(message.html, "c4nary"));
     assert_null(strstr(message.html, "hunter22"));
-    message_clear(&message);
+    mail_text_clear(&message);
     redact_clear();
+}
+
+static struct mail_text write_refutation(const struct refutation *refutation)
+{
+    struct message message;
+    struct mail_text words;
+    struct error err = ERROR_INIT;
+
+    assert_true(message_for_refutation(refutation, &message, &err));
+    assert_true(mail_text_format(&message, &words, &err));
+    message_clear(&message);
+    return words;
 }
 
 static void test_message_of_a_failed_verification(void **state)
@@ -205,39 +230,378 @@ static void test_message_of_a_failed_verification(void **state)
     static const char *const facts[] = {"rythm-backup-2025-01-29T02-00-01-123Z.sql.zst", "rythm",
                                         "2025-01-29T02:00:01.123Z", "2025-01-29T03:00:00.000Z",
                                         "1m 15s"};
-    struct message message;
-    struct error err = ERROR_INIT;
+    struct mail_text mail = write_refutation(&refutation);
 
     (void)state;
-    assert_true(message_for_refutation(&refutation, &message, &err));
-    assert_string_equal(message.subject, "❌ Database Backup Verification Failed");
+    assert_string_equal(mail.subject, "❌ Database Backup Verification Failed");
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
-        assert_non_null(strstr(message.plain_text, facts[i]));
-        assert_non_null(strstr(message.html, facts[i]));
+        assert_non_null(strstr(mail.plain_text, facts[i]));
+        assert_non_null(strstr(mail.html, facts[i]));
     }
-    assert_non_null(strstr(message.plain_text, "public.<orders>: 41 rows, 42 expected and more"));
-    assert_non_null(strstr(message.html, "public.&lt;orders&gt;"));
-    message_clear(&message);
+    assert_non_null(strstr(mail.plain_text, "public.<orders>: 41 rows, 42 expected and more"));
+    assert_non_null(strstr(mail.html, "public.&lt;orders&gt;"));
+    mail_text_clear(&mail);
     /* Of an object of the old service less is known. */
     refutation.database = NULL;
     refutation.error = NULL;
-    assert_true(message_for_refutation(&refutation, &message, &err));
-    assert_null(strstr(message.plain_text, "Database: "));
-    assert_non_null(strstr(message.plain_text, "Error: no reason is known"));
-    message_clear(&message);
+    mail = write_refutation(&refutation);
+    assert_null(strstr(mail.plain_text, "Database: "));
+    assert_non_null(strstr(mail.plain_text, "Error: no reason is known"));
+    mail_text_clear(&mail);
 }
 
 static void test_message_for_a_test(void **state)
 {
     struct message message;
+    struct mail_text mail;
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_true(message_for_test(&message, &err));
-    assert_non_null(strstr(message.subject, "Test"));
-    assert_non_null(strstr(message.plain_text, "test message"));
-    assert_non_null(strstr(message.html, "test message"));
+    assert_true(message_for_test(0, &message, &err));
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_non_null(strstr(mail.subject, "Test"));
+    assert_non_null(strstr(mail.plain_text, "test message"));
+    assert_non_null(strstr(mail.html, "test message"));
+    mail_text_clear(&mail);
     message_clear(&message);
+}
+
+/* Failures that came together, `count` of them. */
+static void merge_failures(struct message *out, size_t count)
+{
+    struct outcome outcome = completed;
+    struct message one;
+    struct error err = ERROR_INIT;
+    char name[40];
+
+    outcome.completed = false;
+    outcome.error = "<it> & that";
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "backup-%zu", i);
+        outcome.name = name;
+        assert_true(message_for_outcome(&outcome, i == 0 ? out : &one, &err));
+        if (i > 0) {
+            assert_true(message_merge(out, &one, &err));
+            message_clear(&one);
+        }
+    }
+}
+
+static void test_message_of_several_failures(void **state)
+{
+    struct message message;
+    struct mail_text mail;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    merge_failures(&message, 3);
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_string_equal(mail.subject, "❌ 3 Database Backups Failed");
+    assert_non_null(strstr(mail.plain_text, "Backup: backup-0\n"));
+    assert_non_null(strstr(mail.plain_text, "Backup: backup-2\n"));
+    assert_null(strstr(mail.plain_text, "more"));
+    assert_non_null(strstr(mail.html, "&lt;it&gt; &amp; that"));
+    mail_text_clear(&mail);
+    message_clear(&message);
+
+    merge_failures(&message, MESSAGE_MOST_ITEMS + 30);
+    assert_int_equal(message.count, MESSAGE_MOST_ITEMS);
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_string_equal(mail.subject, "❌ 50 Database Backups Failed");
+    assert_non_null(strstr(mail.plain_text, "and 30 more\n"));
+    mail_text_clear(&mail);
+    message_clear(&message);
+}
+
+static void test_message_as_a_document(void **state)
+{
+    struct message message;
+    struct message read;
+    struct mail_text mail;
+    struct mail_text again;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    merge_failures(&message, 2);
+    char *document = message_document_format(&message, &err);
+    assert_true(message_document_parse(document, &read, &err));
+    assert_int_equal(read.items[1].numbers[FACT_DURATION], 8000);
+    assert_int_equal(read.at_ms, message.at_ms);
+    assert_true(mail_text_format(&message, &mail, &err));
+    assert_true(mail_text_format(&read, &again, &err));
+    assert_string_equal(mail.plain_text, again.plain_text);
+    mail_text_clear(&mail);
+    mail_text_clear(&again);
+    message_clear(&message);
+    message_clear(&read);
+    free(document);
+}
+
+static void test_document_that_is_none(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "{",
+        "[]",
+        "{\"kind\":\"backup.failed\"}",
+        "{\"kind\":\"backup.failed\",\"items\":[]}",
+        "{\"kind\":\"backup.unknown\",\"items\":[{}]}",
+        "{\"kind\":\"backup.failed\",\"more\":-1,\"items\":[{}]}",
+        "{\"kind\":\"backup.failed\",\"items\":[{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}"
+        ",{},{},{},{}]}",
+    };
+    struct message message;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_false(message_document_parse(bad[i], &message, &err));
+        assert_int_equal(err.kind, ERROR_FAILED);
+    }
+}
+
+/* What is posted. */
+
+/* `count` failures whose errors are as long as they can be, and hostile. */
+static void merge_long_failures(struct message *out, size_t count)
+{
+    static char error[64 * 1024];
+    struct outcome outcome = completed;
+    struct message one;
+    struct error err = ERROR_INIT;
+
+    for (size_t i = 0; i + 8 < sizeof(error); i += 8) {
+        memcpy(error + i, "<!&*_[\xc3\xa9", 8);
+    }
+    outcome.completed = false;
+    outcome.error = error;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(message_for_outcome(&outcome, i == 0 ? out : &one, &err));
+        if (i > 0) {
+            assert_true(message_merge(out, &one, &err));
+            message_clear(&one);
+        }
+    }
+}
+
+static void assert_fits(char *(*format)(const struct message *message, struct error *err),
+                        size_t most)
+{
+    static const size_t counts[] = {1, 2, MESSAGE_MOST_ITEMS};
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct message message;
+        struct error err = ERROR_INIT;
+        merge_long_failures(&message, counts[i]);
+        char *document = format(&message, &err);
+        assert_non_null(document);
+        assert_true(strlen(document) <= most);
+        /* Something of the error is left. */
+        assert_non_null(strstr(document, "\xc3\xa9"));
+        free(document);
+        message_clear(&message);
+    }
+}
+
+static void test_documents_fit(void **state)
+{
+    (void)state;
+    assert_fits(slack_format, 96 * 1024);
+    assert_fits(teams_format, 28 * 1024);
+    assert_fits(webhook_format, 20 * 1000);
+}
+
+static void test_slack_addresses_nobody(void **state)
+{
+    struct outcome outcome = completed;
+    struct message message;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    outcome.completed = false;
+    outcome.error = "<!channel> <@U1> & <https://x.example|y>";
+    assert_true(message_for_outcome(&outcome, &message, &err));
+    char *document = slack_format(&message, &err);
+    assert_null(strchr(document, '<'));
+    assert_non_null(
+        strstr(document, "&lt;!channel&gt; &lt;@U1&gt; &amp; &lt;https://x.example|y&gt;"));
+    free(document);
+    message_clear(&message);
+}
+
+/* The vector of the specification's own implementations. */
+#define WEBHOOK_SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+static void test_webhook_signature(void **state)
+{
+    static const char good[] = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    struct webhook_keys keys;
+    char signature[WEBHOOK_SIGNATURE_SIZE];
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(webhook_keys_parse(WEBHOOK_SECRET, &keys, &err));
+    assert_true(webhook_sign(&keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
+                             "{\"test\": 2432232314}", signature, &err));
+    assert_string_equal(signature, good);
+    assert_true(webhook_keys_parse("  " WEBHOOK_SECRET " " WEBHOOK_SECRET, &keys, &err));
+    assert_true(webhook_sign(&keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
+                             "{\"test\": 2432232314}", signature, &err));
+    assert_int_equal(strlen(signature), 2 * strlen(good) + 1);
+    webhook_keys_clear(&keys);
+    redact_clear();
+}
+
+static void test_webhook_secret_bad(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        " ",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_",
+        "whsec_MfKQ",
+        "whsec_!!!!",
+        WEBHOOK_SECRET " x",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
+        WEBHOOK_SECRET " " WEBHOOK_SECRET " " WEBHOOK_SECRET " " WEBHOOK_SECRET " " WEBHOOK_SECRET,
+        "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAA"};
+    struct webhook_keys keys;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_false(webhook_keys_parse(bad[i], &keys, &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        assert_null(strstr(err.text, "MfKQ"));
+    }
+    redact_clear();
+}
+
+static void test_hook_urls(void **state)
+{
+    static const char *const good[] = {"https://hooks.slack.com/services/T/B/X",
+                                       "HTTPS://x.example",
+                                       "https://u:p@x.example/a?b",
+                                       "http://127.0.0.1:8080/x",
+                                       "http://localhost/x",
+                                       "http://[::1]:1/x",
+                                       "https://x.example:443/a?sig=a%2Fb&sp=%2F"};
+    static const char *const bad[] = {"",
+                                      "hooks.slack.com/x",
+                                      "ftp://x.example/",
+                                      "http://x.example/",
+                                      "https://",
+                                      "https:///path",
+                                      "https://:443/",
+                                      "http://127.0.0.1.x.example/",
+                                      "https://x.example/a b",
+                                      "https://x.example/\r\nX",
+                                      "https://x.example/{a}",
+                                      "https://u@/x",
+                                      "http://127.0.0.1@x/"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_true(hook_check_url(SETTING_SLACK_WEBHOOK_URL, good[i], &err));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct error err = ERROR_INIT;
+        assert_false(hook_check_url(SETTING_SLACK_WEBHOOK_URL, bad[i], &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        assert_non_null(strstr(err.text, "SLACK_WEBHOOK_URL: "));
+    }
+    redact_clear();
+}
+
+/* SMTP. */
+
+static void test_smtp_account_good(void **state)
+{
+    static const struct {
+        const char *setting;
+        const char *url;
+        const char *user;
+        const char *password;
+        bool must_encrypt;
+    } good[] = {
+        {"smtp://mail.example.org", "smtp://mail.example.org", "", "", true},
+        {"smtp://mail.example.org:587/client.example", "smtp://mail.example.org:587/client.example",
+         "", "", true},
+        {"smtps://a%40b:c%3A%2Fd@mail.example.org:465", "smtps://mail.example.org:465", "a@b",
+         "c:/d", false},
+        {"smtp://a@b:cccc@localhost:25", "smtp://localhost:25", "a@b", "cccc", false},
+        {"SMTP://[::1]:25/", "smtp://[::1]:25/", "", "", false},
+        {"smtp://127.0.0.1.example.org", "smtp://127.0.0.1.example.org", "", "", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct smtp_account account;
+        struct error err = ERROR_INIT;
+        assert_true(smtp_account_parse(good[i].setting, &account, &err));
+        assert_string_equal(account.url, good[i].url);
+        assert_int_equal(account.has_login, *good[i].user != '\0');
+        assert_string_equal(account.user, good[i].user);
+        assert_string_equal(account.password, good[i].password);
+        assert_int_equal(account.must_encrypt, good[i].must_encrypt);
+        smtp_account_clear(&account);
+    }
+    redact_clear();
+}
+
+static struct text write_smtp(const char *subject, const char *body)
+{
+    const struct parcel mail = {.id = "0a8f2d1c-5b1e-4a55-9a43-1f1d2c3b4a59",
+                                .to = "a@x.example",
+                                .from = "b@y.example",
+                                .subject = subject,
+                                .plain_text = body,
+                                .html = body};
+    struct text out;
+    struct error err = ERROR_INIT;
+
+    assert_true(smtp_message_format(&mail, INT64_C(1777636800000), &out, &err));
+    return out;
+}
+
+static void test_smtp_message(void **state)
+{
+    struct text out = write_smtp("✅ Done", "x = 1\n.\n\ntwo  \nübel");
+
+    (void)state;
+    const char *all = text_string(&out);
+    assert_non_null(strstr(all, "From: <b@y.example>\r\nTo: <a@x.example>\r\nSubject: "
+                                "=?UTF-8?B?4pyFIERvbmU=?=\r\nDate: Fri, 01 May 2026 12:00:00 +0000"
+                                "\r\nMessage-ID: "
+                                "<0a8f2d1c-5b1e-4a55-9a43-1f1d2c3b4a59@y.example>\r\n"));
+    assert_non_null(strstr(all, "\r\n\r\nx =3D 1\r\n=2E\r\n\r\ntwo =20\r\n=C3=BCbel\r\n--=_0a8f"));
+    assert_non_null(strstr(all, "-1f1d2c3b4a59--\r\n"));
+    text_clear(&out);
+}
+
+static void test_smtp_lines_are_short(void **state)
+{
+    static char body[8000];
+    static char subject[2000];
+
+    (void)state;
+    for (size_t i = 0; i + 2 < sizeof(body); i += 2) {
+        memcpy(body + i, "\xc3\xa9", 2);
+    }
+    for (size_t i = 0; i + 3 < sizeof(subject); i += 3) {
+        memcpy(subject + i, "\r\n\x1b", 3);
+    }
+    struct text out = write_smtp(subject, body);
+    size_t fields = 0;
+    for (const char *line = text_string(&out); *line != '\0'; line = strstr(line, "\r\n") + 2) {
+        assert_true(strcspn(line, "\r\n") <= 100);
+        fields += strncmp(line, "Subject:", 8) == 0;
+    }
+    assert_int_equal(fields, 1);
+    assert_null(strchr(text_string(&out), 0x1b));
+    text_clear(&out);
 }
 
 /* The account. */
@@ -626,6 +990,17 @@ int main(void)
         cmocka_unit_test(test_message_shows_no_secret),
         cmocka_unit_test(test_message_of_a_failed_verification),
         cmocka_unit_test(test_message_for_a_test),
+        cmocka_unit_test(test_message_of_several_failures),
+        cmocka_unit_test(test_message_as_a_document),
+        cmocka_unit_test(test_document_that_is_none),
+        cmocka_unit_test(test_documents_fit),
+        cmocka_unit_test(test_slack_addresses_nobody),
+        cmocka_unit_test(test_webhook_signature),
+        cmocka_unit_test(test_webhook_secret_bad),
+        cmocka_unit_test(test_hook_urls),
+        cmocka_unit_test(test_smtp_account_good),
+        cmocka_unit_test(test_smtp_message),
+        cmocka_unit_test(test_smtp_lines_are_short),
         cmocka_unit_test(test_account_good),
         cmocka_unit_test(test_account_bad),
         cmocka_unit_test(test_account_too_long),

@@ -135,7 +135,7 @@ def test_several_at_once(make_tool, empty_database):
 def test_print_is_the_files(make_tool):
     """Byte for byte; no database is needed."""
     printed = make_tool(DATABASE_URL="postgresql://127.0.0.1:1/nowhere").ok("migrate", "--print")
-    assert len(MIGRATIONS) == 11
+    assert len(MIGRATIONS) == 12
     assert printed.out == "\n".join(f"-- {path.name}\n\n{path.read_text()}" for path in MIGRATIONS)
 
 

@@ -183,12 +183,27 @@ def test_restore_makes_them_when_it_may(stored, cluster, roles, option, made):
     assert not made or globals_of(cluster, *NO_PASSWORDS) == before
 
 
-def test_one_table_is_restored_from_behind_them(stored, cluster, make_database):
+def test_one_table_comes_without_them(stored, small_database, make_database, cluster, roles):
+    """But with all that is its own, which stands in the pre-data behind them."""
+    group = quoted(roles["group"])
+    small_database.execute("CREATE TABLE things (id serial PRIMARY KEY, word text);"
+                           " INSERT INTO things (word) SELECT 'x' FROM generate_series(1, 9);"
+                           f" GRANT SELECT ON things TO {group}")
     name = back_up(stored)
-    target = make_database().name
-    stored.ok("restore", name, "--to", cluster.url(target), "--table", "public.backup_schedule",
-              "--no-owner")
-    assert cluster.execute(target, "SELECT count(*) > 0 FROM backup_schedule") == [(True,)]
+    small_database.execute(f"REVOKE ALL ON things FROM {group}")
+    drop(cluster, roles.values())
+    target = make_database()
+    options = ("restore", name, "--to", target.url, "--table", "public.things")
+    assert roles["group"] in stored.run(*options).err
+    stored.ok(*options, "--create-roles")
+    made = cluster.execute("postgres", "SELECT rolname, rolcreatedb FROM pg_roles"
+                           " WHERE rolname = ANY (%s)", list(roles.values()))
+    target.execute(f"DROP OWNED BY {group}")
+    assert made == [(roles["group"], False)]
+    assert target.dump("--table", "things") == small_database.dump("--table", "things")
+    target.execute("TRUNCATE things")
+    stored.ok(*options, "--data-only")
+    assert target.value("SELECT count(*) FROM things") == 9
 
 
 def test_a_backup_whose_manifest_is_lost_makes_none(stored, file_store, cluster, roles):

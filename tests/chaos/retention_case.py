@@ -177,6 +177,13 @@ def prune(ground, history, deleted):
             yield (f"prune --dry-run says {sorted(told.items() - right.items())}, right is"
                    f" {sorted(right.items() - told.items())} (KEEP_MIN {history.keep_min},"
                    f" {history.policies})")
+        kept = retention_model.reasons(history.objects, history.policies, history.ledger,
+                                       history.now)
+        shown = {each["name"]: each["reason"] for each in planned.json["backups"]
+                 if each["reason"].startswith("keep_")
+                 and each["store"].rstrip("/") == location.rstrip("/")}
+        if shown != kept:
+            yield f"prune --dry-run names the rules {shown}, right is {kept} ({history.policies})"
         if names(store) != {each.name for each in history.objects}:
             yield "prune --dry-run changed the store"
     result = ground.run(history, "prune")

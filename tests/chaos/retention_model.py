@@ -70,15 +70,32 @@ PERIODS = {"last": "%Y-%m-%dT%H:%M:%S.%f", "daily": "%Y-%m-%d", "weekly": "%G-W%
            "monthly": "%Y-%m", "yearly": "%Y"}
 
 
-def is_kept_by_rule(each, newer, policy):
-    """`newer`: those that stand for something."""
-    if each.verified is False:
-        return False
+def rules_that_keep(each, newer, policy):
+    """As they are told, in the columns' order. `newer`: those that stand for something."""
+    told = []
     for rule, count in policy.keep:
         periods = {f"{other.begun:{PERIODS[rule]}}" for other in newer}
         if f"{each.begun:{PERIODS[rule]}}" not in periods and len(periods) < count:
-            return True
-    return False
+            told.append(f"keep_{rule} {count}")
+    return [] if each.verified is False else told
+
+
+def is_expired(each, policy, now):
+    return now - each.begun > datetime.timedelta(days=policy.days)
+
+
+def reasons(objects, policies, ledger, now):
+    """Why those stay that are too old, where a rule keeps them: by their names."""
+    told = {}
+    for policy in policies:
+        own = [each for each in objects if is_of(each, policy, ledger) and each.begun <= now]
+        for each in own:
+            newer = [other for other in own if other.held == each.held
+                     and other.begun > each.begun and other.verified is not False]
+            rules = rules_that_keep(each, newer, policy)
+            if rules and is_expired(each, policy, now) and not policy.is_wrong:
+                told[each.name] = ", ".join(rules)
+    return told
 
 
 def deletions(objects, policies, ledger, keep_min, now, real_now=None):
@@ -93,9 +110,8 @@ def deletions(objects, policies, ledger, keep_min, now, real_now=None):
                      if other.held == each.held and other.begun > each.begun]
             good = [other for other in newer if other.verified is not False]
             newest_verified = each.verified and not any(other.verified for other in newer)
-            expired = now - each.begun > datetime.timedelta(days=policy.days)
-            if (expired and len(good) >= keep_min and not newest_verified
-                    and not is_kept_by_rule(each, good, policy)
+            if (is_expired(each, policy, now) and len(good) >= keep_min and not newest_verified
+                    and not rules_that_keep(each, good, policy)
                     and not (real_now and each.begun <= real_now)):
                 gone.add(each.name)
     return gone
@@ -138,6 +154,17 @@ STRANGERS = ("notes.txt", "rythm-backup-old.sql", "rythm-backup-2020-02-30T02-00
 VERIFIED = (None, None, None, True, False)
 
 
+def draw_policy(chance):
+    """Half of them have rules; age alone keeps little there."""
+    keep = ()
+    if chance.random() < 0.5:
+        keep = tuple((rule, chance.choice((1, 2, 3, 7))) for rule in PERIODS
+                     if chance.random() < 0.4)
+    return Policy(str(uuid.UUID(int=chance.getrandbits(128))),
+                  chance.choice((1, 1, 2, 7, 30) if keep else (1, 2, 7, 30, 30, 365, 5000)),
+                  enabled=chance.random() < 0.7, keep=keep)
+
+
 class History:
     """Random schedules, policy and objects around an instant."""
 
@@ -148,12 +175,7 @@ class History:
         self.now = now
         self.youngest = youngest  # no object is younger, or dated after now by less
         self.keep_min = chance.choice((1, 1, 2, 3, 3, 4, 7))
-        self.policies = [Policy(str(uuid.UUID(int=chance.getrandbits(128))),
-                                chance.choice((1, 2, 7, 30, 30, 365, 5000)),
-                                enabled=chance.random() < 0.7,
-                                keep=tuple((rule, chance.choice((1, 2, 3, 7))) for rule in PERIODS
-                                           if chance.random() < 0.15))
-                         for _ in range(chance.choice((1, 1, 2, 3, 4)))]
+        self.policies = [draw_policy(chance) for _ in range(chance.choice((1, 1, 2, 3, 4)))]
         self.policies[0] = replace(self.policies[0], is_default=True)
         last = len(self.policies) - 1
         if chance.random() < 0.1:

@@ -103,6 +103,11 @@ const char *target_session_sqlstate(const struct session *session)
     return session->sqlstate;
 }
 
+uint64_t target_session_warnings(const struct session *session)
+{
+    return session->notices;
+}
+
 bool target_session_disable_triggers(struct session *session, bool *done, struct error *err)
 {
     struct error refused = ERROR_INIT;

@@ -33,6 +33,9 @@ bool target_session_run(struct session *session, const char *sql, struct error *
  * in this session, of a COPY, too; "" when the last statement failed without one, or did not. */
 const char *target_session_sqlstate(const struct session *session);
 
+/* How often the server has warned in this session; what it said is logged as debug. */
+uint64_t target_session_warnings(const struct session *session);
+
 /* Switches off triggers and with them the checks of foreign keys, for the rest of the session.
  * *done is false, without an error, when this role may not. To be called outside of a
  * transaction. */

@@ -1,5 +1,8 @@
 #include "restore/globals.h"
 
+#include <inttypes.h>
+
+#include "base/log.h"
 #include "postgres/target_session.h"
 #include "restore/replay.h"
 #include "restore/segment_reader.h"
@@ -19,6 +22,18 @@ static bool replay(const struct backup_source *source, struct session *session, 
     return ok;
 }
 
+static void tell_warnings(const struct session *session)
+{
+    uint64_t count = target_session_warnings(session);
+
+    if (count > 0) {
+        log_warning("roles_differ",
+                    "Not all roles, settings and memberships of the backup could be made: Postgres "
+                    "refused %" PRIu64 " (--verbose tells them)",
+                    count);
+    }
+}
+
 bool globals_restore(const struct backup_source *source, struct session *beside, struct error *err)
 {
     struct session *session = NULL;
@@ -27,6 +42,9 @@ bool globals_restore(const struct backup_source *source, struct session *beside,
         return true;
     }
     bool ok = session_open_beside(beside, &session, err) && replay(source, session, err);
+    if (ok) {
+        tell_warnings(session);
+    }
     session_close(session);
     return ok ? true : error_prefix(err, "making the backup's roles");
 }

@@ -11,8 +11,8 @@
 #include "postgres/session.h"
 #include "restore/backup_source.h"
 
-/* In a session of its own beside this one. What the role may not make is left out; a backup without
- * roles is none of them. They stay whatever becomes of the restore. */
+/* In a session of its own beside this one. What the role may not make is left out, with a warning;
+ * a backup without roles is none of them. They stay whatever becomes of the restore. */
 bool globals_restore(const struct backup_source *source, struct session *beside, struct error *err);
 
 #endif

@@ -183,6 +183,24 @@ def test_restore_makes_them_when_it_may(stored, cluster, roles, option, made):
     assert not made or globals_of(cluster, *NO_PASSWORDS) == before
 
 
+def test_what_the_server_refuses_is_counted(stored, cluster, roles):
+    cluster.execute("postgres", "UPDATE pg_db_role_setting SET setconfig = '{work_mem=7MB,geqo=x}'"
+                    " WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = %s)",
+                    roles["member"])
+    name = back_up(stored)
+    drop(cluster, roles.values())
+    target = f"restored_{uuid.uuid4().hex[:8]}"
+    try:
+        told = stored.ok("--verbose", "restore", name, "--to", cluster.url(target), "--create",
+                         "--create-roles").err
+    finally:
+        cluster.drop_database(target)
+    assert "could be made: Postgres refused 1 (--verbose tells them)" in told
+    assert f'role {roles["member"]}: parameter "geqo" requires a Boolean value' in told
+    assert cluster.execute("postgres", "SELECT rolconfig FROM pg_roles WHERE rolname = %s",
+                           roles["member"]) == [(["work_mem=7MB"],)]
+
+
 def test_one_table_comes_without_them(stored, small_database, make_database, cluster, roles):
     """But with all that is its own, which stands in the pre-data behind them."""
     group = quoted(roles["group"])

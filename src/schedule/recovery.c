@@ -209,7 +209,6 @@ static void open_witness(struct store_pool *stores, const char *location, struct
     if (!ok) {
         error_prefix(&out->problem, "its store is %s",
                      location != NULL ? location : "not recorded");
-        error_hint(&out->problem, "run check once with the settings of that run");
     }
 }
 
@@ -288,6 +287,8 @@ bool recovery_run(const struct session_options *session, struct store_pool *stor
                 break;
             }
             out->unresolved++;
+            error_hint(&problem, "if they have changed, run check once with the settings of that "
+                                 "run");
             log_warning("run_unresolved", "What became of backup %s could not be found out: %s",
                         rows.items[i].name, problem.text);
         }

@@ -66,12 +66,12 @@ SESSIONS = ("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backe
             " AND pid <> pg_backend_pid() ORDER BY backend_start")
 
 # Of the main thread's calls; and of those of all, for whichever thread comes to the k-th first.
-KILL_STEP = {"file": 32, "azure": 320}
+KILL_STEP = {"file": 64, "azure": 640}
 THREAD_CALLS = ("futex", "poll", "pread64", "recvfrom", "sendto")
-THREAD_STEP = {"file": 30, "azure": 120}
-FAULT_STEP, FAULT_BEFORE_STEP = 48, 120
-MALLOC_MOST = 12
-SESSION_STEP = 8
+THREAD_STEP = {"file": 60, "azure": 240}
+FAULT_STEP, FAULT_BEFORE_STEP = 96, 240
+MALLOC_MOST = 8
+SESSION_STEP = 12
 
 
 class Seen(NamedTuple):

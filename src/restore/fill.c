@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "postgres/ledger.h"
 #include "postgres/target_session.h"
+#include "restore/globals.h"
 #include "restore/index_builder.h"
 #include "restore/segment_reader.h"
 #include "restore/whole_object.h"
@@ -175,7 +176,8 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
     size_t schema_at = segments_schema_at(segments);
     size_t last = segments->count - 1;
 
-    bool ok = open_filling(&filling, err) && make_schemas(options, err) &&
+    bool ok = open_filling(&filling, err) && globals_check(options->source, filling.reader, err) &&
+              make_schemas(options, err) &&
               replay_schema(&filling, &segments->items[schema_at], false, err) &&
               (options->no_rows ||
                workers_run(&filling.workers, last - schema_at - 1, replay_data, &filling, err)) &&

@@ -157,14 +157,20 @@ def test_they_are_a_segment_of_their_own(stored, file_store, cluster, roles):
     kinds = [segment["kind"] for segment in manifest["segments"]]
     assert (kinds[:2], kinds.count("globals")) == (["globals", "pre-data"], 1)
     plain = stored.ok("restore", name, "--output", "-").out
-    content = subprocess.run(["zstd", "-dc"], input=file_store.read(name), check=True,
-                             capture_output=True).stdout
-    assert plain == content.decode() and plain.startswith("--\n-- Roles of the server\n")
+    content = file_store.read(name)
+    script = subprocess.run(["zstd", "-dc"], input=content, check=True,
+                            capture_output=True).stdout
+    assert plain == script.decode() and plain.startswith("--\n-- Roles of the server\n")
     stored.ok("verify", name, "--quick")
     drop(cluster, roles.values())
     stored.ok("verify", name)
     assert cluster.execute("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s)",
                            list(roles.values())) == [(0,)]
+    # Not restored, but read all the same.
+    (file_store.folder / name).write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
+    for option in ((), ("--quick",)):
+        result = stored.run("verify", name, *option)
+        assert result.code == 1 and "its SHA-256 is not the one in the manifest" in result.err
 
 
 @pytest.mark.parametrize("option, made", [((), 0), (("--create-roles",), 3)])

@@ -10,6 +10,7 @@
 #include "dump/pg_dump.h"
 #include "dump/whole_script.h"
 #include "postgres/chosen_tables.h"
+#include "postgres/cluster_roles.h"
 #include "postgres/schema_names.h"
 
 #define RANDOM_KEY_BYTES  24
@@ -52,7 +53,8 @@ static bool check_globals(const struct dump_options *options, struct error *err)
     const char *globals = settings_get(options->settings, SETTING_GLOBALS);
 
     if (is_parallel(options) || strcmp(globals, "no") == 0) {
-        return true;
+        return strcmp(globals, "passwords") != 0 ||
+               cluster_roles_check_passwords(options->session, err);
     }
     error_set(err, ERROR_CONFIG, "RYTHM_BACKUP_GLOBALS = %s needs RYTHM_BACKUP_ENGINE = parallel",
               globals);

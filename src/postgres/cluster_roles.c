@@ -1,9 +1,9 @@
 #include "postgres/cluster_roles.h"
 
-#include <string.h>
-
 #include "postgres/query.h"
 #include "postgres/setting_value.h"
+
+#define READING "reading the server's roles"
 
 #define IS(column, word) "CASE WHEN " column " THEN '" word "' ELSE 'NO" word "' END, "
 
@@ -54,16 +54,26 @@ static const char without_passwords[] = QUERY("pg_roles", "NULL");
 static const char with_passwords[] =
     QUERY("pg_authid", "'PASSWORD ' || quote_literal(rolpassword)");
 
-static bool explain(const struct session *session, bool passwords, struct error *err)
+bool cluster_roles_check_passwords(struct session *session, struct error *err)
 {
-    error_prefix(err, "reading the server's roles");
-    /* insufficient_privilege (manual, appendix A) */
-    if (passwords && strcmp(session->sqlstate, "42501") == 0) {
-        err->kind = ERROR_CONFIG;
-        error_hint(err, "superusers and members of pg_read_all_data may read passwords; set "
+    PGresult *result =
+        query_run(session,
+                  "SELECT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT'),"
+                  " current_user",
+                  0, NULL, err);
+
+    if (result == NULL) {
+        return error_prefix(err, READING);
+    }
+    bool may = query_bool(result, 0, 0);
+    if (!may) {
+        error_set(err, ERROR_CONFIG, READING ": %s may not read their passwords (pg_authid)",
+                  query_text(result, 0, 1));
+        error_hint(err, "superusers and members of pg_read_all_data may; set "
                         "RYTHM_BACKUP_GLOBALS=yes for the roles without them");
     }
-    return false;
+    PQclear(result);
+    return may;
 }
 
 bool cluster_roles_read(struct session *session, bool passwords, cluster_roles_sink sink,
@@ -73,7 +83,7 @@ bool cluster_roles_read(struct session *session, bool passwords, cluster_roles_s
         query_run(session, passwords ? with_passwords : without_passwords, 0, NULL, err);
 
     if (result == NULL) {
-        return explain(session, passwords, err);
+        return error_prefix(err, READING);
     }
     bool ok = true;
     for (int row = 0; ok && row < PQntuples(result); row++) {

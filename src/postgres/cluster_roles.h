@@ -15,9 +15,11 @@
 typedef bool (*cluster_roles_sink)(void *context, const char *step, const char *role,
                                    const char *statement, struct error *err);
 
+/* May this role read their passwords' hashes? ERROR_CONFIG says who may. */
+bool cluster_roles_check_passwords(struct session *session, struct error *err);
+
 /* In an order that depends on nothing else: a step after the other, by name. With `passwords` their
- * hashes, too, which superusers and members of pg_read_all_data may read: ERROR_CONFIG for others.
- */
+ * hashes, too. */
 bool cluster_roles_read(struct session *session, bool passwords, cluster_roles_sink sink,
                         void *context, struct error *err);
 

@@ -247,15 +247,18 @@ def test_a_backup_whose_manifest_is_lost_makes_none(stored, file_store, cluster,
 
 def test_passwords_that_cannot_be_read_are_no_backup(make_tool, small_database, role, roles,
                                                      tmp_path):
-    _, url = role(small_database, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
+    """Which is told before anything is read, and before any program of the operator's is run."""
+    name, url = role(small_database, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
                   "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
     tool = make_tool(DATABASE_URL=url, RYTHM_BACKUP_GLOBALS="passwords")
     result = tool.run("run", "--output", tmp_path / "x")
-    assert result.code == 1 and not (tmp_path / "x").exists()
-    assert "reading the server's roles" in result.err
+    assert result.code == 2 and not (tmp_path / "x").exists()
+    assert f"reading the server's roles: {name} may not read their passwords" in result.err
     assert "set RYTHM_BACKUP_GLOBALS=yes for the roles without them" in result.err
     text = written(tool, tmp_path / "y", "--globals=yes")
     assert roles["member"] in text
+    small_database.execute(f"GRANT pg_read_all_data TO {name}")
+    assert "SCRAM-SHA-256" in written(tool, tmp_path / "z")
 
 
 @pytest.mark.parametrize("settings, words", [

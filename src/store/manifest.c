@@ -78,6 +78,12 @@ static void append_instant(struct text *out, const char *key, bool known, int64_
                  known ? "\"" : "");
 }
 
+/* 2 has a segment of roles, which a program that reads version 1 takes for damage. */
+static int version_of(const struct manifest *manifest)
+{
+    return segments_schema_at(manifest->segments) > 0 ? 2 : 1;
+}
+
 static bool write_facts(const struct manifest *manifest, struct stage *stage, struct error *err)
 {
     const struct backup_facts *facts = manifest->facts;
@@ -102,7 +108,8 @@ static bool write_facts(const struct manifest *manifest, struct stage *stage, st
     };
     struct text out = TEXT_INIT(PIECE_CAP);
 
-    text_appendf(&out, "{\"format\": \"" MANIFEST_FORMAT "\",\n \"version\": %d", MANIFEST_VERSION);
+    text_appendf(&out, "{\"format\": \"" MANIFEST_FORMAT "\",\n \"version\": %d",
+                 version_of(manifest));
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
         text_append(&out, ",\n ");
         if (!append_string(&out, strings[i].key, strings[i].value, err)) {

@@ -4,7 +4,8 @@
  *
  * It is stored before the backup is published and removed after it. It is no backup: nothing that
  * lists backups takes it for one. contrib/manifest.schema.json is its schema; a change of what a
- * field means, or of which there are, raises MANIFEST_VERSION.
+ * field means, or of which there are, raises MANIFEST_VERSION, and a manifest is of the lowest
+ * version that can say what it says.
  */
 #ifndef STORE_MANIFEST_H
 #define STORE_MANIFEST_H
@@ -20,7 +21,7 @@
 #include "stream/stage.h"
 
 #define MANIFEST_FORMAT    "rythm-backup manifest"
-#define MANIFEST_VERSION   1
+#define MANIFEST_VERSION   2 /* the newest that is read */
 #define MANIFEST_SUFFIX    ".json"
 #define MANIFEST_NAME_SIZE (BACKUP_NAME_SIZE + sizeof(MANIFEST_SUFFIX))
 

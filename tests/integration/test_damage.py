@@ -226,7 +226,7 @@ def test_edited_manifest(damaged, digest):
 def test_newer_manifest_says_so(damaged):
     code, text = damaged.check(edited(damaged, EDITS["version"], digest=True))
     assert code == 1
-    assert "it is of version 99, and this program reads version 1; use a newer rythm-backup" in text
+    assert "it is of version 99, and this program reads version 2; use a newer rythm-backup" in text
 
 
 def test_rows_that_only_the_reading_can_tell(damaged):

@@ -156,6 +156,7 @@ def test_they_are_a_segment_of_their_own(stored, file_store, cluster, roles):
     jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
     kinds = [segment["kind"] for segment in manifest["segments"]]
     assert (kinds[:2], kinds.count("globals")) == (["globals", "pre-data"], 1)
+    assert manifest["version"] == 2
     plain = stored.ok("restore", name, "--output", "-").out
     content = file_store.read(name)
     script = subprocess.run(["zstd", "-dc"], input=content, check=True,

@@ -401,6 +401,21 @@ static void test_no_table(void **state)
     assert_read(&facts, &segments);
 }
 
+static void test_globals(void **state)
+{
+    struct segment items[] = {
+        {.kind = SEGMENT_GLOBALS, .table = SEGMENT_NO_TABLE, .length = 5, .raw_length = 6},
+        {.kind = SEGMENT_PRE_DATA, .table = SEGMENT_NO_TABLE, .length = 1, .raw_length = 2},
+        {.kind = SEGMENT_POST_DATA, .table = SEGMENT_NO_TABLE, .length = 3, .raw_length = 4}};
+    struct segments segments = {.items = items, .count = 3};
+
+    (void)state;
+    segments_place(&segments);
+    struct backup_facts facts = facts_of(&segments);
+    put_manifest(&segments, &facts);
+    assert_read(&facts, &segments);
+}
+
 static void test_where_there_is_none(void **state)
 {
     const struct object object = {.name = (char[]){NAME}, .bytes = 5};
@@ -510,7 +525,7 @@ static const struct {
     {"rythm-backup manifest", "other manifest", "format is not 'rythm-backup manifest'"},
     {"\"format\": \"rythm-backup manifest\"", "\"format\": 1", "format is not"},
     {"\"format\"", "\"form\"", "format is missing"},
-    {"\"version\": 1", "\"version\": 2", "version 2, and this program reads version 1"},
+    {"\"version\": 1", "\"version\": 3", "version 3, and this program reads version 2"},
     {"\"version\": 1", "\"version\": 9223372036854775807", "use a newer rythm-backup"},
     {"\"version\": 1", "\"version\": 0", "version is not a whole number from 1 on"},
     {"\"version\": 1", "\"version\": -1", "version is not a whole number from 1 on"},
@@ -851,6 +866,7 @@ int main(void)
         TEST(test_a_manual_backup),
         TEST(test_a_part),
         TEST(test_no_table),
+        TEST(test_globals),
         TEST(test_where_there_is_none),
         TEST(test_another_order_and_more),
         TEST(test_every_flipped_bit),

@@ -87,7 +87,8 @@ bool query_report_context(struct session *session, const PGresult *result, struc
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
 
     query_report_result(session, result, err);
-    if (context != NULL) {
+    /* But for COPY, it can be a statement of a function's, with values in it. */
+    if (context != NULL && (!session->hides_values || strncmp(context, "COPY ", 5) == 0)) {
         error_hint(err, "%.*s", told_length(session, context, strcspn(context, "\n")), context);
     }
     return false;

@@ -85,6 +85,11 @@ def test_the_newest_is_not_whole(tool, file_store, make_backup, arguments):
     " $$ BEGIN IF EXISTS (SELECT FROM public.flag) THEN RETURN ('x' || $1)::integer; END IF;"
     " RETURN 0; END $$;"
     " CREATE INDEX ON odds (judge(o)); INSERT INTO flag DEFAULT VALUES",
+    "CREATE TABLE flag (); CREATE TABLE odds (o integer); INSERT INTO odds VALUES (777333);"
+    " CREATE FUNCTION judge(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS"
+    " $$ BEGIN IF EXISTS (SELECT FROM public.flag) THEN EXECUTE 'SELECT ' || $1 || '/0'; END IF;"
+    " RETURN 0; END $$;"
+    " CREATE INDEX ON odds (judge(o)); INSERT INTO flag DEFAULT VALUES",
 ))
 def test_what_stands_in_a_row_is_not_told(tool, sample, spoiled):
     """Neither in the ledger nor in a mail: an administrator is not a reader of the data."""

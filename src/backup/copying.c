@@ -25,7 +25,7 @@ struct task {
     struct session *session; /* holds the lock */
     char key[KEY_SIZE];
     const struct copy_row *row;
-    const struct copy_rows *copies; /* of the same run */
+    struct copy_rows copies; /* of the same run */
     struct store *target;
 };
 
@@ -140,8 +140,8 @@ static bool copy_from_any(struct task *task, bool *had, struct error *err)
     bool copied = false;
 
     *had = false;
-    for (size_t i = 0; !copied && i < task->copies->count; i++) {
-        const struct copy_row *source = &task->copies->items[i];
+    for (size_t i = 0; !copied && i < task->copies.count; i++) {
+        const struct copy_row *source = &task->copies.items[i];
         struct error problem = ERROR_INIT;
         bool has = false;
         if (strcmp(source->store, task->row->store) == 0 || source->state == COPY_GONE ||
@@ -220,14 +220,12 @@ static const struct copy_row *find(const struct copy_rows *copies, const char *s
 /* With the lock held: it may have been made between our reading it and our having the lock. */
 static bool make_if_due(struct task *task, struct error *err)
 {
-    struct copy_rows copies;
     struct error problem = ERROR_INIT;
 
-    if (!backup_copies_read_run(task->session, task->row->run_id, &copies, err)) {
+    if (!backup_copies_read_run(task->session, task->row->run_id, &task->copies, err)) {
         return false;
     }
-    const struct copy_row *now = find(&copies, task->row->store);
-    task->copies = &copies;
+    const struct copy_row *now = find(&task->copies, task->row->store);
     bool ok = now == NULL || (now->state != COPY_PENDING && now->state != COPY_MISSING) ||
               make(task, err);
     if (!ok && err->kind != ERROR_STOPPED &&
@@ -235,7 +233,7 @@ static bool make_if_due(struct task *task, struct error *err)
                                    &problem)) {
         log_warning("ledger_not_written", "%s", problem.text);
     }
-    backup_copies_clear(&copies);
+    backup_copies_clear(&task->copies);
     return ok;
 }
 

@@ -168,6 +168,14 @@ bool range_read(const struct range_source *source, uint64_t offset, void *buffer
     return true;
 }
 
+static void close_download(struct range_download *self)
+{
+    http_client_free(self->client);
+    free(self->name);
+    free(self->etag);
+    free(self);
+}
+
 bool range_download_open(const struct range_download_options *options, size_t size,
                          struct range_download **out, struct error *err)
 {
@@ -181,12 +189,12 @@ bool range_download_open(const struct range_download_options *options, size_t si
     self->name = text_copy(options->name);
     self->etag = text_copy(options->etag);
     if (self->name == NULL || self->etag == NULL) {
-        range_download_close(&self->base);
+        close_download(self);
         return error_set_memory(err);
     }
     self->client = http_client_new(options->limits, err);
     if (self->client == NULL) {
-        range_download_close(&self->base);
+        close_download(self);
         return false;
     }
     http_client_cancel_with(self->client, &self->base.cancelled);
@@ -196,10 +204,5 @@ bool range_download_open(const struct range_download_options *options, size_t si
 
 void range_download_close(struct download *base)
 {
-    struct range_download *self = (struct range_download *)base;
-
-    http_client_free(self->client);
-    free(self->name);
-    free(self->etag);
-    free(self);
+    close_download((struct range_download *)base);
 }

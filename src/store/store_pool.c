@@ -41,18 +41,6 @@ static bool check_one(const char *url, struct error *err)
     return true;
 }
 
-static bool add(struct store_pool *pool, struct store *store, struct error *err)
-{
-    struct store **grown = reallocarray(pool->items, pool->count + 1, sizeof(*grown));
-
-    if (grown == NULL) {
-        return error_set_memory(err);
-    }
-    pool->items = grown;
-    pool->items[pool->count++] = store;
-    return true;
-}
-
 /* *required: as this URL has it, whatever another one of the same store had. */
 static bool open_once(struct store_pool *pool, const char *url, struct store **out, bool *required,
                       struct error *err)
@@ -70,10 +58,12 @@ static bool open_once(struct store_pool *pool, const char *url, struct store **o
             return true;
         }
     }
-    if (!add(pool, opened, err)) {
+    if (pool->count == STORE_POOL_MOST) {
         store_close(opened);
-        return false;
+        return error_set(err, ERROR_CONFIG, "more than %d different stores are named",
+                         STORE_POOL_MOST);
     }
+    pool->items[pool->count++] = opened;
     *out = opened;
     return true;
 }
@@ -201,6 +191,5 @@ void store_pool_clear(struct store_pool *pool)
     for (size_t i = 0; i < pool->count; i++) {
         store_close(pool->items[i]);
     }
-    free(pool->items);
     *pool = (struct store_pool){.settings = pool->settings};
 }

@@ -12,9 +12,12 @@
 #include "base/settings.h"
 #include "store/store.h"
 
+/* Of all schedules together. */
+#define STORE_POOL_MOST 1000
+
 struct store_pool {
     const struct settings *settings; /* borrowed */
-    struct store **items;
+    struct store *items[STORE_POOL_MOST];
     size_t count;
 };
 

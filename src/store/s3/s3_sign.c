@@ -54,7 +54,7 @@ static int compare_parameters(const void *a, const void *b)
 /* By their encoded names, then values; a name alone gets its '='. */
 static bool append_query(const char *query, struct text *out)
 {
-    struct parameter parameters[MOST_PARAMETERS];
+    struct parameter parameters[MOST_PARAMETERS] = {{{NULL, 0}, {NULL, 0}}};
     size_t count = 0;
 
     while (*query != '\0') {
@@ -135,16 +135,17 @@ static void append_trimmed(struct text *out, const char *value)
     }
 }
 
-static bool is_same_name(const struct headers *headers, size_t i)
+/* As the one before it. */
+static bool has_same_name(const struct http_header *const *item)
 {
-    return i > 0 && strcasecmp(headers->items[i - 1]->name, headers->items[i]->name) == 0;
+    return strcasecmp(item[-1]->name, item[0]->name) == 0;
 }
 
 /* Values of one name are one line. */
 static void append_headers(const struct headers *headers, struct text *out)
 {
     for (size_t i = 0; i < headers->count; i++) {
-        bool again = is_same_name(headers, i);
+        bool again = i > 0 && has_same_name(&headers->items[i]);
         text_append(out, again ? "," : i > 0 ? "\n" : "");
         if (!again) {
             append_lower(out, headers->items[i]->name);
@@ -158,7 +159,7 @@ static void append_headers(const struct headers *headers, struct text *out)
 static void append_names(const struct headers *headers, struct text *out)
 {
     for (size_t i = 0; i < headers->count; i++) {
-        if (is_same_name(headers, i)) {
+        if (i > 0 && has_same_name(&headers->items[i])) {
             continue;
         }
         text_append(out, i > 0 ? ";" : "");

@@ -38,15 +38,14 @@ bool due_verification_run(const struct made_backup *made, const struct verify_re
                           bool *verified, struct verify_outcome *outcome, struct error *err)
 {
     struct backup_choice choice = {.store = NULL};
-    struct store *stores[STORES_MOST];
+    struct store_pool pool = {.count = made->store_count};
     struct verify_request request = *how;
 
     *outcome = (struct verify_outcome){.verdict = VERIFY_UNKNOWN};
     if (!is_due(made, how, verified, err)) {
         return false;
     }
-    memcpy(stores, made->stores, sizeof(stores));
-    const struct store_pool pool = {.items = stores, .count = made->store_count};
+    memcpy(pool.items, made->stores, pool.count * sizeof(pool.items[0]));
     request.choice = &choice;
     request.stores = &pool;
     bool ok = !*verified || (backup_choice_find(&pool, NULL, made->name, &choice, err) &&

@@ -28,7 +28,7 @@ static bool lane_permits(void *context, struct error *err)
 {
     struct fan_lane *lane = context;
 
-    return !atomic_load(&lane->cancelled) ||
+    return !atomic_load(&lane->left_out) ||
            error_set(err, ERROR_STOPPED, "the store was left out meanwhile");
 }
 
@@ -141,6 +141,10 @@ static void run(struct fan_lane *lane)
     bool ok = begin(lane, &err) && send_all(lane, &err);
 
     reach(lane, ok ? FAN_LANE_FLUSHED : FAN_LANE_FAILED, &err);
+    if (!ok) {
+        /* Giving up may take its time, and nobody is to wait for these. */
+        drop_queue(lane);
+    }
     if (!lane->required) {
         if (ok && wait_for_publication(lane)) {
             ok = publish(lane, &err);
@@ -218,6 +222,7 @@ bool fan_lane_is_alive(const struct fan_lane *lane)
 
 void fan_lane_cancel(struct fan_lane *lane, const struct error *reason)
 {
+    atomic_store(&lane->left_out, true);
     atomic_store(&lane->cancelled, true);
     if (reason != NULL) {
         reach(lane, FAN_LANE_FAILED, reason);

@@ -43,7 +43,8 @@ struct fan_lane {
     char run_id[32];
     int parallel;
     int64_t retain_ms;
-    atomic_bool cancelled;
+    atomic_bool cancelled; /* its store's requests give up, for whatever reason */
+    atomic_bool left_out;  /* by fan_lane_cancel() */
     pthread_t thread;
     bool has_thread;
 

@@ -25,7 +25,6 @@ struct fan_out {
     int64_t patience_ms;
     size_t alive_blocks; /* under the lock, as the next */
     size_t alive_bytes;
-    size_t written_off_bytes; /* held by stores that were left out */
 };
 
 static struct fan_sync *sync_new(void)
@@ -163,12 +162,23 @@ static bool check_required(const struct fan_out *fan_out, struct error *err)
     return true;
 }
 
+/* With the lock held: what stores that are out of it have not let go yet. */
+static size_t bytes_left_behind(const struct fan_out *fan_out)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < fan_out->count; i++) {
+        bytes += fan_lane_is_alive(fan_out->lanes[i]) ? 0 : fan_out->lanes[i]->held_bytes;
+    }
+    return bytes;
+}
+
 /* With the lock held. Large blocks are few: then two are enough, one to send and one to come. */
 static bool has_room(const struct fan_out *fan_out, size_t size)
 {
     size_t budget = fan_out->window * fan_out->limits.first_size;
 
-    budget = (budget < size * 2 ? size * 2 : budget) + fan_out->written_off_bytes;
+    budget = (budget < size * 2 ? size * 2 : budget) + bytes_left_behind(fan_out);
     return fan_out->alive_blocks == 0 ||
            (fan_out->alive_bytes + size <= budget && fan_out->alive_blocks < FAN_LANE_MOST_BLOCKS);
 }
@@ -203,7 +213,6 @@ static void leave_out(struct fan_out *fan_out, struct fan_lane *lane, const stru
     pthread_mutex_unlock(&fan_out->sync->lock);
     fan_lane_cancel(lane, reason);
     pthread_mutex_lock(&fan_out->sync->lock);
-    fan_out->written_off_bytes += lane->held_bytes;
 }
 
 /* With the lock held: waits a moment, and puts it on the account of the best-effort stores that are

@@ -31,11 +31,13 @@ void block_release(struct block *block)
     free(block);
     if (ended.original == NULL) {
         free(ended.data);
-    } else {
-        block_release(ended.original);
     }
+    /* A share before its original: who counts both never sees more shares than there are blocks. */
     if (ended.freed != NULL) {
         ended.freed(ended.freed_context, ended.index, ended.size);
+    }
+    if (ended.original != NULL) {
+        block_release(ended.original);
     }
 }
 

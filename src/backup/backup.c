@@ -41,6 +41,7 @@ struct run {
     struct dump_result dump;
     struct publication publication;
     struct fan_out *fan_out;
+    bool left_behind; /* a thread goes on using this run */
 };
 
 /* A schedule may name another database than the one it stands in. */
@@ -202,7 +203,8 @@ static bool record_completed(struct run *run, struct error *err)
 static bool record_failed(struct run *run, struct error *err)
 {
     struct error problem = ERROR_INIT;
-    bool has_copies = run->request->stores->count > 1;
+    /* What a thread that was left behind leaves in its store, a later check cleans up. */
+    bool has_copies = run->request->stores->count > 1 && !run->left_behind;
 
     if (!claim_fail(&run->claim, err->text, has_copies, &problem)) {
         log_warning("ledger_not_written",
@@ -323,8 +325,7 @@ static void fill_missing(const struct run *run)
     text_clear(&text);
 }
 
-/* *kept: a thread is left behind that goes on using this run. */
-static bool transfer_and_publish(struct run *run, bool *kept, struct error *err)
+static bool transfer_and_publish(struct run *run, struct error *err)
 {
     const struct backup_request *request = run->request;
     const struct fan_out_options options = {
@@ -345,7 +346,7 @@ static bool transfer_and_publish(struct run *run, bool *kept, struct error *err)
         tell_created(run);
         ok = publish(run, err);
     }
-    *kept = !fan_out_end(run->fan_out);
+    run->left_behind = !fan_out_end(run->fan_out);
     if (ok) {
         tell_stored(run);
         fill_missing(run);
@@ -440,7 +441,7 @@ static void conclude(struct run *run, bool ok, bool covered, bool skipped)
     }
 }
 
-static bool run_claimed(struct run *run, bool *kept, struct error *err)
+static bool run_claimed(struct run *run, struct error *err)
 {
     struct backup_result *result = run->result;
     bool covered = false;
@@ -452,8 +453,8 @@ static bool run_claimed(struct run *run, bool *kept, struct error *err)
     begin_ping(&ping, run->request);
     tell_start(run->request, &run->claim);
     bool ok = prepare(run, &covered, err) &&
-              (covered || (run_before(run, &skipped, err) &&
-                           (skipped || transfer_and_publish(run, kept, err))));
+              (covered ||
+               (run_before(run, &skipped, err) && (skipped || transfer_and_publish(run, err))));
     run_phases_leave(&result->phases, ok);
     close_source(run);
     conclude(run, ok, covered, skipped);
@@ -495,7 +496,6 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
 {
     enum claim_result claimed = CLAIM_NOT_DUE;
     struct run *run = calloc(1, sizeof(*run));
-    bool kept = false;
 
     *result = (struct backup_result){.status = BACKUP_FAILED};
     run_phases_enter(&result->phases, PHASE_CLAIM);
@@ -510,13 +510,13 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
                                             .retention_days = request->schedule->retention_days};
     bool ok = take_claim(run, &claimed, err);
     if (ok && claimed == CLAIM_TAKEN) {
-        ok = run_claimed(run, &kept, err);
+        ok = run_claimed(run, err);
     } else if (ok) {
         result->status = claimed == CLAIM_LOCKED    ? BACKUP_LOCKED
                          : claimed == CLAIM_CHANGED ? BACKUP_CHANGED
                                                     : BACKUP_NOT_DUE;
     }
-    if (!kept) {
+    if (!run->left_behind) {
         publication_clear(&run->publication);
         dump_result_clear(&run->dump);
         free(run);

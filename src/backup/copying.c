@@ -65,6 +65,14 @@ static bool is_wanted(const struct task *task, bool *wanted, struct error *err)
     return ok;
 }
 
+/* A newer version's, say: nobody's to judge here, nor to remove. */
+static bool refuse_unread(struct error *err)
+{
+    return error_set(err, ERROR_FAILED,
+                     "it bears this run's id, but its length or metadata are not what this version "
+                     "writes; look at it, and remove it if it is no good");
+}
+
 /* *there: the target has it, as far as it can tell. What is there and is not what was sent goes. */
 static bool look(const struct task *task, bool *there, struct error *err)
 {
@@ -78,7 +86,9 @@ static bool look(const struct task *task, bool *there, struct error *err)
     *there = false;
     if (ok && found && !backup_object_has_run(&object, row->run_id)) {
         ok = error_set(err, ERROR_FAILED, "an object of another run has its name there");
-    } else if (ok && found && backup_object_parse(&object, &backup)) {
+    } else if (ok && found && !backup_object_parse(&object, &backup)) {
+        ok = refuse_unread(err);
+    } else if (ok && found) {
         ok = store_confirm(task->target, &object, row->run_id, there, err) &&
              (!*there || store_check_digest(task->target, &object, there, err));
     }
@@ -119,8 +129,11 @@ static bool copy_from(struct task *task, const struct copy_row *source, bool *ha
     bool ok = store_pool_get(task->copying->stores, source->store, &copy.from, err) &&
               store_head(copy.from, task->row->name, &object, has, err);
 
-    *has = ok && *has && backup_object_has_run(&object, task->row->run_id) &&
-           backup_object_parse(&object, &backup);
+    *has = ok && *has && backup_object_has_run(&object, task->row->run_id);
+    if (*has && !backup_object_parse(&object, &backup)) {
+        ok = refuse_unread(err);
+    }
+    *has = *has && ok;
     copy.retain_ms = *has ? retain_ms(task, &backup) : 0;
     ok = ok && (!*has || backup_copy_run(&copy, err));
     object_clear(&object);

@@ -100,11 +100,18 @@ static void commit_rest(struct publication *publication, struct fan_out *fan_out
     const struct fan_out_publication rest = {
         .beside = store_beside, .context = publication, .metadata = &publication->metadata};
 
+    struct error fenced = ERROR_INIT;
+    bool ours = true;
+
     if (stores->count > stores->required_count) {
+        /* The permits before were for the required ones (invariant I3). */
+        ours = claim_confirm(publication->claim, &fenced);
+    }
+    if (ours && stores->count > stores->required_count) {
         fan_out_commit_rest(fan_out, &rest);
     }
     for (size_t i = stores->required_count; i < stores->count; i++) {
-        const struct error *failure = fan_out_failure(fan_out, i);
+        const struct error *failure = ours ? fan_out_failure(fan_out, i) : &fenced;
         publication->copies[i].state = failure == NULL ? COPY_STORED : COPY_MISSING;
         if (failure != NULL) {
             publication->copies[i].problem = *failure;

@@ -165,23 +165,19 @@ static bool refute_damaged(struct session *session, const char *location,
                            const struct backup_object *backups, size_t count,
                            enum retention_proof *proofs, struct error *err)
 {
-    struct copy_rows amiss;
+    struct copy_rows damaged;
 
-    if (!backup_copies_read_amiss(session, &amiss, err)) {
+    if (!backup_copies_read_damaged(session, location, &damaged, err)) {
         return false;
     }
-    for (size_t row = 0; row < amiss.count; row++) {
-        const struct copy_row *copy = &amiss.items[row];
-        if (copy->state != COPY_DAMAGED || strcmp(copy->store, location) != 0) {
-            continue;
-        }
+    for (size_t row = 0; row < damaged.count; row++) {
         for (size_t i = 0; i < count; i++) {
-            if (strcmp(backups[i].facts.run_id, copy->run_id) == 0) {
+            if (strcmp(backups[i].facts.run_id, damaged.items[row].run_id) == 0) {
                 proofs[i] = RETENTION_REFUTED;
             }
         }
     }
-    backup_copies_clear(&amiss);
+    backup_copies_clear(&damaged);
     return true;
 }
 

@@ -168,6 +168,13 @@ bool backup_copies_read_amiss(struct session *session, struct copy_rows *out, st
                      0, NULL, out, err);
 }
 
+bool backup_copies_read_damaged(struct session *session, const char *store, struct copy_rows *out,
+                                struct error *err)
+{
+    return read_rows(session, SELECT_OF_LEDGER "WHERE k.state = 'damaged' AND k.store = $1", 1,
+                     &store, out, err);
+}
+
 void backup_copies_clear(struct copy_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++) {

@@ -66,6 +66,9 @@ bool backup_copies_read_run(struct session *session, const char *run_id, struct 
  * longest due first: at most `most` of them. */
 bool backup_copies_read_due(struct session *session, size_t most, struct copy_rows *out,
                             struct error *err);
+/* Those in this store that a verification found to be damaged: all of them. */
+bool backup_copies_read_damaged(struct session *session, const char *store, struct copy_rows *out,
+                                struct error *err);
 /* Those that are pending, missing or damaged, due or not, of newest runs first: at most 10,000. */
 bool backup_copies_read_amiss(struct session *session, struct copy_rows *out, struct error *err);
 void backup_copies_clear(struct copy_rows *rows);

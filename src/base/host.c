@@ -38,5 +38,9 @@ bool host_is_loopback(const char *name, size_t length)
 
 bool host_is_link_local(const char *name, size_t length)
 {
-    return parse_dotted(name, length) >> 16 == (169 << 8 | 254);
+    /* Where AWS has the same services for IPv6: unique local addresses (RFC 4193). */
+    static const char *const names[] = {"[fd00:ec2::23]", "[fd00:ec2::254]"};
+
+    return parse_dotted(name, length) >> 16 == (169 << 8 | 254) ||
+           is_one_of(name, length, names, sizeof(names) / sizeof(names[0]));
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/redact.h"
 #include "base/text.h"
+#include "http/base_url.h"
 #include "http/retry.h"
 #include "store/s3/s3_bucket.h"
 #include "store/s3/s3_identity_source.h"
@@ -124,8 +125,13 @@ static bool set_static(struct s3_identity *identity, const struct settings *sett
 static bool check_web(const struct settings *settings, struct error *err)
 {
     const char *role = settings_get(settings, SETTING_AWS_ROLE_ARN);
+    const char *name = "AWS_ENDPOINT_URL_STS";
     const char *endpoint = settings_get(settings, SETTING_AWS_ENDPOINT_STS);
 
+    if (endpoint == NULL) {
+        name = "AWS_ENDPOINT_URL";
+        endpoint = settings_get(settings, SETTING_AWS_ENDPOINT);
+    }
     if (role == NULL) {
         return error_set(err, ERROR_CONFIG,
                          "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
@@ -133,7 +139,15 @@ static bool check_web(const struct settings *settings, struct error *err)
     if (strncmp(role, "arn:", 4) != 0 || !text_is_printable_ascii(role)) {
         return error_set(err, ERROR_CONFIG, "AWS_ROLE_ARN '%s' is not the ARN of a role", role);
     }
-    return endpoint == NULL || s3_bucket_check_endpoint("AWS_ENDPOINT_URL_STS", endpoint, err);
+    if (endpoint == NULL) {
+        return true;
+    }
+    return s3_bucket_check_endpoint(name, endpoint, err) &&
+           (http_base_url_is_private(endpoint) ||
+            error_set(err, ERROR_CONFIG,
+                      "%s = '%s': the pod's token would be sent to an endpoint that is not https, "
+                      "and not this host itself",
+                      name, endpoint));
 }
 
 static bool check_machine(const struct settings *settings, struct error *err)
@@ -253,7 +267,8 @@ bool s3_identity_get(struct s3_identity *identity, struct s3_keys *out, struct e
     pthread_mutex_lock(&identity->lock);
     if (identity->fetch != NULL) {
         int64_t left_ms = identity->known ? identity->keys.end_ms - clock_utc_ms() : 0;
-        ok = left_ms > EARLY_MS || renew(identity, left_ms, err);
+        bool was_tried = left_ms > 0 && clock_monotonic_ms() < identity->again_ms;
+        ok = left_ms > EARLY_MS || was_tried || renew(identity, left_ms, err);
     }
     if (ok) {
         *out = identity->keys;

@@ -134,13 +134,19 @@ static void look_into_body(struct http_reply *reply)
     }
 }
 
-static bool is_too_old(const struct http_reply *reply)
+/* The reply to a HEAD has no body that could say so. */
+static bool is_too_old(const struct effort *effort, const struct http_reply *reply)
 {
     char code[S3_REQUEST_CODE_SIZE];
 
+    if (reply->status < 400) {
+        return false;
+    }
+    if (reply->status == 400 && strcmp(effort->request->method, "HEAD") == 0) {
+        return true;
+    }
     s3_request_code(reply, code);
-    return reply->status >= 400 &&
-           (strcmp(code, "ExpiredToken") == 0 || strcmp(code, "ExpiredTokenException") == 0);
+    return strcmp(code, "ExpiredToken") == 0 || strcmp(code, "ExpiredTokenException") == 0;
 }
 
 static bool exchange(struct effort *effort, struct http_reply *reply, struct error *err)
@@ -160,7 +166,7 @@ static bool exchange(struct effort *effort, struct http_reply *reply, struct err
     if (ok && effort->request->outcome_in_body) {
         look_into_body(reply);
     }
-    if (ok && !effort->has_new_keys && is_too_old(reply)) {
+    if (ok && !effort->has_new_keys && is_too_old(effort, reply)) {
         effort->has_new_keys = s3_identity_discard(effort->session->identity, &attempt->keys);
         err->retryable = effort->has_new_keys;
     }

@@ -175,9 +175,11 @@ static bool upload_begin(struct store *base, const struct upload_options *option
     struct azure_store *store = cast(base);
     char *blob = blob_name(store, options->name, err);
 
+    /* Which also sets what cancels the session's waits. */
+    struct http_client *client = service_clients_get(&store->clients, true, err);
     struct azure_session session = store->session;
-    session.client = service_clients_get(&store->clients, true, err);
-    if (blob == NULL || session.client == NULL) {
+    session.client = client;
+    if (blob == NULL || client == NULL) {
         free(blob);
         return false;
     }

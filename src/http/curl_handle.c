@@ -49,6 +49,8 @@ static void set_limits(struct curl_handle *handle)
     curl_handle_set_number(handle, CURLOPT_QUICK_EXIT, 1);
     curl_handle_set_number(handle, CURLOPT_CONNECTTIMEOUT_MS, handle->limits.connect_ms);
     curl_handle_set_number(handle, CURLOPT_TIMEOUT_MS, handle->limits.reply_ms);
+    /* Also of the farewell to a mail server, for which no other limit counts. */
+    curl_handle_set_number(handle, CURLOPT_SERVER_RESPONSE_TIMEOUT, handle->limits.stall_s);
     curl_handle_set_number(handle, CURLOPT_LOW_SPEED_LIMIT, LOWEST_SPEED_BYTES_S);
     curl_handle_set_number(handle, CURLOPT_LOW_SPEED_TIME, handle->limits.stall_s);
     curl_handle_set_number(handle, CURLOPT_TCP_KEEPALIVE, 1);

@@ -87,6 +87,10 @@ static enum smtp_failure classify(CURLcode code, int status)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
         return SMTP_NO_TLS;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_REMOTE_ACCESS_DENIED:
+        /* Greeting or EHLO: we are refused, not this mail. */
+        return SMTP_NO_ANSWER;
     default:
         break;
     }

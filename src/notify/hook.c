@@ -139,8 +139,12 @@ static enum channel_result judge(const struct http_reply *reply, struct channel_
     if (reply->status >= 200 && reply->status <= 299) {
         return CHANNEL_DONE;
     }
-    error_set(err, ERROR_FAILED, "the service answers %d %.*s", reply->status, SHOWN,
-              text_string(&reply->body));
+    char said[SHOWN + 1];
+    int length = snprintf(said, sizeof(said), "%s", text_string(&reply->body));
+    if (length >= (int)sizeof(said)) {
+        redact_cut(said);
+    }
+    error_set(err, ERROR_FAILED, "the service answers %d %s", reply->status, said);
     text_make_one_line(err->text);
     answer->wait_ms = retry_asked_ms(reply, clock_utc_ms());
     if (reply->status == 429) {
@@ -173,6 +177,10 @@ enum channel_result hook_send(struct hook *hook, const struct hook_post *post, i
             result = judge(&reply, answer, err);
         } else if (err->kind == ERROR_STOPPED) {
             result = CHANNEL_STOPPED;
+        } else if (reply.status >= 200 && reply.status <= 299) {
+            /* It was taken, and what else the reply says is too long to be read. */
+            error_clear(err);
+            result = CHANNEL_DONE;
         } else if (err->retryable) {
             result = CHANNEL_UNREACHABLE;
         }

@@ -9,12 +9,12 @@
 #define OWN_NAME        "rythm-backup-"
 #define SHORTEST_SECRET 4
 #define SHORTEST_BASE64 8 /* shorter ones occur in words */
-#define MOST_SECRETS    256
 #define MOST_TOKENS     16
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both */
-static char *secrets[MOST_SECRETS];
+static char **secrets;
 static size_t secret_count;
+static size_t secret_room;
 static char *tokens[MOST_TOKENS]; /* a ring */
 static size_t next_token;
 
@@ -28,6 +28,22 @@ static bool is_known(const char *secret)
     return false;
 }
 
+/* For one more. */
+static bool make_room(void)
+{
+    if (secret_count < secret_room) {
+        return true;
+    }
+    size_t room = secret_room > 0 ? secret_room * 2 : 64;
+    char **larger = reallocarray(secrets, room, sizeof(*larger));
+    if (larger == NULL) {
+        return false;
+    }
+    secrets = larger;
+    secret_room = room;
+    return true;
+}
+
 /* The longest comes first: masking a part of a secret would leave the rest of it in sight. */
 static void remember(char *secret)
 {
@@ -36,7 +52,7 @@ static void remember(char *secret)
     if (secret == NULL) {
         return;
     }
-    if (secret_count == MOST_SECRETS || is_known(secret)) {
+    if (is_known(secret) || !make_room()) {
         explicit_bzero(secret, strlen(secret));
         free(secret);
         return;
@@ -139,7 +155,10 @@ void redact_clear(void)
     for (size_t i = 0; i < secret_count; i++) {
         forget(&secrets[i]);
     }
+    free(secrets);
+    secrets = NULL;
     secret_count = 0;
+    secret_room = 0;
     for (size_t i = 0; i < MOST_TOKENS; i++) {
         forget(&tokens[i]);
     }

@@ -35,7 +35,7 @@ bool endpoint_check(const char *url, const char *setting, struct error *err)
     if (problem == NULL) {
         return true;
     }
-    bool shown = strchr(url, '@') == NULL;
+    bool shown = strpbrk(url, "@?#") == NULL;
     return error_set(err, ERROR_CONFIG,
                      "%s = '%s' is not of the form http://HOST[:PORT][/PATH] or https://...: %s",
                      setting, shown ? url : "(hidden)", problem);

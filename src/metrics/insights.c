@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/redact.h"
+#include "http/base_url.h"
 #include "http/retry.h"
 #include "metrics/endpoint.h"
 #include "metrics/insights_account.h"
@@ -37,7 +38,9 @@ static bool follow(struct sending *sending, const struct http_reply *reply, stru
     char location[LOCATION_SIZE];
 
     if (!http_reply_header(reply, "Location", location, sizeof(location)) ||
-        !endpoint_check(location, "Location", err)) {
+        !endpoint_check(location, "Location", err) ||
+        (http_base_url_is_private(text_string(&sending->account.url)) &&
+         !http_base_url_is_private(location))) {
         return error_set(err, ERROR_FAILED, "it answered %d without a URL to go to", reply->status);
     }
     text_clear(&sending->account.url);

@@ -153,11 +153,10 @@ static struct deadline choose_deadline(const struct hook *hook)
 {
     int64_t limit_ms = settings_get_number(hook->request->settings, SETTING_HOOK_TIMEOUT) * 1000;
 
-    if (hook->event != HOOK_ON_FAILURE) {
+    if (hook->event != HOOK_ON_FAILURE || stop_signal() == 0) {
         return deadline_in_ms(limit_ms);
     }
-    return deadline_cleanup_in_ms(
-        stop_signal() != 0 && limit_ms > STOPPED_LIMIT_MS ? STOPPED_LIMIT_MS : limit_ms);
+    return deadline_cleanup_in_ms(limit_ms > STOPPED_LIMIT_MS ? STOPPED_LIMIT_MS : limit_ms);
 }
 
 static bool follow(const struct hook *hook, struct process *process, struct error *err)

@@ -149,7 +149,7 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SETTING_HOOK_SKIP] = {.name = "RYTHM_BACKUP_HOOK_SKIP",
                            .type = SETTING_TYPE_INTEGER,
                            .min = 0,
-                           .max = 255,
+                           .max = 125,
                            .fallback = "0",
                            .help = "exit status by which the program before asks for no backup "
                                    "now; 0: none"},

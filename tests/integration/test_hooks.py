@@ -251,7 +251,7 @@ def test_from_the_configuration_file_alone(tool, name):
     ("RYTHM_BACKUP_ON_FAILURE=/bin/echo \\", "a backslash at its end keeps nothing"),
     ('RYTHM_BACKUP_BEFORE=""', "its program is no absolute path"),
     ("RYTHM_BACKUP_HOOK_TIMEOUT=0", "is not a time from 1s to 86400s"),
-    ("RYTHM_BACKUP_HOOK_SKIP=256", "is not a whole number from 0 to 255"),
+    ("RYTHM_BACKUP_HOOK_SKIP=126", "is not a whole number from 0 to 125"),
 ])
 def test_wrong_settings(tool, hooks, line, message):
     hooks.file.write_text(line + "\n")

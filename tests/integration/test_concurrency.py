@@ -72,6 +72,14 @@ def is_gone(pid):
     return not os.path.exists(f"/proc/{pid}")
 
 
+def target_of(descriptor):
+    """What a file of /proc leads to; None when it is closed by now."""
+    try:
+        return os.readlink(descriptor)
+    except OSError:
+        return None
+
+
 @contextlib.contextmanager
 def waiting_to_publish(tool, database, store, start):
     """A run whose bytes are stored and whose row is its own, held up at the folder's lock."""
@@ -81,7 +89,7 @@ def waiting_to_publish(tool, database, store, start):
         process = start("check", *at("02:00:10"))
         descriptors = f"/proc/{process.pid}/fd"
         processes.wait_until(
-            lambda: any(os.path.realpath(f"{descriptors}/{number}") == os.path.realpath(lock.name)
+            lambda: any(target_of(f"{descriptors}/{number}") == os.path.realpath(lock.name)
                         for number in os.listdir(descriptors)), "it waits for the folder's lock")
         assert statuses(database) == ["started"] and store.list() == []
         yield process

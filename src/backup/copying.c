@@ -45,8 +45,9 @@ static bool note(const struct task *task, enum copy_state state, struct error *e
     return backup_copies_note(task->session, task->row->run_id, &what, err);
 }
 
-/* *wanted is false when the schedule is gone, or names this store no more. */
-static bool is_wanted(const struct task *task, bool *wanted, struct error *err)
+/* Finds the target with the options that its schedule's URL has. *wanted is false when the schedule
+ * is gone, or names this store no more. */
+static bool is_wanted(struct task *task, bool *wanted, struct error *err)
 {
     const struct copying *copying = task->copying;
     const struct schedule *schedule =
@@ -58,8 +59,9 @@ static bool is_wanted(const struct task *task, bool *wanted, struct error *err)
         return true;
     }
     bool ok = store_pool_choose(copying->stores, schedule->stores, &choice, err);
-    for (size_t i = 0; ok && i < choice.count; i++) {
-        *wanted = *wanted || strcmp(choice.stores[i]->location, task->row->store) == 0;
+    for (size_t i = 0; ok && !*wanted && i < choice.count; i++) {
+        *wanted = strcmp(choice.stores[i]->location, task->row->store) == 0;
+        task->target = choice.stores[i];
     }
     store_choice_clear(&choice);
     return ok;
@@ -198,14 +200,14 @@ static bool make(struct task *task, struct error *err)
     bool there = false;
     bool had = false;
 
-    if (!row->run_failed && !is_wanted(task, &wanted, err)) {
+    if (!(row->run_failed ? store_pool_get(task->copying->stores, row->store, &task->target, err)
+                          : is_wanted(task, &wanted, err))) {
         return false;
     }
     if (!wanted) {
         return drop(task, "its schedule names this store no more", err);
     }
-    if (!store_pool_get(task->copying->stores, row->store, &task->target, err) ||
-        !used_store_prepare(task->session, task->target, err)) {
+    if (!used_store_prepare(task->session, task->target, err)) {
         return false;
     }
     if (row->run_failed) {

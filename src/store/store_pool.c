@@ -41,31 +41,76 @@ static bool check_one(const char *url, struct error *err)
     return true;
 }
 
-/* *required: as this URL has it, whatever another one of the same store had. */
-static bool open_once(struct store_pool *pool, const char *url, struct store **out, bool *required,
-                      struct error *err)
+static struct store *find_place(const struct store_pool *pool, const char *location)
 {
-    struct store *opened = NULL;
-
-    if (!check_one(url, err) || !store_open(url, pool->settings, &opened, err)) {
-        return false;
-    }
-    *required = opened->is_required;
     for (size_t i = 0; i < pool->count; i++) {
-        if (strcmp(pool->items[i]->location, opened->location) == 0) {
-            store_close(opened);
-            *out = pool->items[i];
-            return true;
+        if (strcmp(pool->items[i]->location, location) == 0) {
+            return pool->items[i];
         }
     }
-    if (pool->count == STORE_POOL_MOST) {
-        store_close(opened);
+    return NULL;
+}
+
+/* *found is NULL when none was opened at this location with the options of this URL. */
+static bool find_opened(const struct store_pool *pool, const char *location, const char *url,
+                        struct store **found, struct error *err)
+{
+    *found = NULL;
+    for (size_t i = 0; *found == NULL && i < pool->opened_count; i++) {
+        bool same = false;
+        if (strcmp(pool->opened[i].store->location, location) != 0) {
+            continue;
+        }
+        if (!store_url_same_options(pool->opened[i].url, url, &same, err)) {
+            return false;
+        }
+        *found = same ? pool->opened[i].store : NULL;
+    }
+    return true;
+}
+
+/* Takes the store over, unless it fails. */
+static bool keep(struct store_pool *pool, struct store *store, const char *url, struct error *err)
+{
+    if (pool->opened_count == STORE_POOL_MOST) {
         return error_set(err, ERROR_CONFIG, "more than %d different stores are named",
                          STORE_POOL_MOST);
     }
-    pool->items[pool->count++] = opened;
-    *out = opened;
+    char *copy = text_copy(url);
+    if (copy == NULL) {
+        return error_set_memory(err);
+    }
+    if (find_place(pool, store->location) == NULL) {
+        pool->items[pool->count++] = store;
+    }
+    pool->opened[pool->opened_count].url = copy;
+    pool->opened[pool->opened_count++].store = store;
     return true;
+}
+
+/* *required: as this URL has it, whatever another one of the same store had. */
+static bool open_once(struct store_pool *pool, const char *url, bool any_options,
+                      struct store **out, bool *required, struct error *err)
+{
+    struct store *store = NULL;
+
+    *out = NULL;
+    if (!check_one(url, err) || !store_open(url, pool->settings, &store, err)) {
+        return false;
+    }
+    *required = store->is_required;
+    bool ok = true;
+    if (any_options) {
+        *out = find_place(pool, store->location);
+    } else {
+        ok = find_opened(pool, store->location, url, out, err);
+    }
+    if (ok && *out == NULL && keep(pool, store, url, err)) {
+        *out = store;
+        return true;
+    }
+    store_close(store);
+    return *out != NULL;
 }
 
 bool store_pool_get(struct store_pool *pool, const char *url, struct store **out, struct error *err)
@@ -75,7 +120,7 @@ bool store_pool_get(struct store_pool *pool, const char *url, struct store **out
     if (url == NULL || *url == '\0') {
         return error_set(err, ERROR_CONFIG, "no store is named");
     }
-    return open_once(pool, url, out, &required, err);
+    return open_once(pool, url, true, out, &required, err);
 }
 
 struct choosing {
@@ -94,11 +139,11 @@ static bool choose(void *context, const char *url, struct error *err)
     if (choice->count == STORES_MOST) {
         return error_set(err, ERROR_CONFIG, "more than %d stores are named", STORES_MOST);
     }
-    if (!open_once(choosing->pool, url, &store, &required, err)) {
+    if (!open_once(choosing->pool, url, false, &store, &required, err)) {
         return false;
     }
     for (size_t i = 0; i < choice->count; i++) {
-        if (choice->stores[i] == store) {
+        if (strcmp(choice->stores[i]->location, store->location) == 0) {
             return error_set(err, ERROR_CONFIG, "store %s is named twice", store->location);
         }
     }
@@ -188,8 +233,9 @@ bool store_pool_check(const char *urls, struct error *err)
 
 void store_pool_clear(struct store_pool *pool)
 {
-    for (size_t i = 0; i < pool->count; i++) {
-        store_close(pool->items[i]);
+    for (size_t i = 0; i < pool->opened_count; i++) {
+        store_close(pool->opened[i].store);
+        free(pool->opened[i].url);
     }
     *pool = (struct store_pool){.settings = pool->settings};
 }

@@ -109,6 +109,31 @@ const char *store_url_option(const struct store_url *url, const char *name)
     return NULL;
 }
 
+/* Each of `one` but `required` is one of `other`. */
+static bool has_options_of(const struct store_url *other, const struct store_url *one)
+{
+    for (size_t i = 0; i < one->option_count; i++) {
+        const char *value = store_url_option(other, one->options[i].name);
+        if (strcmp(one->options[i].name, OPTION_REQUIRED) != 0 &&
+            (value == NULL || strcmp(value, one->options[i].value) != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool store_url_same_options(const char *one, const char *other, bool *same, struct error *err)
+{
+    struct store_url first = {.parts = NULL};
+    struct store_url second = {.parts = NULL};
+    bool ok = store_url_parse(one, &first, err) && store_url_parse(other, &second, err);
+
+    *same = ok && has_options_of(&first, &second) && has_options_of(&second, &first);
+    store_url_clear(&first);
+    store_url_clear(&second);
+    return ok;
+}
+
 static bool is_known(const char *name, const char *const *known)
 {
     for (; known != NULL && *known != NULL; known++) {

@@ -33,6 +33,8 @@ void store_url_clear(struct store_url *url);
 
 /* The value of this option; NULL when the URL has none. Belongs to the URL. */
 const char *store_url_option(const struct store_url *url, const char *name);
+/* *same: beside `required` both URLs have the same options, in whatever order. */
+bool store_url_same_options(const char *one, const char *other, bool *same, struct error *err);
 /* Refuses every option but `required` and those of `known`, a list that ends with NULL and may be
  * NULL. */
 bool store_url_check_options(const struct store_url *url, const char *const *known,

@@ -844,6 +844,35 @@ static void test_pool_chooses_several(void **state)
     store_pool_clear(&pool);
 }
 
+/* Each backup is stored as its own URL asks for it; who lists them sees one store. */
+static void test_pool_heeds_each_urls_options(void **state)
+{
+    struct settings settings = {.values = {NULL}};
+    struct store_pool pool = {.settings = &settings};
+    struct store *got = NULL;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    settings.values[SETTING_STORES] = strdup("file:///a");
+    struct store *plain = pooled(&pool, NULL);
+    struct store *shared = pooled(&pool, "file:///a?mode=0640&owner=0:0");
+    assert_ptr_not_equal(shared, plain);
+    assert_string_equal(shared->location, plain->location);
+    assert_ptr_equal(pooled(&pool, "file:///a/?owner=0:0&required=true&mode=0640"), shared);
+    assert_ptr_not_equal(pooled(&pool, "file:///a?mode=0600"), shared);
+    assert_ptr_equal(pooled(&pool, "file:///a?required=true"), plain);
+    assert_true(store_pool_get(&pool, "file:///a", &got, &err));
+    assert_ptr_equal(got, plain);
+    assert_int_equal(pool.count, 1);
+
+    /* Also when the ledger's location came first. */
+    assert_true(store_pool_get(&pool, "file:///b", &got, &err));
+    assert_ptr_not_equal(pooled(&pool, "file:///b?mode=0640"), got);
+    assert_int_equal(pool.count, 2);
+    store_pool_clear(&pool);
+    settings_clear(&settings);
+}
+
 static void test_pool_refuses_wrong_lists(void **state)
 {
     static const struct {
@@ -853,6 +882,7 @@ static void test_pool_refuses_wrong_lists(void **state)
         {"file:///a,file:///b", "separate them by blanks"},
         {"file:///a;azblob://b/c", "separate them by blanks"},
         {"file:///a file:///b/ file:///b", "file:///b is named twice"},
+        {"file:///b file:///b?mode=0600", "file:///b is named twice"},
         {"file:///a?required=false", "a backup needs one that is required"},
         {"file:///a?required=false file:///b?required=false", "every store has required=false"},
         {"file:///a?required=no", "must be true or false"},
@@ -915,6 +945,7 @@ int main(void)
         cmocka_unit_test(test_pool_opens_each_store_once),
         cmocka_unit_test(test_pool_opens_stores_of_both_kinds),
         cmocka_unit_test(test_pool_chooses_several),
+        cmocka_unit_test(test_pool_heeds_each_urls_options),
         cmocka_unit_test(test_pool_refuses_wrong_lists),
     };
 

@@ -238,6 +238,7 @@ bool backup_choice_find(const struct store_pool *stores, const struct schedules 
         return report_none(&search, schedules != NULL, err);
     }
     if (search.unanswered.kind != ERROR_NONE) {
+        out->unasked = true;
         log_warning("store_not_asked", "A store was left out: %s", search.unanswered.text);
     }
     if (search.damaged.kind != ERROR_NONE && search.damaged_ms > out->backup.begun_ms) {
@@ -282,6 +283,7 @@ bool backup_choice_next(const struct store_pool *stores, struct backup_choice *c
             *err = problem;
             return false;
         } else if (!ok) {
+            choice->unasked = true;
             log_warning("store_not_asked", "A store was left out: %s", problem.text);
         }
         object_clear(&object);

@@ -20,6 +20,7 @@ struct backup_choice {
     struct object object;
     struct backup_object backup;
     bool passed_over; /* a newer one, which is not whole; it has been told */
+    bool unasked;     /* a store that did not answer may have a copy of it */
 };
 
 /* False (ERROR_USAGE) for what is neither a backup's name nor one of the words: nothing else is

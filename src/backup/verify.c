@@ -174,6 +174,8 @@ bool verify_backup(const struct verify_request *request, struct verify_outcome *
         error_clear(err);
         tell_good(request, &outcome->proof);
         outcome->verdict = VERIFY_GOOD;
+    } else if (request->choice->unasked) {
+        error_hint(err, "a store that did not answer may have a good copy");
     } else if (tried->bad == tried->count) {
         outcome->verdict = VERIFY_BAD;
     }

@@ -30,7 +30,7 @@ struct verify_request {
 
 enum verify_verdict {
     VERIFY_GOOD,
-    VERIFY_BAD,     /* every copy is; the error says why */
+    VERIFY_BAD,     /* every copy is, and every store answered; the error says why */
     VERIFY_UNKNOWN, /* the error says what kept us from finding out */
 };
 

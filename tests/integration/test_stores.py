@@ -502,6 +502,20 @@ def test_a_backup_of_which_every_copy_is_bad(backed_up, folders, small_database)
     assert small_database.value("SELECT verify_failed_at IS NOT NULL FROM backup_history")
 
 
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_a_damaged_copy_beside_a_store_that_does_not_answer(backed_up, folders, small_database,
+                                                            damaged):
+    """Whichever of them is asked first: the other's copy may be good."""
+    tool, name = backed_up
+    damage(folders[damaged], name)
+    folders[1 - damaged].folder.rename(folders[1 - damaged].folder.with_name("aside"))
+    result = tool.run("verify", "--json", "--quick", name)
+    assert (result.code, result.json["backups"][0]["verdict"]) == (1, "unknown")
+    assert "may have a good copy" in result.err
+    assert copies(small_database)[folders[damaged].folder.name] == "damaged"
+    assert small_database.value("SELECT verify_failed_at IS NULL FROM backup_history")
+
+
 # Retention
 
 def test_retention_works_in_each_store(two, folders, small_database):

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json_memory.h"
 #include "base/log.h"
 #include "base/redact.h"
 #include "base/stop.h"
+#include "base/thread.h"
 #include "commands/command.h"
 #include "commands/context.h"
 #include "commands/help.h"
@@ -41,11 +43,14 @@ static void hide_argument(const char *given, int argc, char *argv[])
 
 static bool run_command(const struct invocation *invocation, struct error *err)
 {
-    struct context context;
+    /* Not on the stack: a thread that is left behind may use it until the process ends. */
+    static struct context context;
     bool ok = context_open(&context, invocation, err) &&
               invocation->command->run(&context, invocation, err);
 
-    context_clear(&context);
+    if (!thread_is_left_behind()) {
+        context_clear(&context);
+    }
     return ok;
 }
 
@@ -103,9 +108,11 @@ int main(int argc, char *argv[])
             log_error("failed", "%s", err.text);
         }
     }
-    redact_clear();
-    if (!ok && stop_signal() != 0) {
-        return 128 + stop_signal();
+    int code = ok ? 0 : stop_signal() != 0 ? 128 + stop_signal() : error_exit_code(err.kind);
+    if (thread_is_left_behind()) {
+        /* The libraries' ends would come while that thread uses them. All output is written. */
+        _exit(code);
     }
-    return ok ? 0 : error_exit_code(err.kind);
+    redact_clear();
+    return code;
 }

@@ -26,14 +26,10 @@ static struct stage *build_stream(struct fan_out *fan_out, struct stream_digest 
     return stage != NULL ? digest_stage_new(digest, stage, err) : NULL;
 }
 
-static const struct scope *scope_of(const struct backup_request *request)
-{
-    return request->scope != NULL ? request->scope : &request->schedule->scope;
-}
-
 /* A run under way. */
 struct run {
     const struct backup_request *request;
+    struct scope scope; /* a copy: a thread that is left behind outlives the request */
     struct claim claim;
     struct session *source; /* in the database to dump: the claim's, or one of its own */
     struct ledger dumped;   /* that database and its server */
@@ -90,7 +86,7 @@ static bool transfer(struct run *run, struct error *err)
         .session = run->source,
         .settings = request->settings,
         .compression = request->compression,
-        .scope = scope_of(request),
+        .scope = &run->scope,
         .restrict_key = request->restrict_key,
         .progress = progress_update,
         .progress_context = &progress,
@@ -137,7 +133,7 @@ static bool describe(struct run *run, struct error *err)
     };
     struct server_facts server;
 
-    if (!backup_schemas_identify(scope_of(request), facts.schemas, err)) {
+    if (!backup_schemas_identify(&run->scope, facts.schemas, err)) {
         return false;
     }
     session_facts(run->source, &server);
@@ -386,7 +382,9 @@ static bool prepare(struct run *run, bool *covered, struct error *err)
         return false;
     }
     struct dump_options dump = {.session = run->source, .settings = request->settings};
-    return dump_check(&dump, err) && prepare_stores(run, covered, err);
+    const struct scope *scope = request->scope != NULL ? request->scope : &request->schedule->scope;
+    return scope_copy(scope, &run->scope, err) && dump_check(&dump, err) &&
+           prepare_stores(run, covered, err);
 }
 
 static void fill(struct backup_result *result, const struct claim *claim)
@@ -519,6 +517,7 @@ bool backup_run(const struct backup_request *request, struct backup_result *resu
     if (!run->left_behind) {
         publication_clear(&run->publication);
         dump_result_clear(&run->dump);
+        scope_clear(&run->scope);
         free(run);
     }
     return ok;

@@ -130,6 +130,19 @@ bool scope_add(struct scope *scope, enum scope_list list, const char *name, stru
     return longer[count] != NULL || error_set_memory(err);
 }
 
+bool scope_copy(const struct scope *scope, struct scope *out, struct error *err)
+{
+    *out = (struct scope){.lists = {NULL}};
+    for (int list = 0; list < SCOPE_LISTS; list++) {
+        for (char *const *name = scope->lists[list]; name != NULL && *name != NULL; name++) {
+            if (!scope_add(out, (enum scope_list)list, *name, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 void scope_clear(struct scope *scope)
 {
     for (int i = 0; i < SCOPE_LISTS; i++) {

@@ -41,6 +41,8 @@ bool scope_equal(const struct scope *one, const struct scope *other);
 bool scope_check_pattern(const char *pattern, struct error *err);
 /* Adds a copy of the name or pattern. */
 bool scope_add(struct scope *scope, enum scope_list list, const char *name, struct error *err);
+/* The caller clears *out, also after a failure. */
+bool scope_copy(const struct scope *scope, struct scope *out, struct error *err);
 /* Frees the lists. */
 void scope_clear(struct scope *scope);
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "base/thread.h"
 #include "store/fan_lane.h"
 
 /* Blocks that are alive beside those that one store sends at a time. */
@@ -397,6 +398,7 @@ bool fan_out_end(struct fan_out *fan_out)
     for (size_t i = 0; i < fan_out->count; i++) {
         const char *location = fan_out->lanes[i]->store->location;
         if (!fan_lane_end(fan_out->lanes[i])) {
+            thread_note_left_behind();
             log_warning("store_hangs", "Store %s hangs, and is left to itself", location);
             all = false;
         }

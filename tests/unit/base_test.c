@@ -102,6 +102,10 @@ static void test_scopes(void **state)
     assert_false(scope_equal(&scope, &other));
     assert_true(scope_add(&scope, SCOPE_TABLES, "a", &err));
     assert_false(scope_has_everything(&scope));
+    scope_clear(&other);
+    assert_true(scope_copy(&scope, &other, &err));
+    assert_true(scope_equal(&scope, &other));
+    assert_ptr_not_equal(scope.lists[SCOPE_TABLES][0], other.lists[SCOPE_TABLES][0]);
     scope_clear(&scope);
     scope_clear(&other);
     assert_true(scope_check_pattern("\"a.b\".\"c \"\"d\"\"\"", &err));

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/settings.h"
+#include "base/thread.h"
 #include "crypto/digest.h"
 #include "store/backup_object.h"
 #include "store/fan_out.h"
@@ -321,12 +322,14 @@ static void test_a_file_system_that_hangs_is_left_to_itself(void **state)
         if (ok) {
             commit(&scene);
         }
-        ok = ok && !end(&scene) && has(&scene, "a") && !has(&scene, "slow");
+        ok = ok && !end(&scene) && has(&scene, "a") && !has(&scene, "slow") &&
+             thread_is_left_behind();
         execl(ok ? "/bin/true" : "/bin/false", "end", (char *)NULL);
         abort();
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+    assert_false(thread_is_left_behind());
     remove_all();
 }
 

@@ -110,7 +110,8 @@ int main(int argc, char *argv[])
     }
     int code = ok ? 0 : stop_signal() != 0 ? 128 + stop_signal() : error_exit_code(err.kind);
     if (thread_is_left_behind()) {
-        /* The libraries' ends would come while that thread uses them. All output is written. */
+        /* The libraries' ends would come while that thread uses them. */
+        fflush(NULL);
         _exit(code);
     }
     redact_clear();

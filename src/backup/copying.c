@@ -232,6 +232,13 @@ static const struct copy_row *find(const struct copy_rows *copies, const char *s
     return NULL;
 }
 
+/* Noted first: a file system that hangs lets nobody note anything afterwards. */
+static bool try_to_make(struct task *task, struct error *err)
+{
+    return backup_copies_note_attempt(task->session, task->row->run_id, task->row->store, err) &&
+           make(task, err) && backup_copies_note_answer(task->session, task->row->store, err);
+}
+
 /* With the lock held: it may have been made between our reading it and our having the lock. */
 static bool make_if_due(struct task *task, struct error *err)
 {
@@ -242,7 +249,7 @@ static bool make_if_due(struct task *task, struct error *err)
     }
     const struct copy_row *now = find(&task->copies, task->row->store);
     bool ok = now == NULL || (now->state != COPY_PENDING && now->state != COPY_MISSING) ||
-              make(task, err);
+              try_to_make(task, err);
     if (!ok && err->kind != ERROR_STOPPED &&
         !backup_copies_note_failed(task->session, task->row->run_id, task->row->store, err->text,
                                    &problem)) {

@@ -48,6 +48,39 @@ bool backup_copies_note(struct session *session, const char *run_id, const struc
            error_prefix(err, "noting the copy in %s in backup_copies", note->store);
 }
 
+/* In SQL: how long after so many attempts in vain the next one is due. */
+#define BACKOFF(attempts)                                                                          \
+    "least(interval '1 hour', interval '1 minute' * power(2::float8, least(" attempts              \
+    ", 6)::float8))"
+
+bool backup_copies_note_attempt(struct session *session, const char *run_id, const char *store,
+                                struct error *err)
+{
+    const char *values[] = {session->shift, run_id, store};
+
+    return query_execute(session,
+                         "UPDATE backup_copies k SET attempts = attempts + (run_id = $2)::integer,"
+                         " due_at = greatest(k.due_at, " QUERY_NOW(1) " + " BACKOFF(
+                             "tried.most") ") FROM (SELECT max(attempts) AS most FROM backup_copies"
+                                           " WHERE store = $3 AND state IN ('pending', 'missing'))"
+                                           " tried WHERE k.store = $3"
+                                           " AND k.state IN ('pending', 'missing')",
+                         3, values, err) ||
+           error_prefix(err, "noting the copy in %s in backup_copies", store);
+}
+
+bool backup_copies_note_answer(struct session *session, const char *store, struct error *err)
+{
+    const char *values[] = {session->shift, store};
+
+    return query_execute(session,
+                         "UPDATE backup_copies SET due_at = " QUERY_NOW(
+                             1) " WHERE store = $2 AND state IN ('pending', 'missing')"
+                                " AND attempts = 0",
+                         2, values, err) ||
+           error_prefix(err, "noting the copies in %s in backup_copies", store);
+}
+
 bool backup_copies_note_failed(struct session *session, const char *run_id, const char *store,
                                const char *error, struct error *err)
 {
@@ -56,14 +89,14 @@ bool backup_copies_note_failed(struct session *session, const char *run_id, cons
     return query_execute(
                session,
                "WITH tried AS (UPDATE backup_copies SET state = CASE state WHEN 'pending' THEN"
-               " state ELSE 'missing' END, error_message = $4, attempts = attempts + 1,"
-               " tried_at = " QUERY_NOW(1) ", due_at = " QUERY_NOW(
-                   1) " + least(interval '1 hour', interval '1 minute' * power(2::float8,"
-                      " least(attempts, 6)::float8)) WHERE run_id = $2 AND store = $3"
-                      " AND state IN ('pending', 'missing') RETURNING due_at)"
-                      " UPDATE backup_copies k SET due_at = greatest(k.due_at, tried.due_at)"
-                      " FROM tried WHERE k.store = $3 AND k.run_id <> $2"
-                      " AND k.state IN ('pending', 'missing')",
+               " state ELSE 'missing' END, error_message = $4,"
+               " tried_at = " QUERY_NOW(1) ", due_at = " QUERY_NOW(1) " + " BACKOFF(
+                   "attempts - 1") " WHERE run_id = $2 AND store = $3"
+                                   " AND state IN ('pending', 'missing') RETURNING due_at)"
+                                   " UPDATE backup_copies k SET due_at = greatest(k.due_at, "
+                                   "tried.due_at)"
+                                   " FROM tried WHERE k.store = $3 AND k.run_id <> $2"
+                                   " AND k.state IN ('pending', 'missing')",
                4, values, err) ||
            error_prefix(err, "noting the copy in %s in backup_copies", store);
 }

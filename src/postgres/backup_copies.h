@@ -49,8 +49,13 @@ struct copy_note {
 };
 bool backup_copies_note(struct session *session, const char *run_id, const struct copy_note *note,
                         struct error *err);
-/* Trying to copy it failed: it is due again later, each time a longer while, and so is what else is
- * due in that store. */
+/* Trying to copy it begins: should it not end, it is due again later, each time a longer while, and
+ * so is what else is due in that store. */
+bool backup_copies_note_attempt(struct session *session, const char *run_id, const char *store,
+                                struct error *err);
+/* The attempt ended well: what has not been tried there is due. */
+bool backup_copies_note_answer(struct session *session, const char *store, struct error *err);
+/* The attempt failed: the while begins now. */
 bool backup_copies_note_failed(struct session *session, const char *run_id, const char *store,
                                const char *error, struct error *err);
 /* A copy that was called damaged is not. */

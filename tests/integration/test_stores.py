@@ -334,6 +334,18 @@ def test_killed_after_the_commits(two, folders, small_database):
     assert set(copies(small_database).values()) == {"stored"}
 
 
+def test_an_attempt_to_copy_is_noted_before_it_begins(lame, folders, small_database):
+    """Not to be tried by each later tick, should it hang; what else is due there neither."""
+    assert [lame.run(*RUN).code for _ in range(2)] == [3, 3]
+    lame.mend()
+    die_at(lame, "renameat2", 1, "check")
+    assert small_database.value("SELECT array_agg(attempts ORDER BY attempts) FROM backup_copies"
+                                " WHERE state <> 'stored' AND due_at > now()") == [0, 1]
+    make_due(small_database)
+    lame.ok("check")
+    assert_alike(*folders[:2])
+
+
 def test_a_store_that_does_not_answer_when_another_has_it(two, folders, small_database):
     die_at_check(two, small_database, *BETWEEN)
     aside = folders[1].folder.with_name("aside")

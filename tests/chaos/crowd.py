@@ -155,8 +155,10 @@ def of_nobody(scene, shares, every):
     """What belongs to no schedule or cannot be told apart: the whole round's findings."""
     old = {each.name for due in every for each in (due.kept, due.expired)}
     for what in ("emails", "messages", "late_rows"):
-        all_of_them, told = len(getattr(scene, what)), sum(len(getattr(one, what))
-                                                           for one in shares)
+        all_of_them = len(getattr(scene, what))
+        # One message may tell of several schedules' failures.
+        told = (len({id(each) for one in shares for each in one.messages}) if what == "messages"
+                else sum(len(getattr(one, what)) for one in shares))
         if all_of_them != told:
             yield f"{all_of_them} {what}, and {told} of the schedules"
     shared = {stored.name for one in shares for stored in one.objects}

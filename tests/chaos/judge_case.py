@@ -276,7 +276,7 @@ def doctor_scene(run, scene):
     for what, change, check, words in IN_THE_SCENE:
         changed = dataclasses.replace(scene, contents=scene.contents, **{
             name: copy.deepcopy(getattr(scene, name))
-            for name in ("objects", "rows", "messages", "observed", "late_rows")})
+            for name in ("objects", "rows", "messages", "observed", "late_rows", "apart", "owed")})
         change(changed)
         demand(run, what, judge.judge(changed), check, words)
     unresolved = copy.copy(scene)

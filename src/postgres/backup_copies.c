@@ -122,34 +122,33 @@ bool backup_copies_drop_run(struct session *session, const char *run_id, struct 
            error_prefix(err, "noting in backup_copies that run %s failed", run_id);
 }
 
+static bool read_row(const PGresult *result, int row, void *item, struct error *err)
+{
+    struct copy_row *out = item;
+
+    query_copy(result, row, 0, out->run_id, sizeof(out->run_id));
+    query_copy(result, row, 1, out->name, sizeof(out->name));
+    query_copy(result, row, 2, out->schedule_id, sizeof(out->schedule_id));
+    out->required = query_bool(result, row, 4);
+    out->state = parse_state(query_text(result, row, 5));
+    out->tried_ms = query_number(result, row, 7);
+    out->run_failed = query_bool(result, row, 8);
+    return query_copy_text(result, row, 3, &out->store, err) &&
+           query_copy_text(result, row, 6, &out->error, err);
+}
+
 static bool read_rows(struct session *session, const char *sql, int count,
                       const char *const values[], struct copy_rows *out, struct error *err)
 {
     PGresult *result = query_run(session, sql, count, values, err);
-    bool ok = true;
 
     *out = (struct copy_rows){.items = NULL};
     if (result == NULL) {
         return error_prefix(err, "reading backup_copies");
     }
-    int rows = PQntuples(result);
-    if (rows > 0) {
-        out->items = calloc((size_t)rows, sizeof(*out->items));
-        ok = out->items != NULL ? true : error_set_memory(err);
-    }
-    for (int row = 0; ok && row < rows; row++) {
-        struct copy_row *item = &out->items[out->count++];
-        query_copy(result, row, 0, item->run_id, sizeof(item->run_id));
-        query_copy(result, row, 1, item->name, sizeof(item->name));
-        query_copy(result, row, 2, item->schedule_id, sizeof(item->schedule_id));
-        item->required = query_bool(result, row, 4);
-        item->state = parse_state(query_text(result, row, 5));
-        item->tried_ms = query_number(result, row, 7);
-        item->run_failed = query_bool(result, row, 8);
-        ok = query_copy_text(result, row, 3, &item->store, err) &&
-             query_copy_text(result, row, 6, &item->error, err);
-    }
-    PQclear(result);
+    void *items;
+    bool ok = query_read_items(result, sizeof(*out->items), read_row, &items, &out->count, err);
+    out->items = items;
     if (!ok) {
         backup_copies_clear(out);
     }

@@ -433,8 +433,10 @@ static bool read_verification(const PGresult *result, int row, struct history_ro
     return true;
 }
 
-static bool read_row(const PGresult *result, int row, struct history_row *out, struct error *err)
+static bool read_row(const PGresult *result, int row, void *item, struct error *err)
 {
+    struct history_row *out = item;
+
     query_copy(result, row, 0, out->history_id, sizeof(out->history_id));
     query_copy(result, row, 1, out->name, sizeof(out->name));
     query_copy(result, row, 2, out->type, sizeof(out->type));
@@ -477,23 +479,15 @@ static bool read_row(const PGresult *result, int row, struct history_row *out, s
 static bool read_rows(struct session *session, const char *sql, int count,
                       const char *const values[], struct history_rows *out, struct error *err)
 {
-    bool ok = true;
 
     *out = (struct history_rows){.items = NULL};
     PGresult *result = query_run(session, sql, count, values, err);
     if (result == NULL) {
         return error_prefix(err, "reading backup_history");
     }
-    int rows = PQntuples(result);
-    if (rows > 0) {
-        out->items = calloc((size_t)rows, sizeof(*out->items));
-        ok = out->items != NULL ? true : error_set_memory(err);
-    }
-    for (int row = 0; ok && row < rows; row++) {
-        out->count++;
-        ok = read_row(result, row, &out->items[row], err);
-    }
-    PQclear(result);
+    void *items;
+    bool ok = query_read_items(result, sizeof(*out->items), read_row, &items, &out->count, err);
+    out->items = items;
     if (!ok) {
         backup_history_clear(out);
     }

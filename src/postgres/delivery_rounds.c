@@ -84,8 +84,10 @@ static const char read_query[] =
            " AND ($2::boolean OR d.next_attempt_at <= n.now AND NOT h.held)"
            " ORDER BY d.created_at, d.delivery_id LIMIT 500";
 
-static bool read_row(const PGresult *result, int row, struct due_delivery *out, struct error *err)
+static bool read_row(const PGresult *result, int row, void *item, struct error *err)
 {
+    struct due_delivery *out = item;
+
     query_copy(result, row, 0, out->id, sizeof(out->id));
     query_copy(result, row, 1, out->channel, sizeof(out->channel));
     out->is_mail = query_bool(result, row, 4);
@@ -101,22 +103,15 @@ bool delivery_rounds_read(struct session *session, bool all, struct due_deliveri
                           struct error *err)
 {
     const char *values[] = {session->shift, all ? "true" : "false"};
-    bool ok = true;
 
     *out = (struct due_deliveries){.items = NULL};
     PGresult *result = query_run(session, read_query, 2, values, err);
     if (result == NULL) {
         return error_prefix(err, "reading the pending notifications");
     }
-    int rows = PQntuples(result);
-    if (rows > 0) {
-        out->items = calloc((size_t)rows, sizeof(*out->items));
-        ok = out->items != NULL ? true : error_set_memory(err);
-    }
-    for (int row = 0; ok && row < rows; row++) {
-        ok = read_row(result, row, &out->items[out->count++], err);
-    }
-    PQclear(result);
+    void *items;
+    bool ok = query_read_items(result, sizeof(*out->items), read_row, &items, &out->count, err);
+    out->items = items;
     if (!ok) {
         delivery_rounds_clear(out);
     }

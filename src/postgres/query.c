@@ -348,6 +348,26 @@ static int hex_digit(char digit)
     return digit <= '9' ? digit - '0' : digit - 'a' + 10;
 }
 
+bool query_read_items(PGresult *result, size_t item_size,
+                      bool (*read)(const PGresult *result, int row, void *item, struct error *err),
+                      void **items, size_t *count, struct error *err)
+{
+    int rows = PQntuples(result);
+    bool ok = true;
+
+    *count = 0;
+    *items = rows > 0 ? calloc((size_t)rows, item_size) : NULL;
+    if (rows > 0 && *items == NULL) {
+        ok = error_set_memory(err);
+    }
+    for (int row = 0; ok && row < rows; row++) {
+        ++*count;
+        ok = read(result, row, (char *)*items + (size_t)row * item_size, err);
+    }
+    PQclear(result);
+    return ok;
+}
+
 void query_decode_hex(char *string)
 {
     char *out = string;

@@ -90,6 +90,12 @@ void query_copy(const PGresult *result, int row, int column, char *out, size_t s
 bool query_copy_text(const PGresult *result, int row, int column, char **out, struct error *err);
 bool query_copy_array(const PGresult *result, int row, int column, char ***out, struct error *err);
 
+/* Reads each row of the result, which it clears, into an item of *items, an array that the caller
+ * frees; NULL when there is no row. After a failure the first *count items hold what was read. */
+bool query_read_items(PGresult *result, size_t item_size,
+                      bool (*read)(const PGresult *result, int row, void *item, struct error *err),
+                      void **items, size_t *count, struct error *err);
+
 /* What the server's encode() wrote in hex, in place. */
 void query_decode_hex(char *string);
 

@@ -41,8 +41,11 @@ static struct run_figure read_figure(const PGresult *result, int row, int column
                                .value = query_number(result, row, column)};
 }
 
-static void read_row(const PGresult *result, int row, struct run_figures *out)
+static bool read_row(const PGresult *result, int row, void *item, struct error *err)
 {
+    struct run_figures *out = item;
+
+    (void)err;
     query_copy(result, row, 0, out->id, sizeof(out->id));
     out->duration_s = read_figure(result, row, 1);
     out->bytes = read_figure(result, row, 2);
@@ -54,6 +57,7 @@ static void read_row(const PGresult *result, int row, struct run_figures *out)
     out->failed_ms = read_figure(result, row, 8);
     out->proven_ms = read_figure(result, row, 9);
     out->unproven = read_figure(result, row, 10);
+    return true;
 }
 
 bool run_figures_read(struct session *session, struct run_figures_list *out, struct error *err)
@@ -65,15 +69,9 @@ bool run_figures_read(struct session *session, struct run_figures_list *out, str
     if (result == NULL) {
         return error_prefix(err, "reading the figures of the schedules' runs");
     }
-    int rows = PQntuples(result);
-    if (rows > 0) {
-        out->items = calloc((size_t)rows, sizeof(*out->items));
-    }
-    bool ok = rows == 0 || out->items != NULL || error_set_memory(err);
-    for (int row = 0; ok && row < rows; row++) {
-        read_row(result, row, &out->items[out->count++]);
-    }
-    PQclear(result);
+    void *items;
+    bool ok = query_read_items(result, sizeof(*out->items), read_row, &items, &out->count, err);
+    out->items = items;
     return ok;
 }
 

@@ -59,9 +59,10 @@ static const char read_query[] =
     " ORDER BY greatest(h.verified_at, h.verify_failed_at) DESC LIMIT 1) w ON true"
     " ORDER BY s.schedule_id";
 
-static bool read_row(const PGresult *result, int row, struct schedule_status *out,
-                     struct error *err)
+static bool read_row(const PGresult *result, int row, void *item, struct error *err)
 {
+    struct schedule_status *out = item;
+
     query_copy(result, row, 0, out->id, sizeof(out->id));
     out->has_completed = query_text(result, row, 1) != NULL;
     out->completed_ms = query_number(result, row, 1);
@@ -85,22 +86,15 @@ static bool read_row(const PGresult *result, int row, struct schedule_status *ou
 bool schedule_status_read(struct session *session, struct schedule_statuses *out, struct error *err)
 {
     const char *values[] = {session->shift};
-    bool ok = true;
 
     *out = (struct schedule_statuses){.items = NULL};
     PGresult *result = query_run(session, read_query, 1, values, err);
     if (result == NULL) {
         return error_prefix(err, "reading how the schedules stand");
     }
-    int rows = PQntuples(result);
-    if (rows > 0) {
-        out->items = calloc((size_t)rows, sizeof(*out->items));
-        ok = out->items != NULL ? true : error_set_memory(err);
-    }
-    for (int row = 0; ok && row < rows; row++) {
-        ok = read_row(result, row, &out->items[out->count++], err);
-    }
-    PQclear(result);
+    void *items;
+    bool ok = query_read_items(result, sizeof(*out->items), read_row, &items, &out->count, err);
+    out->items = items;
     if (!ok) {
         schedule_status_clear(out);
     }

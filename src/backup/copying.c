@@ -13,6 +13,7 @@
 #include "schedule/used_store.h"
 #include "store/backup_copy.h"
 #include "store/manifest.h"
+#include "store/sent_backup.h"
 
 /* Of one tick. One that was begun is seen through. */
 #define COPIES_MOST 16
@@ -67,38 +68,20 @@ static bool is_wanted(struct task *task, bool *wanted, struct error *err)
     return ok;
 }
 
-/* A newer version's, say: nobody's to judge here, nor to remove. */
-static bool refuse_unread(struct error *err)
-{
-    return error_set(err, ERROR_FAILED,
-                     "it bears this run's id, but its length or metadata are not what this version "
-                     "writes; look at it, and remove it if it is no good");
-}
-
 /* *there: the target has it, as far as it can tell. What is there and is not what was sent goes. */
 static bool look(const struct task *task, bool *there, struct error *err)
 {
     const struct copy_row *row = task->row;
     struct object object = OBJECT_INIT;
     struct backup_object backup;
-    enum store_removal removal = STORE_CHANGED;
     bool found = false;
     bool ok = store_head(task->target, row->name, &object, &found, err);
 
     *there = false;
     if (ok && found && !backup_object_has_run(&object, row->run_id)) {
         ok = error_set(err, ERROR_FAILED, "an object of another run has its name there");
-    } else if (ok && found && !backup_object_parse(&object, &backup)) {
-        ok = refuse_unread(err);
     } else if (ok && found) {
-        ok = store_confirm(task->target, &object, row->run_id, there, err) &&
-             (!*there || store_check_digest(task->target, &object, there, err));
-    }
-    if (ok && found && !*there) {
-        ok = manifest_remove_backup(task->target, &object, &removal, err) &&
-             (removal == STORE_REMOVED || removal == STORE_WAS_GONE ||
-              error_set(err, ERROR_FAILED,
-                        "what is there is not what was sent, and the store does not let it go"));
+        ok = sent_backup_examine(task->target, &object, row->run_id, &backup, there, err);
     }
     object_clear(&object);
     return ok;
@@ -132,9 +115,7 @@ static bool copy_from(struct task *task, const struct copy_row *source, bool *ha
               store_head(copy.from, task->row->name, &object, has, err);
 
     *has = ok && *has && backup_object_has_run(&object, task->row->run_id);
-    if (*has && !backup_object_parse(&object, &backup)) {
-        ok = refuse_unread(err);
-    }
+    ok = ok && (!*has || sent_backup_parse(&object, &backup, err));
     *has = *has && ok;
     copy.retain_ms = *has ? retain_ms(task, &backup) : 0;
     ok = ok && (!*has || backup_copy_run(&copy, err));

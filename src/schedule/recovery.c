@@ -12,6 +12,7 @@
 #include "schedule/used_store.h"
 #include "store/backup_object.h"
 #include "store/manifest.h"
+#include "store/sent_backup.h"
 
 /* Backups that are due wait for this: after so long no other run is begun with. */
 #define RECOVERY_MS (5 * 60 * 1000)
@@ -48,36 +49,6 @@ static bool mark_interrupted(struct session *session, const struct history_row *
     return true;
 }
 
-/* Published, but not what was sent: it goes, or nothing is concluded while it stands there. */
-static bool withdraw(struct store *store, const struct object *object, struct error *err)
-{
-    enum store_removal removal = STORE_CHANGED;
-
-    if (!manifest_remove_backup(store, object, &removal, err)) {
-        return error_prefix(err, "removing it, for it is not what was sent");
-    }
-    if (removal != STORE_REMOVED && removal != STORE_WAS_GONE) {
-        return error_set(err, ERROR_FAILED,
-                         "it is not what was sent, and the store does not let it go; do not "
-                         "restore from it");
-    }
-    return true;
-}
-
-/* What a published object of this run is worth; *whole false: the store has other bytes than were
- * sent. One that cannot be read as ours (a newer version's, say) is nobody's to judge here. */
-static bool examine(struct store *store, const struct object *object, const char *run_id,
-                    struct backup_object *backup, bool *whole, struct error *err)
-{
-    if (!backup_object_parse(object, backup)) {
-        return error_set(err, ERROR_FAILED,
-                         "it bears this run's id, but its length or metadata are not what this "
-                         "version writes; look at it, and remove it if it is no good");
-    }
-    return store_confirm(store, object, run_id, whole, err) &&
-           (!*whole || store_check_digest(store, object, whole, err));
-}
-
 /* One of the required stores of a dead run. Of the others none has what these have not: they come
  * last, and are cleaned up when copies are made (backup/copying.h). */
 struct witness {
@@ -110,8 +81,7 @@ static bool ask(struct store *store, const struct history_row *row, struct objec
     if (!found || !backup_object_has_run(object, row->run_id)) {
         return true;
     }
-    return examine(store, object, row->run_id, backup, whole, err) &&
-           (*whole || withdraw(store, object, err));
+    return sent_backup_examine(store, object, row->run_id, backup, whole, err);
 }
 
 /* The first store that has it is enough: the run was published (DESIGN, "Several stores"), and

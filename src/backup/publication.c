@@ -101,13 +101,13 @@ static void commit_rest(struct publication *publication, struct fan_out *fan_out
         .beside = store_beside, .context = publication, .metadata = &publication->metadata};
 
     struct error fenced = ERROR_INIT;
-    bool ours = true;
 
-    if (stores->count > stores->required_count) {
-        /* The permits before were for the required ones (invariant I3). */
-        ours = claim_confirm(publication->claim, &fenced);
+    if (stores->count == stores->required_count) {
+        return;
     }
-    if (ours && stores->count > stores->required_count) {
+    /* The permits before were for the required ones (invariant I3). */
+    bool ours = claim_confirm(publication->claim, &fenced);
+    if (ours) {
         fan_out_commit_rest(fan_out, &rest);
     }
     for (size_t i = stores->required_count; i < stores->count; i++) {

@@ -112,6 +112,11 @@ void hook_free(struct hook *hook)
     }
 }
 
+void hook_close(void *link)
+{
+    hook_free(link);
+}
+
 char *hook_fit(const struct message *message,
                char *(*format)(const struct message *message, size_t value_limit), size_t most,
                struct error *err)
@@ -187,5 +192,24 @@ enum channel_result hook_send(struct hook *hook, const struct hook_post *post, i
     }
     *status = reply.status;
     http_reply_clear(&reply);
+    return result;
+}
+
+enum channel_result hook_send_body(struct hook *hook, char *body, const int *gone, const char *hint,
+                                   struct channel_answer *answer, struct error *err)
+{
+    const struct hook_post post = {.body = body};
+    int status;
+
+    if (body == NULL) {
+        return CHANNEL_LATER;
+    }
+    enum channel_result result = hook_send(hook, &post, &status, answer, err);
+    for (; *gone != 0; gone++) {
+        if (status == *gone) {
+            error_hint(err, "%s", hint);
+        }
+    }
+    free(body);
     return result;
 }

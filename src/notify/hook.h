@@ -27,6 +27,8 @@ struct hook;
 /* Checks the URL and makes ready to post. Borrows the settings. Loads libcurl. */
 struct hook *hook_new(const struct settings *settings, enum setting_id url, struct error *err);
 void hook_free(struct hook *hook);
+/* The same in the form of struct channel. */
+void hook_close(void *link);
 
 /* What `format` makes of the message, a JSON document, with values as long as it can be without
  * having more than `most` bytes; the caller frees it. NULL with the error. */
@@ -44,5 +46,10 @@ struct hook_post {
  * status, 0 without an answer, goes to *status: a channel may know better. */
 enum channel_result hook_send(struct hook *hook, const struct hook_post *post, int *status,
                               struct channel_answer *answer, struct error *err);
+
+/* Posts `body` alone, and frees it; NULL is CHANNEL_LATER, with the error of who could not make it.
+ * The error of one of the `gone` statuses, which end with 0, gets the hint. */
+enum channel_result hook_send_body(struct hook *hook, char *body, const int *gone, const char *hint,
+                                   struct channel_answer *answer, struct error *err);
 
 #endif

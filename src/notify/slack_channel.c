@@ -113,27 +113,14 @@ static void *open_link(const struct settings *settings, struct error *err)
     return hook_new(settings, SETTING_SLACK_WEBHOOK_URL, err);
 }
 
-static void close_link(void *link)
-{
-    hook_free(link);
-}
-
 static enum channel_result send_parcel(void *link, const struct parcel *parcel,
                                        struct channel_answer *answer, struct error *err)
 {
-    char *body = slack_format(parcel->message, err);
-    const struct hook_post post = {.body = body};
-    int status;
+    static const int gone[] = {403, 404, 410, 0};
 
-    if (body == NULL) {
-        return CHANNEL_LATER;
-    }
-    enum channel_result result = hook_send(link, &post, &status, answer, err);
-    if (status == 403 || status == 404 || status == 410) {
-        error_hint(err, "check SLACK_WEBHOOK_URL, and that its channel still exists");
-    }
-    free(body);
-    return result;
+    return hook_send_body(link, slack_format(parcel->message, err), gone,
+                          "check SLACK_WEBHOOK_URL, and that its channel still exists", answer,
+                          err);
 }
 
 static const enum setting_id needed[] = {SETTING_SLACK_WEBHOOK_URL};
@@ -146,5 +133,5 @@ const struct channel slack_channel = {
     .check = check,
     .open = open_link,
     .send = send_parcel,
-    .close = close_link,
+    .close = hook_close,
 };

@@ -534,10 +534,12 @@ static bool run(struct context *context, const struct invocation *invocation, st
 const struct command command_check = {
     .name = "check",
     .arguments = "",
-    .summary = "one tick, for cron: run what is due, recover what crashed, send pending mail",
+    .summary = "one tick, for cron: run what is due, recover what crashed, copy what a "
+               "store lacks, notify",
     .description =
         "Reads the schedules and the clock from Postgres, resolves runs that a crash left behind,\n"
-        "runs every backup that is due, applies retention, and delivers pending notifications.\n"
+        "runs every backup that is due, applies retention, delivers pending notifications, and\n"
+        "copies backups to stores that lack them.\n"
         "With nothing to do it prints nothing and exits 0. Run it every minute:\n\n"
         "    * * * * * rythm-backup check",
     .options = {{"dry-run", NULL, "print what would run, and when next; change nothing"},

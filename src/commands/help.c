@@ -86,8 +86,8 @@ static void print_settings(void)
 
 static void print_program(void)
 {
-    printf("rythm-backup backs up a Postgres database to Azure Blob Storage or a folder, when its\n"
-           "schedule says so, and tells the administrators.\n\n"
+    printf("rythm-backup backs up a Postgres database to Azure Blob Storage, S3 or folders, when\n"
+           "its schedule says so, and tells the administrators.\n\n"
            "Usage: rythm-backup [OPTIONS] COMMAND [OPTIONS] [ARGUMENTS]\n\nCommands:\n");
     for (size_t i = 0; i < command_count; i++) {
         print_entry(command_table[i]->name, command_table[i]->summary);

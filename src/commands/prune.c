@@ -181,10 +181,10 @@ const struct command command_prune = {
     .most_arguments = -1,
     .summary = "apply retention, or delete the named backups",
     .description =
-        "Deletes the backups that are older than their schedule's retention_days, but never one "
-        "of\n"
-        "the newest RYTHM_BACKUP_KEEP_MIN of a schedule, and never what is not a backup of this\n"
-        "database's schedules. With names, deletes these backups: all of them or, when one cannot\n"
+        "Deletes the backups that are older than their schedule's retention_days and that none of\n"
+        "its rules keeps (keep_last to keep_yearly), but never one of the newest\n"
+        "RYTHM_BACKUP_KEEP_MIN of a schedule, and never what is not a backup of this database's\n"
+        "schedules. With names, deletes these backups: all of them or, when one cannot\n"
         "be, none. The last backup of a schedule needs --force.",
     .options = {{"dry-run", NULL, "print keep or delete for each backup, and why; delete nothing"},
                 {"force", NULL, "with names: also the last backup of its schedule"},

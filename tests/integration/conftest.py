@@ -16,7 +16,8 @@ from acs_stub import AcsStub
 from azurite import Azurite
 from contents import WIDE
 from fault_proxy import HttpFaultProxy, TcpFaultProxy
-from postgres_cluster import PASSWORD, PostgresCluster
+from postgres_cluster import PASSWORD, PostgresCluster, scram_verifier
+from server_clock import Clock
 from pushgateway import Pushgateway
 from s3_server import S3Stub
 from stores import AzureStore, FileStore, S3Store
@@ -186,13 +187,22 @@ def empty_database(make_database):
 
 
 @pytest.fixture
+def clock(small_database):
+    """The database's clock, to be set; it is half past twelve."""
+    clock = Clock(small_database)
+    clock.set("12:30:00")
+    return clock
+
+
+@pytest.fixture
 def role(cluster, make_database):
     """A function: a login role that may do what is granted here; (its name, its URL)."""
     made = []
 
     def make(database, *grants, attributes=""):
         name = f"role_{os.getpid()}_{next(numbers)}"
-        database.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}' {attributes}")
+        database.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{scram_verifier(PASSWORD)}'"
+                         f" {attributes}")
         made.append((database, name))
         for grant in grants:
             database.execute(grant.format(role=name))

@@ -1,6 +1,9 @@
 """A private Postgres cluster in a folder of its own; never one of the machine's."""
 
+import base64
 import glob
+import hashlib
+import hmac
 import os
 import pathlib
 import re
@@ -46,6 +49,17 @@ def program(name):
     return found
 
 
+def scram_verifier(password):
+    """What Postgres keeps of a password, of one round (RFC 5803): the 4096 that it makes by itself
+    cost more than all else about a connection."""
+    salt = os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1)
+    client, server = (hmac.digest(salted, word, "sha256") for word in (b"Client Key", b"Server Key"))
+    salt, stored, server = (base64.b64encode(part).decode() for part in
+                            (salt, hashlib.sha256(client).digest(), server))
+    return f"SCRAM-SHA-256$1:{salt}${stored}:{server}"
+
+
 class PostgresCluster:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -58,7 +72,7 @@ class PostgresCluster:
     def create(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         password_file = self.folder / "password"
-        password_file.write_text(PASSWORD)
+        password_file.write_text(scram_verifier(PASSWORD))
         if os.geteuid() == 0:
             for path in (self.folder, password_file):
                 shutil.chown(path, "postgres")

@@ -267,7 +267,9 @@ def service_command():
     return command.split()
 
 
-def test_service_with_nothing_to_do(machine):
+def test_service_with_nothing_to_do(machine, small_database):
+    small_database.execute("UPDATE backup_schedule SET enabled = true,"
+                           " schedule_time = (now() AT TIME ZONE 'UTC' + interval '6 hours')::time")
     result = machine.sandbox.ok(service_command())
     assert (result.out, result.err) == ("", "")
 

@@ -18,6 +18,8 @@ ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS catch_up interval; -- how l
 -- only these schemas, by their exact names. Never a connection string: no password stands here.
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS target_dbname text;
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS target_service text;
+-- Or every database of this server, a backup each: rythm_backup_databases() says which those are.
+ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS all_databases boolean;
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS schemas text[];
 ALTER TABLE backup_schedule ADD COLUMN IF NOT EXISTS stores text; -- as RYTHM_BACKUP_STORES
 -- Which of its backups are verified once they are made: 1 every one, 7 every seventh, 0 none.
@@ -41,6 +43,8 @@ ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS attempt integer;
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS raw_size_bytes bigint;
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS sha256 text;
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS store text;
+-- The database that was dumped. NULL in rows of earlier versions.
+ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS database_name text;
 -- Which ledger the run was begun in: a copy of this table elsewhere is not to judge it.
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS ledger text;
 -- When the mails about the outcome were written to email_logs. Rows that are here already are old
@@ -48,9 +52,11 @@ ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS ledger text;
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS told_at timestamptz DEFAULT now();
 ALTER TABLE backup_history ALTER COLUMN told_at DROP DEFAULT;
 
--- Invariant I1: one started or completed run per occurrence of a schedule.
-CREATE UNIQUE INDEX IF NOT EXISTS backup_history_one_per_occurrence
-    ON backup_history (schedule_id, occurrence_at)
+-- Invariant I1: one started or completed run per occurrence of a schedule, and of one that asks for
+-- all databases per database. (The first form of the index did not know of these.)
+DROP INDEX IF EXISTS backup_history_one_per_occurrence;
+CREATE UNIQUE INDEX IF NOT EXISTS backup_history_one_per_database
+    ON backup_history (schedule_id, occurrence_at, coalesce(database_name, ''))
     WHERE status IN ('started', 'completed') AND occurrence_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS backup_history_by_occurrence
     ON backup_history (schedule_id, occurrence_at);

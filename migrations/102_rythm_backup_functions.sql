@@ -140,6 +140,13 @@ RETURNS text LANGUAGE sql STABLE AS $function$
             'catch_up is ' || schedule.catch_up::text || '; it must be between 1 minute and 1 day'
         WHEN schedule.target_dbname IS NOT NULL AND schedule.target_service IS NOT NULL THEN
             'target_dbname and target_service are both set; only one of them can be'
+        WHEN schedule.all_databases AND schedule.target_dbname IS NOT NULL THEN
+            'target_dbname and all_databases are both set; only one of them can be'
+        WHEN schedule.all_databases AND schedule.target_service IS NOT NULL THEN
+            'all_databases are those of this server, and target_service names another; keep the'
+                || ' schedule in a database of that server'
+        WHEN schedule.all_databases AND schedule.schemas IS NOT NULL THEN
+            'schemas and all_databases are both set, and not every database has these schemas'
         WHEN schedule.target_dbname = '' THEN 'target_dbname is empty; NULL is this database'
         WHEN schedule.target_dbname ~ '=|://' THEN
             'target_dbname is a connection string; it must be the name of a database alone'
@@ -189,6 +196,29 @@ RETURNS text LANGUAGE sql STABLE AS $function$
     SELECT rythm_backup_row_problem(schedule)
 $function$;
 
+-- The databases that all_databases stands for: those that somebody may connect to, but templates
+-- and the scratch databases of a restore or a verification; and the one that these tables are in.
+-- One row, with NULL, when not all are meant.
+CREATE OR REPLACE FUNCTION rythm_backup_databases(every boolean)
+RETURNS TABLE (database text) LANGUAGE sql STABLE AS $function$
+    SELECT NULL::text WHERE every IS NOT TRUE
+    UNION ALL
+    SELECT d.datname::text FROM pg_database d
+    WHERE every AND (d.datname = current_database() OR d.datallowconn AND NOT d.datistemplate
+                     AND d.datname !~ '^rythm_(restore|verify|replaced)_[0-9a-f]{16}$')
+$function$;
+
+-- Its first form did not tell the database, and another result needs another function.
+DO $block$
+BEGIN
+    IF EXISTS (SELECT FROM pg_proc WHERE proname = 'rythm_backup_schedules'
+               AND oid = to_regprocedure('rythm_backup_schedules(timestamptz, interval)')
+               AND 'database' <> ALL (proargnames)) THEN
+        DROP FUNCTION rythm_backup_schedules(timestamptz, interval);
+    END IF;
+END
+$block$;
+
 -- Every schedule as it stands at `at`. The oldest row is the default one, to which the backups of
 -- the old service belong. state is one of
 --   disabled   switched off
@@ -200,10 +230,12 @@ $function$;
 --   retry      a failed attempt waits for its next one
 --   exhausted  three attempts at this occurrence have failed
 --   due        to be run now
+-- Of a schedule of all databases each stands for itself, and the row is that of the one named by
+-- database, whose turn it is; once one of them was begun with, the others are not too late.
 CREATE OR REPLACE FUNCTION rythm_backup_schedules(
     at timestamptz DEFAULT now(), default_catch_up interval DEFAULT interval '1 hour')
 RETURNS TABLE (schedule_id uuid, is_default boolean, occurrence_at timestamptz,
-               next_at timestamptz, attempt integer, state text, problem text)
+               next_at timestamptz, attempt integer, state text, problem text, database text)
 LANGUAGE sql STABLE AS $function$
     SELECT s.schedule_id,
            -- No window function: asked for one schedule, Postgres then looks at no other.
@@ -212,22 +244,10 @@ LANGUAGE sql STABLE AS $function$
            o.occurrence_at,
            CASE WHEN p.problem IS NULL THEN
                rythm_backup_next(s.schedule_time, s.frequency, s.days, s.time_zone, at) END,
-           h.failures::integer + 1,
-           CASE
-               WHEN s.enabled IS NOT TRUE THEN 'disabled'
-               WHEN p.problem IS NOT NULL THEN 'invalid'
-               -- A timed_at that is to come was written under a clock that was ahead.
-               WHEN h.completed OR o.occurrence_at < date_trunc('minute', s.timed_at)
-                   AND s.timed_at < now() + interval '1 hour' THEN 'waiting'
-               WHEN h.guarded THEN 'guarded'
-               WHEN h.failures >= 3 THEN 'exhausted'
-               WHEN o.occurrence_at < at - greatest(coalesce(s.catch_up, default_catch_up),
-                                                    interval '3 minutes') THEN 'missed'
-               WHEN h.failures = 1 AND at < h.failed_at + interval '1 minute'
-                    OR h.failures = 2 AND at < h.failed_at + interval '5 minutes' THEN 'retry'
-               ELSE 'due'
-           END,
-           p.problem
+           b.failures::integer + 1,
+           b.state,
+           p.problem,
+           b.database
     FROM backup_schedule s
     CROSS JOIN LATERAL (SELECT rythm_backup_problem(s) AS problem OFFSET 0) p
     CROSS JOIN LATERAL (
@@ -235,16 +255,44 @@ LANGUAGE sql STABLE AS $function$
             rythm_backup_latest(s.schedule_time, s.frequency, s.days, s.time_zone, at)
         END AS occurrence_at OFFSET 0) o
     CROSS JOIN LATERAL (
-        -- Rows of the old service name no schedule: they only guard.
-        SELECT count(*) FILTER (WHERE r.occurrence_at = o.occurrence_at
-                                  AND r.status = 'failed') AS failures,
-               max(r.completed_at) FILTER (WHERE r.occurrence_at = o.occurrence_at
-                                             AND r.status = 'failed') AS failed_at,
-               bool_or(r.occurrence_at = o.occurrence_at AND r.status = 'completed') AS completed,
-               bool_or(r.completed_at > at - interval '2 minutes' AND r.completed_at <= at
-                       AND r.status = 'completed') AS guarded
-        FROM backup_history r
-        WHERE (r.schedule_id = s.schedule_id AND r.occurrence_at = o.occurrence_at)
-           OR ((r.schedule_id = s.schedule_id OR r.schedule_id IS NULL)
-               AND r.completed_at > at - interval '2 minutes')) h
+        SELECT d.database, h.failures, c.state
+        FROM rythm_backup_databases(s.all_databases) d
+        CROSS JOIN LATERAL (
+            -- Rows of the old service name no schedule: they only guard.
+            SELECT count(*) FILTER (WHERE r.is_this AND r.status = 'failed') AS failures,
+                   max(r.completed_at) FILTER (WHERE r.is_this AND r.status = 'failed')
+                       AS failed_at,
+                   bool_or(r.is_this AND r.status = 'completed') AS completed,
+                   bool_or((r.is_same_database OR r.schedule_id IS NULL)
+                           AND r.completed_at > at - interval '2 minutes' AND r.completed_at <= at
+                           AND r.status = 'completed') AS guarded,
+                   max(r.completed_at) FILTER (WHERE d.database IS NOT NULL
+                       AND r.occurrence_at = o.occurrence_at) AS gone_on_at
+            FROM (
+                SELECT n.*, n.occurrence_at = o.occurrence_at AND n.is_same_database AS is_this
+                FROM (
+                    SELECT e.schedule_id, e.occurrence_at, e.status, e.completed_at,
+                           d.database IS NULL OR e.database_name = d.database AS is_same_database
+                    FROM backup_history e
+                    WHERE (e.schedule_id = s.schedule_id AND e.occurrence_at = o.occurrence_at)
+                       OR ((e.schedule_id = s.schedule_id OR e.schedule_id IS NULL)
+                           AND e.completed_at > at - interval '2 minutes')) n) r) h
+        CROSS JOIN LATERAL (SELECT CASE
+               WHEN s.enabled IS NOT TRUE THEN 'disabled'
+               WHEN p.problem IS NOT NULL THEN 'invalid'
+               -- A timed_at that is to come was written under a clock that was ahead.
+               WHEN h.completed OR o.occurrence_at < date_trunc('minute', s.timed_at)
+                   AND s.timed_at < now() + interval '1 hour' THEN 'waiting'
+               WHEN h.guarded THEN 'guarded'
+               WHEN h.failures >= 3 THEN 'exhausted'
+               WHEN greatest(o.occurrence_at, h.gone_on_at)
+                   < at - greatest(coalesce(s.catch_up, default_catch_up), interval '3 minutes')
+                   THEN 'missed'
+               WHEN h.failures = 1 AND at < h.failed_at + interval '1 minute'
+                    OR h.failures = 2 AND at < h.failed_at + interval '5 minutes' THEN 'retry'
+               ELSE 'due'
+           END AS state) c
+        ORDER BY array_position(ARRAY['due', 'retry', 'guarded', 'exhausted', 'missed'], c.state),
+                 d.database
+        LIMIT 1) b
 $function$;

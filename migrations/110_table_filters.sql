@@ -28,11 +28,16 @@ $function$;
 
 CREATE OR REPLACE FUNCTION rythm_backup_tables_problem(schedule backup_schedule)
 RETURNS text LANGUAGE sql STABLE AS $function$
-    SELECT CASE WHEN schedule.schemas IS NOT NULL AND schedule.only_tables IS NOT NULL THEN
-        'only_tables and schemas are both set; only one of them can be' ELSE coalesce(
-        rythm_backup_patterns_problem(schedule.only_tables, 'only_tables'),
-        rythm_backup_patterns_problem(schedule.exclude_tables, 'exclude_tables'),
-        rythm_backup_patterns_problem(schedule.exclude_table_data, 'exclude_table_data')) END
+    SELECT CASE
+        WHEN schedule.schemas IS NOT NULL AND schedule.only_tables IS NOT NULL THEN
+            'only_tables and schemas are both set; only one of them can be'
+        WHEN schedule.all_databases AND schedule.only_tables IS NOT NULL THEN
+            'only_tables and all_databases are both set, and not every database has these tables'
+        ELSE coalesce(
+            rythm_backup_patterns_problem(schedule.only_tables, 'only_tables'),
+            rythm_backup_patterns_problem(schedule.exclude_tables, 'exclude_tables'),
+            rythm_backup_patterns_problem(schedule.exclude_table_data, 'exclude_table_data'))
+    END
 $function$;
 
 CREATE OR REPLACE FUNCTION rythm_backup_problem(schedule backup_schedule)

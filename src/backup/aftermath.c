@@ -115,19 +115,20 @@ bool aftermath_prune(const struct backup_request *request, const struct backup_r
 }
 
 /* What makes two attempts' outcomes the same news: "SCHEDULE OCCURRENCE failed". A manual run is an
- * occurrence of its own. */
-#define KEY_SIZE 128
-static void format_key(char out[KEY_SIZE], const char *schedule_id, const char *run_id,
-                       bool has_occurrence, int64_t occurrence_ms, bool completed)
+ * occurrence of its own. `one_of_all`: the database, of a schedule of all of them; else NULL. */
+#define KEY_SIZE 192
+static void format_key(char out[KEY_SIZE], const struct outcome *outcome, bool has_occurrence,
+                       int64_t occurrence_ms, const char *one_of_all)
 {
     char occurrence[CLOCK_ISO_SIZE];
-    const char *outcome = completed ? "completed" : "failed";
+    const char *word = outcome->completed ? "completed" : "failed";
 
     if (has_occurrence) {
         clock_format_iso(occurrence, occurrence_ms);
-        snprintf(out, KEY_SIZE, "%s %.32s %s", schedule_id, occurrence, outcome);
+        snprintf(out, KEY_SIZE, "%s %.32s %s%s%.63s", outcome->schedule_id, occurrence, word,
+                 one_of_all != NULL ? " " : "", one_of_all != NULL ? one_of_all : "");
     } else {
-        snprintf(out, KEY_SIZE, "%s %s", run_id, outcome);
+        snprintf(out, KEY_SIZE, "%s %s", outcome->run_id, word);
     }
 }
 
@@ -146,6 +147,7 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
         .run_id = result->run_id,
         .name = result->name,
         .database = result->database,
+        .of_all_databases = request->schedule->all_databases,
         .bytes = result->object.bytes,
         .duration_ms = result->duration_ms,
         .at_ms = result->ended_ms,
@@ -158,8 +160,8 @@ bool aftermath_enqueue(const struct backup_request *request, const struct backup
     /* Also after a stop: the news should not have to wait for a later tick. */
     struct session_options options = *request->session;
     options.ignore_stop = true;
-    format_key(key, request->schedule->id, result->run_id, request->scheduled,
-               request->schedule->occurrence_ms, completed);
+    format_key(key, &outcome, request->scheduled, request->schedule->occurrence_ms,
+               request->schedule->all_databases ? result->database : NULL);
     bool ok = session_open(&options, &session, err) &&
               outbox_enqueue(session, request->settings, &outcome, false, &added, err);
     session_close(session);
@@ -211,8 +213,6 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
         return error_prefix(err, "preparing the notification");
     }
     session_facts(session, &server);
-    format_key(key, row->schedule_id, row->run_id, row->has_occurrence, row->occurrence_ms,
-               completed);
     struct outcome outcome = {
         .key = key,
         .completed = completed,
@@ -221,6 +221,7 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
         .run_id = row->run_id,
         .name = row->name,
         .database = database_of(row, schedule, &server),
+        .of_all_databases = schedule != NULL && schedule->all_databases,
         .bytes = (uint64_t)row->bytes,
         .duration_ms = duration_ms,
         .at_ms = row->completed_ms != 0 ? row->completed_ms : row->started_ms + duration_ms,
@@ -229,6 +230,8 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
         .error = completed ? NULL : row->error_message,
         .missing_in = missing.length > 0 ? text_string(&missing) : NULL,
     };
+    format_key(key, &outcome, row->has_occurrence, row->occurrence_ms,
+               schedule != NULL && schedule->all_databases ? row->database : NULL);
     bool ok = outbox_enqueue(session, settings, &outcome, again, &added, err);
     text_clear(&missing);
     return ok ? true : error_prefix(err, "preparing the notification");

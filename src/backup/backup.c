@@ -57,7 +57,9 @@ static bool open_source(struct run *run, struct error *err)
         }
         if (run->source == NULL || !ledger_identify(run->source, &run->dumped, err)) {
             return error_prefix(err, "opening %s %s of schedule %s",
-                                schedule->dbname != NULL ? "target_dbname" : "target_service",
+                                schedule->all_databases    ? "database"
+                                : schedule->dbname != NULL ? "target_dbname"
+                                                           : "target_service",
                                 schedule->dbname != NULL ? schedule->dbname : schedule->service,
                                 schedule->name);
         }
@@ -124,6 +126,7 @@ static bool describe(struct run *run, struct error *err)
     struct backup_facts facts = {
         .has_occurrence = request->scheduled,
         .occurrence_ms = request->schedule->occurrence_ms,
+        .of_all_databases = request->schedule->all_databases,
         .bytes = result->object.bytes,
         .raw_bytes = result->raw_bytes,
         .duration_ms = claim_elapsed_ms(claim),
@@ -387,7 +390,8 @@ static bool prepare(struct run *run, bool *covered, struct error *err)
            prepare_stores(run, covered, err);
 }
 
-static void fill(struct backup_result *result, const struct claim *claim)
+static void fill(struct backup_result *result, const struct claim *claim,
+                 const struct schedule *schedule)
 {
     struct server_facts server;
 
@@ -395,7 +399,8 @@ static void fill(struct backup_result *result, const struct claim *claim)
     snprintf(result->history_id, sizeof(result->history_id), "%s", claim->history_id);
     snprintf(result->run_id, sizeof(result->run_id), "%s", claim->run_id);
     snprintf(result->name, sizeof(result->name), "%s", claim->name);
-    snprintf(result->database, sizeof(result->database), "%s", server.database);
+    snprintf(result->database, sizeof(result->database), "%s",
+             schedule->dbname != NULL ? schedule->dbname : server.database);
 }
 
 /* With the claim taken: a tick that finds the lock held has one line to say, not these. */
@@ -446,7 +451,7 @@ static bool run_claimed(struct run *run, struct error *err)
     bool skipped = false;
     struct ping ping;
 
-    fill(result, &run->claim);
+    fill(result, &run->claim, run->request->schedule);
     run_phases_enter(&result->phases, PHASE_PREPARE);
     begin_ping(&ping, run->request);
     tell_start(run->request, &run->claim);

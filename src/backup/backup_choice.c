@@ -1,5 +1,6 @@
 #include "backup/backup_choice.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,8 +14,9 @@
 struct search {
     const char *wanted;
     bool by_name;
-    const char *schedule_id; /* of the latest one; NULL: of any */
-    bool is_default;         /* the old service's belong to that schedule */
+    char schedule_id[SCHEDULE_NAME_SIZE]; /* of the latest one; "": of any */
+    const char *database;                 /* of the latest one; NULL: of any */
+    bool is_default;                      /* the old service's belong to that schedule */
     /* Which part of a database is wanted first: what the schedule asks for, or all of it. */
     char part[BACKUP_SCHEMAS_SIZE];
     struct error damaged;    /* found, but not whole; of the latest ones the newest such */
@@ -38,10 +40,10 @@ bool backup_choice_check(const char *wanted, struct error *err)
 
     if (names_schedule(wanted)) {
         size_t length = strlen(wanted + strlen(OF_SCHEDULE));
-        return (length > 0 && length < SCHEDULE_NAME_SIZE) ||
+        return (length > 0 && length < SCHEDULE_NAME_SIZE && wanted[strlen(OF_SCHEDULE)] != '/') ||
                error_set(err, ERROR_USAGE,
                          "'%.*s' names no schedule: write " OF_SCHEDULE "SCHEDULE, by its name or "
-                         "id",
+                         "id, or " OF_SCHEDULE "SCHEDULE/DATABASE",
                          SHOWN, wanted);
     }
     if (strcmp(wanted, BACKUP_CHOICE_LATEST) == 0 || backup_name_parse(wanted, &begun_ms)) {
@@ -55,28 +57,44 @@ bool backup_choice_check(const char *wanted, struct error *err)
     return hint_names(err);
 }
 
-/* An id that no row has may be that of a schedule which was removed. */
+static const struct schedule *find_schedule(const struct search *search,
+                                            const struct schedules *schedules)
+{
+    return schedules != NULL ? backup_schedule_find(schedules, search->schedule_id) : NULL;
+}
+
+/* An id that no row has may be that of a schedule which was removed. A name that has a '/' is that
+ * of a schedule if there is such a one; else a database follows it. */
 static bool choose_schedule(struct search *search, const struct schedules *schedules,
                             struct error *err)
 {
     if (!names_schedule(search->wanted)) {
         return true;
     }
-    search->schedule_id = search->wanted + strlen(OF_SCHEDULE);
-    const struct schedule *schedule =
-        schedules != NULL ? backup_schedule_find(schedules, search->schedule_id) : NULL;
+    snprintf(search->schedule_id, sizeof(search->schedule_id), "%s",
+             search->wanted + strlen(OF_SCHEDULE));
+    const struct schedule *schedule = find_schedule(search, schedules);
+    char *slash = schedule == NULL ? strchr(search->schedule_id, '/') : NULL;
+    if (slash != NULL) {
+        *slash = '\0';
+        search->database = strchr(search->wanted, '/') + 1;
+        schedule = find_schedule(search, schedules);
+    }
     if (schedule == NULL) {
         return true;
     }
-    search->schedule_id = schedule->id;
+    snprintf(search->schedule_id, sizeof(search->schedule_id), "%s", schedule->id);
     search->is_default = schedule->is_default;
     return backup_schemas_identify(&schedule->scope, search->part, err);
 }
 
 static bool belongs(const struct search *search, const struct backup_object *backup)
 {
-    if (search->schedule_id == NULL) {
+    if (search->schedule_id[0] == '\0') {
         return true;
+    }
+    if (search->database != NULL && strcmp(search->database, backup->facts.database) != 0) {
+        return false;
     }
     return backup->legacy ? search->is_default
                           : strcasecmp(backup->facts.schedule_id, search->schedule_id) == 0;
@@ -203,7 +221,7 @@ static bool report_none(const struct search *search, bool schedules_known, struc
     }
     if (search->by_name) {
         error_set(err, ERROR_USAGE, "there is no backup '%s'", search->wanted);
-    } else if (search->schedule_id == NULL) {
+    } else if (search->schedule_id[0] == '\0') {
         error_set(err, ERROR_USAGE, "there is no backup yet");
     } else {
         error_set(err, ERROR_USAGE, "there is no backup of a schedule '%s'",
@@ -214,6 +232,26 @@ static bool report_none(const struct search *search, bool schedules_known, struc
         }
     }
     return hint_names(err);
+}
+
+/* The latest of all databases is that of one which only the order of their names has chosen. */
+static bool check_database(const struct search *search, const struct backup_choice *choice,
+                           struct error *err)
+{
+    const struct backup_facts *facts = &choice->backup.facts;
+
+    if (search->by_name || search->database != NULL || !facts->of_all_databases) {
+        return true;
+    }
+    error_set(
+        err, ERROR_USAGE,
+        "the backups of its schedule are of all databases, each by itself, and the newest one "
+        "is of %s: say which database is meant",
+        facts->database);
+    return error_hint(err, "write " OF_SCHEDULE "%s/%s",
+                      search->schedule_id[0] != '\0' ? search->wanted + strlen(OF_SCHEDULE)
+                                                     : facts->schedule_id,
+                      facts->database);
 }
 
 bool backup_choice_find(const struct store_pool *stores, const struct schedules *schedules,
@@ -236,6 +274,9 @@ bool backup_choice_find(const struct store_pool *stores, const struct schedules 
     }
     if (out->store == NULL) {
         return report_none(&search, schedules != NULL, err);
+    }
+    if (!check_database(&search, out, err)) {
+        return false;
     }
     if (search.unanswered.kind != ERROR_NONE) {
         out->unasked = true;

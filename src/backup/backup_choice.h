@@ -1,6 +1,6 @@
 /*
- * Which backup is meant: by its name, "latest", or "latest:SCHEDULE", in the first store that
- * answers and has it whole. For the commands that read one backup.
+ * Which backup is meant: by its name, "latest", "latest:SCHEDULE" or "latest:SCHEDULE/DATABASE", in
+ * the first store that answers and has it whole. For the commands that read one backup.
  */
 #ifndef BACKUP_BACKUP_CHOICE_H
 #define BACKUP_BACKUP_CHOICE_H
@@ -28,7 +28,8 @@ struct backup_choice {
 bool backup_choice_check(const char *wanted, struct error *err);
 
 /* Checks and finds it. SCHEDULE is a name or an id; without `schedules` (NULL: the database does
- * not answer) an id alone, and the old service's backups are then no schedule's. The latest is the
+ * not answer) an id alone, and the old service's backups are then no schedule's. DATABASE is needed
+ * (else ERROR_USAGE) where the latest one is of a run of all databases. The latest is the
  * one with the latest time in its name, of all stores, among those that hold the part of the
  * database that SCHEDULE asks for, or all of it; when there is none, of any part. One that is not
  * whole is passed over, and told when it is newer.

@@ -98,7 +98,8 @@ static void fill(struct metrics_schedule *out, const struct schedule *schedule,
                  const struct readings *readings, const char *ledger)
 {
     const struct run_figures *figures = run_figures_find(&readings->figures, schedule->id);
-    const char *database = schedule->dbname != NULL    ? schedule->dbname
+    const char *database = schedule->all_databases     ? "*"
+                           : schedule->dbname != NULL  ? schedule->dbname
                            : schedule->service != NULL ? schedule->service
                                                        : ledger;
 

@@ -195,7 +195,7 @@ static void pass_over(const struct schedule *schedule, const char *problem, stru
     note_run(tick, schedule, "invalid", NULL, problem);
 }
 
-/* False when the schedule asks for another backup by now. */
+/* False when the schedule asks for another backup by now: it is to be read again. */
 static bool run_as_seen(struct context *context, const struct schedule *schedule, struct tick *tick)
 {
     struct backup_result result = {.status = BACKUP_FAILED};
@@ -258,29 +258,60 @@ static bool read_again(struct context *context, const char *id, struct schedules
 }
 
 /* Another's backup may have taken hours since the rows were read: what was meanwhile edited is read
- * again. Edited ever again, it is left to the next tick. */
-static void run_due(struct context *context, const struct schedule *schedule, struct tick *tick)
+ * again. Edited ever again, it is left to the next tick. Of all databases the one whose turn it is
+ * is run; false when there is nothing more to do for this schedule, else *fresh is how it stands.
+ */
+static bool run_turn(struct context *context, const struct schedule *schedule, struct tick *tick,
+                     struct schedules *fresh)
 {
-    struct schedules fresh = {.items = NULL};
     struct error problem = ERROR_INIT;
-    char id[SCHEDULE_ID_SIZE];
+    bool ran = false;
 
-    memcpy(id, schedule->id, sizeof(id));
-    for (int i = 0; i < READINGS_MOST && !run_as_seen(context, schedule, tick); i++) {
-        backup_schedule_clear(&fresh);
-        if (!read_again(context, id, &fresh, &problem)) {
+    for (int i = 0; i < READINGS_MOST && !ran; i++) {
+        struct schedules now = {.items = NULL};
+        ran = run_as_seen(context, schedule, tick);
+        if (ran && !schedule->all_databases) {
+            return false;
+        }
+        if (!read_again(context, schedule->id, &now, &problem)) {
             degrade(tick, "schedule_not_read", &problem);
-            break;
+            return false;
         }
-        if (fresh.count == 0) {
-            break;
+        backup_schedule_clear(fresh);
+        *fresh = now;
+        if (fresh->count == 0) {
+            return false;
         }
-        schedule = &fresh.items[0];
+        schedule = &fresh->items[0];
         if (schedule->state == SCHEDULE_INVALID) {
             pass_over(schedule, schedule->problem, tick);
-            break;
+            return false;
         }
     }
+    return ran && fresh->items[0].all_databases && fresh->items[0].state == SCHEDULE_DUE;
+}
+
+/* Whether running it has changed anything: the same attempt at the same database is not made twice
+ * in a tick. */
+static bool goes_on(const struct schedule *before, const struct schedule *now)
+{
+    return before->dbname == NULL || strcmp(before->dbname, now->dbname) != 0 ||
+           before->attempt != now->attempt || before->occurrence_ms != now->occurrence_ms;
+}
+
+static void run_due(struct context *context, const struct schedule *schedule, struct tick *tick)
+{
+    struct schedules seen = {.items = NULL};
+    struct schedules fresh = {.items = NULL};
+
+    while (run_turn(context, schedule, tick, &fresh) && stop_signal() == 0 &&
+           goes_on(schedule, &fresh.items[0])) {
+        backup_schedule_clear(&seen);
+        seen = fresh;
+        fresh = (struct schedules){.items = NULL};
+        schedule = &seen.items[0];
+    }
+    backup_schedule_clear(&seen);
     backup_schedule_clear(&fresh);
 }
 

@@ -399,7 +399,7 @@ const struct command command_list = {
         "known only while the database answers. One that cannot be\n"
         "listed is told, and left out.\n\n"
         "With NAME, lists the tables in that backup, as its manifest tells them. NAME is one of\n"
-        "the list's, or latest, or latest:SCHEDULE.",
+        "the list's, or latest, or latest:SCHEDULE[/DATABASE].",
     .options = {{"json", NULL, "print it as JSON, with all that is known"}},
     .needs_store = true,
     .run = run,

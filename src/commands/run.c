@@ -3,17 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/aftermath.h"
-#include "backup/backup.h"
-#include "backup/due_verification.h"
 #include "backup/export.h"
 #include "base/log.h"
-#include "base/stop.h"
 #include "base/text.h"
 #include "commands/command.h"
 #include "commands/context.h"
-#include "commands/delivery.h"
-#include "commands/output.h"
+#include "commands/manual_backup.h"
 #include "commands/scope_options.h"
 #include "dump/dump.h"
 
@@ -26,6 +21,7 @@ enum {
     OPTION_TABLE,
     OPTION_EXCLUDE_TABLE,
     OPTION_EXCLUDE_TABLE_DATA,
+    OPTION_ALL_DATABASES,
     OPTION_JSON
 };
 
@@ -49,150 +45,6 @@ static bool choose(const struct schedules *schedules, const char *name,
         return error_hint(err, "correct it with 'rythm-backup schedule set'");
     }
     return true;
-}
-
-static bool deliver(struct context *context, struct error *err)
-{
-    size_t unsent;
-
-    if (!delivery_run(context, &unsent, err)) {
-        return error_prefix(err, "notifying");
-    }
-    return unsent == 0 ||
-           error_set(err, ERROR_DEGRADED, "%zu notification(s) were not sent", unsent);
-}
-
-static bool notify(struct context *context, const struct backup_request *request,
-                   const struct backup_result *result, const struct error *problem,
-                   struct error *err)
-{
-    telemetry_enter(&context->telemetry, PHASE_NOTIFY);
-    bool ok =
-        (aftermath_enqueue(request, result, problem, err) || error_prefix(err, "notifying")) &&
-        deliver(context, err);
-    telemetry_leave(&context->telemetry, ok);
-    return ok;
-}
-
-/* The stores that have it, or that do not. */
-static json_t *locations_json(const struct backup_request *request,
-                              const struct backup_result *result, bool missing)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < request->stores->count; i++) {
-        if (result->is_missing[i] == missing) {
-            json_array_append_new(list, json_string(request->stores->stores[i]->location));
-        }
-    }
-    return list;
-}
-
-static bool print_result(const struct backup_request *request, const struct backup_result *result,
-                         bool json, struct error *err)
-{
-    if (!json) {
-        printf("%s\n", result->name);
-        return true;
-    }
-    return output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o}",
-                                 "name", result->name, "run_id", result->run_id, "database",
-                                 result->database, "bytes", (json_int_t)result->object.bytes,
-                                 "raw_bytes", (json_int_t)result->raw_bytes, "duration_ms",
-                                 (json_int_t)result->duration_ms, "sha256", result->object.sha256,
-                                 "engine", result->engine, "tables",
-                                 output_json_count(result->has_rows, result->tables), "rows",
-                                 output_json_count(result->has_rows, result->rows), "stores",
-                                 locations_json(request, result, false), "missing_in",
-                                 locations_json(request, result, true)),
-                       err);
-}
-
-/* Logs a failure that leaves the backup good; true when there was none. */
-static bool unless_degraded(bool ok, const struct error *problem)
-{
-    if (!ok) {
-        log_warning("degraded", "%s", problem->text);
-    }
-    return ok;
-}
-
-/* False with what is wrong with the backup, or with ERROR_DEGRADED. */
-static bool verify(struct context *context, const struct backup_request *request,
-                   const struct backup_result *result, struct error *err)
-{
-    struct session_options server;
-    struct made_backup made;
-    struct verify_outcome outcome;
-    struct error problem = ERROR_INIT;
-    bool verified;
-    const struct verify_request how = {.settings = &context->settings,
-                                       .ledger = &context->session_options,
-                                       .server = &server,
-                                       .silent = request->silent,
-                                       .telemetry = &context->telemetry,
-                                       .show_progress = request->show_progress};
-
-    context_verify_server(context, NULL, &server);
-    made_backup_note(&made, request, result);
-    bool ok = due_verification_run(&made, &how, &verified, &outcome, err);
-    if (outcome.degraded.kind != ERROR_NONE) {
-        unless_degraded(false, &outcome.degraded);
-    }
-    if (outcome.verdict == VERIFY_BAD) {
-        unless_degraded(request->silent || deliver(context, &problem), &problem);
-        return false;
-    }
-    if (!ok && err->kind == ERROR_STOPPED) {
-        return false;
-    }
-    if (!ok) {
-        unless_degraded(false, err);
-    }
-    return (ok && outcome.degraded.kind == ERROR_NONE) || error_set(err, ERROR_DEGRADED, "%s", "");
-}
-
-static bool prune(struct context *context, const struct backup_request *request,
-                  const struct backup_result *result, struct error *err)
-{
-    telemetry_enter(&context->telemetry, PHASE_PRUNE);
-    bool ok = aftermath_prune(request, result, err);
-    telemetry_leave(&context->telemetry, ok);
-    return ok;
-}
-
-static bool follow_up(struct context *context, const struct invocation *invocation,
-                      const struct backup_request *request, const struct backup_result *result,
-                      struct error *err)
-{
-    struct error problem = ERROR_INIT;
-    bool whole = result->missing == 0;
-
-    aftermath_log(request, result, NULL);
-    if (!print_result(request, result, invocation->options[OPTION_JSON] != NULL, &problem) ||
-        !output_finish(&problem)) {
-        error_hint(&problem, "the backup is good");
-        whole = unless_degraded(false, &problem);
-    }
-    if (invocation->options[OPTION_NO_PRUNE] == NULL) {
-        whole = unless_degraded(prune(context, request, result, &problem), &problem) && whole;
-    }
-    if (invocation->options[OPTION_NO_NOTIFY] == NULL) {
-        whole =
-            unless_degraded(notify(context, request, result, NULL, &problem), &problem) && whole;
-    }
-    /* Before a verification, which may take long, and after it. */
-    whole = telemetry_export(&context->telemetry) && whole;
-    if (invocation->options[OPTION_NO_VERIFY] == NULL) {
-        bool ok = verify(context, request, result, err);
-        if (context->telemetry.count > 0) {
-            whole = telemetry_export(&context->telemetry) && whole;
-        }
-        if (!ok) {
-            return false;
-        }
-    }
-    return whole ? true : error_set(err, ERROR_DEGRADED, "%s", "");
 }
 
 /* False when no table is named, and the schedule's own scope counts. */
@@ -223,56 +75,92 @@ static bool read_scope(const struct invocation *invocation, const struct schedul
                               err);
 }
 
-static bool run_backup(struct context *context, const struct invocation *invocation,
-                       const struct schedule *schedule, const struct store_choice *stores,
-                       const struct scope *scope, struct error *err)
+static bool read_databases(struct context *context, char ***out, struct error *err)
 {
-    struct backup_result result;
-    struct error problem = ERROR_INIT;
-    struct backup_request request = {
-        .settings = &context->settings,
-        .session = &context->session_options,
-        .stores = stores,
-        .schedule = schedule,
-        .scope = scope,
-        .compression = context->compression,
-        .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
-        .show_progress = context_wants_progress(context, invocation),
-        .silent = invocation->options[OPTION_NO_NOTIFY] != NULL,
-    };
+    struct session *session = NULL;
 
-    bool ok = backup_run(&request, &result, err);
-    if (result.status != BACKUP_LOCKED && result.status != BACKUP_NOT_DUE &&
-        result.status != BACKUP_CHANGED && result.status != BACKUP_SKIPPED) {
-        telemetry_note_run(&context->telemetry, &request, &result, err);
-    }
-    switch (result.status) {
-    case BACKUP_COMPLETED:
-        if (!ok) {
-            log_warning("ledger_not_written", "%s", err->text);
-        }
-        ok = (ok && !result.hook_failed) || error_set(err, ERROR_DEGRADED, "%s", "");
-        return follow_up(context, invocation, &request, &result, err) && ok;
-    case BACKUP_SKIPPED:
+    bool ok = context_connect(context, &session, err) &&
+              backup_schedule_read_databases(session, out, err);
+    session_close(session);
+    return ok;
+}
+
+/* How the backups of all databases came out. */
+struct tally {
+    size_t made;
+    size_t failed;
+    size_t degraded;
+};
+
+/* False when none of the others is to be begun with. */
+static bool count_outcome(struct tally *tally, const char *database, bool ok,
+                          const struct error *problem)
+{
+    if (ok || problem->kind == ERROR_DEGRADED) {
+        tally->made++;
+        tally->degraded += !ok;
         return true;
-    case BACKUP_LOCKED:
-    case BACKUP_NOT_DUE:
-    case BACKUP_CHANGED:
-        return error_set(err, ERROR_BUSY, "another process is backing up schedule %s",
-                         schedule->name);
-    case BACKUP_FAILED:
-        if (result.run_id[0] != '\0' && !request.silent) {
-            /* Who stopped it knows. */
-            unless_degraded(stop_signal() == 0 ? notify(context, &request, &result, err, &problem)
-                                               : aftermath_keep_silent(&request, &result, &problem),
-                            &problem);
-        }
-        break;
-    case BACKUP_UNSETTLED:
-        break;
     }
-    telemetry_export(&context->telemetry);
-    return false;
+    if (problem->kind == ERROR_BUSY || problem->kind == ERROR_STOPPED) {
+        return false;
+    }
+    tally->failed++;
+    log_write(
+        &LOG_WITH(LOG_ERROR, LOG_MARK_FAILED, "backup_failed", LOG_TEXT("database", database)),
+        "Database %s was not backed up: %s", database, problem->text);
+    return true;
+}
+
+/* One that fails keeps none of the others from being backed up. */
+static bool run_each(const struct manual_backup *manual, const struct schedule *schedule,
+                     struct error *err)
+{
+    struct schedule one = *schedule;
+    struct tally tally = {.made = 0};
+    char **databases = NULL;
+    bool goes_on = true;
+
+    if (!read_databases(manual->context, &databases, err)) {
+        return false;
+    }
+    one.all_databases = true;
+    for (size_t i = 0; goes_on && databases[i] != NULL; i++) {
+        struct error problem = ERROR_INIT;
+        one.dbname = databases[i];
+        bool ok = manual_backup_run(manual, &one, &problem);
+        goes_on = count_outcome(&tally, databases[i], ok, &problem);
+        if (!goes_on) {
+            *err = problem;
+        }
+    }
+    text_list_free(databases);
+    if (!goes_on) {
+        return error_prefix(err, "after %zu databases", tally.made + tally.failed);
+    }
+    if (tally.failed > 0) {
+        return error_set(err, ERROR_FAILED, "%zu of %zu databases were not backed up", tally.failed,
+                         tally.made + tally.failed);
+    }
+    return tally.degraded == 0 || error_set(err, ERROR_DEGRADED, "%s", "");
+}
+
+static bool names_one_database(const struct schedule *schedule)
+{
+    return !schedule->all_databases && (schedule->dbname != NULL || schedule->service != NULL);
+}
+
+static bool run_schedule(const struct manual_backup *manual, const struct invocation *invocation,
+                         const struct schedule *schedule, struct error *err)
+{
+    bool all = invocation->options[OPTION_ALL_DATABASES] != NULL;
+
+    if (all && names_one_database(schedule)) {
+        error_set(err, ERROR_USAGE, "schedule %s is of %s: --all-databases does not go with it",
+                  schedule->name, schedule->dbname != NULL ? schedule->dbname : schedule->service);
+        return error_hint(err, "name a schedule that has neither --dbname nor --service");
+    }
+    return all || schedule->all_databases ? run_each(manual, schedule, err)
+                                          : manual_backup_run(manual, schedule, err);
 }
 
 static bool run_to_store(struct context *context, const struct invocation *invocation,
@@ -282,14 +170,24 @@ static bool run_to_store(struct context *context, const struct invocation *invoc
     struct store_choice stores = {.count = 0};
     const struct schedule *schedule = NULL;
     struct scope scope = {.lists = {NULL}};
+    const struct manual_backup manual = {
+        .context = context,
+        .stores = &stores,
+        .scope = has_scope(invocation) ? &scope : NULL,
+        .restrict_key = invocation->options[OPTION_RESTRICT_KEY],
+        .no_prune = invocation->options[OPTION_NO_PRUNE] != NULL,
+        .silent = invocation->options[OPTION_NO_NOTIFY] != NULL,
+        .no_verify = invocation->options[OPTION_NO_VERIFY] != NULL,
+        .json = invocation->options[OPTION_JSON] != NULL,
+        .show_progress = context_wants_progress(context, invocation),
+    };
 
     bool ok = context_read_schedules(context, &schedules, err) &&
               choose(&schedules, invocation->argument_count > 0 ? invocation->arguments[0] : NULL,
                      &schedule, err) &&
               store_pool_choose(&context->stores, schedule->stores, &stores, err) &&
               read_scope(invocation, schedule, &scope, err) &&
-              run_backup(context, invocation, schedule, &stores,
-                         has_scope(invocation) ? &scope : NULL, err);
+              run_schedule(&manual, invocation, schedule, err);
     scope_clear(&scope);
     store_choice_clear(&stores);
     backup_schedule_clear(&schedules);
@@ -299,7 +197,8 @@ static bool run_to_store(struct context *context, const struct invocation *invoc
 /* What has no meaning there must not seem to have been heard. */
 static bool refuse_with_output(const struct invocation *invocation, struct error *err)
 {
-    static const int refused[] = {OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_NO_VERIFY, OPTION_JSON};
+    static const int refused[] = {OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_NO_VERIFY,
+                                  OPTION_ALL_DATABASES, OPTION_JSON};
 
     if (invocation->argument_count > 0) {
         return error_set(err, ERROR_USAGE, "run --output dumps the database: it takes no schedule");
@@ -381,6 +280,9 @@ const struct command command_run = {
                 SCOPE_OPTION_TABLE,
                 SCOPE_OPTION_EXCLUDE_TABLE,
                 SCOPE_OPTION_EXCLUDE_TABLE_DATA,
+                {"all-databases", NULL,
+                 "every database of this server, each by itself: an object, a name and, with "
+                 "--json, a document for each"},
                 {"json", NULL, "print the outcome as JSON"}},
     .repeatable = SCOPE_OPTIONS_REPEATABLE,
     .run = run,

@@ -383,6 +383,9 @@ const struct command command_schedule = {
          [SCHEDULE_COLUMN_SERVICE] = {"service", "NAME",
                                       "back up what this libpq service names, with the "
                                       "same credentials"},
+         [SCHEDULE_COLUMN_ALL_DATABASES] = {"all-databases", "yes|no",
+                                            "back up every database of this server, each by "
+                                            "itself [no]"},
          [SCHEDULE_COLUMN_SCHEMAS] = {"schemas", "LIST",
                                       "only these, by their exact names: a,b; one with a "
                                       "comma in double quotes"},

@@ -118,6 +118,12 @@ static bool check_place(const char *place, struct error *err)
     return true;
 }
 
+static bool check_choice(const char *word, struct error *err)
+{
+    return strcmp(word, "yes") == 0 || strcmp(word, "no") == 0 ||
+           error_set(err, ERROR_USAGE, "'%s' is neither yes nor no", word);
+}
+
 /* As postgres/backup_schedule.c looks for it in a row. A folder's name may hold anything. */
 static bool holds_credential(const char *urls)
 {
@@ -307,6 +313,7 @@ static bool read_value(enum schedule_column column, const char *value, struct sc
         [SCHEDULE_COLUMN_TENANT] = check_tenant,
         [SCHEDULE_COLUMN_DBNAME] = check_place,
         [SCHEDULE_COLUMN_SERVICE] = check_place,
+        [SCHEDULE_COLUMN_ALL_DATABASES] = check_choice,
         [SCHEDULE_COLUMN_STORES] = check_stores,
         [SCHEDULE_COLUMN_VERIFY_EVERY] = check_verify_every,
         [SCHEDULE_COLUMN_KEEP_LAST] = check_keep,

@@ -179,7 +179,9 @@ static void append_words(struct text *text, const char *key, char *const *words)
  * ledger's own database in the configured store. */
 static void append_target(struct text *text, const struct schedule *schedule)
 {
-    if (schedule->dbname != NULL) {
+    if (schedule->all_databases) {
+        text_append(text, " all databases");
+    } else if (schedule->dbname != NULL) {
         text_appendf(text, " %s", schedule->dbname);
     }
     if (schedule->service != NULL) {
@@ -353,19 +355,20 @@ json_t *schedule_view_json(const struct schedule_view *view, size_t index, bool 
 
     json_t *object = json_pack(
         "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
-        "s:o}",
+        "s:o, s:b}",
         "schedule", schedule->id, "schedule_name",
         output_json_text(schedule->is_named ? schedule->name : NULL), "enabled", schedule->enabled,
         "default", schedule->is_default, "time", output_json_text(schedule->time), "frequency",
         output_json_text(schedule->frequency), "days", days_json(schedule), "time_zone",
         schedule->zone, "retention_days", (json_int_t)schedule->retention_days, "catch_up_s",
         details->has_catch_up ? json_integer(details->catch_up_s) : json_null(), "tenant",
-        output_json_text(schedule->tenant), "dbname", output_json_text(schedule->dbname), "service",
+        output_json_text(schedule->tenant), "dbname",
+        output_json_text(schedule->all_databases ? NULL : schedule->dbname), "service",
         output_json_text(schedule->service), "schemas",
         output_json_texts(schedule->scope.lists[SCOPE_SCHEMAS]), "stores",
         output_json_text(schedule->stores), "verify_every", (json_int_t)schedule->verify_every,
         "notify_channels", output_json_texts(schedule->notify_channels), "notify_on",
-        output_json_texts(schedule->notify_on));
+        output_json_texts(schedule->notify_on), "all_databases", schedule->all_databases);
     json_t *keep = json_pack(
         "{s:I, s:I, s:I, s:I, s:I}", "keep_last", (json_int_t)schedule->keep_last, "keep_daily",
         (json_int_t)schedule->keep_daily, "keep_weekly", (json_int_t)schedule->keep_weekly,

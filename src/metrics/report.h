@@ -15,7 +15,7 @@
 struct metrics_schedule {
     char id[37];
     char name[256];     /* its id where it has no name */
-    char database[256]; /* what is dumped: a database, or a libpq service */
+    char database[256]; /* what is dumped: a database, a libpq service, or "*" for all */
     struct metric_value values[METRIC_COUNT];
 };
 

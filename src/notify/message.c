@@ -11,7 +11,8 @@
 
 const struct message_words message_words[MESSAGE_KINDS] = {
     [MESSAGE_COMPLETED] = {"backup.completed", "✅ Database Backup Completed Successfully",
-                           "The database backup was created and stored.", NULL, false},
+                           "The database backup was created and stored.",
+                           "✅ %zu Database Backups Completed Successfully", false},
     [MESSAGE_FAILED] = {"backup.failed", "❌ Database Backup Failed",
                         "The database backup failed; the error is below.",
                         "❌ %zu Database Backups Failed", true},

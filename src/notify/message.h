@@ -18,9 +18,10 @@ struct outcome {
     const char *history_id;  /* the "backup id" */
     const char *schedule_id; /* whose choice of channels counts; "" or NULL: nobody's */
     const char *run_id;
-    const char *name;     /* of the backup */
-    const char *database; /* or NULL */
-    uint64_t bytes;       /* completed only */
+    const char *name;      /* of the backup */
+    const char *database;  /* or NULL */
+    bool of_all_databases; /* one of a run of all: what went well is told together, too */
+    uint64_t bytes;        /* completed only */
     int64_t duration_ms;
     int64_t at_ms; /* when it ended */
     bool has_next;
@@ -54,7 +55,7 @@ struct message_words {
     const char *type;     /* "backup.failed": for programs */
     const char *subject;  /* for one of them */
     const char *sentence; /* message_sentence() */
-    const char *many;     /* the subject of several, with a %zu; NULL: each is told by itself */
+    const char *many;     /* the subject of several, with a %zu; NULL: there is only one */
     bool is_bad;
 };
 extern const struct message_words message_words[MESSAGE_KINDS];

@@ -27,6 +27,7 @@ struct news {
     const char *outcome; /* in a word, for email_logs */
     const char *backup_name;
     bool is_bad;
+    bool joins; /* what waits to be told of the same kind */
     bool is_test;
     bool again;
     /* *first is false when it was marked already, so that it is not to be told again. */
@@ -135,7 +136,7 @@ static bool add_one(struct session *session, const struct settings *settings,
     bool one = false;
 
     bool ok = random_uuid(id, err) &&
-              (!news->is_bad || news->again ||
+              (!news->joins || news->again ||
                deliveries_find_open(session, draft->channel, draft->recipient,
                                     message_words[message->kind].type, &open, err));
     draft->id = id;
@@ -252,6 +253,7 @@ bool outbox_enqueue(struct session *session, const struct settings *settings,
         .outcome = outcome->completed ? "completed" : "failed",
         .backup_name = outcome->name,
         .is_bad = !outcome->completed,
+        .joins = !outcome->completed || outcome->of_all_databases,
         .again = again,
         .mark = mark_outcome,
         .word = word_outcome,
@@ -272,6 +274,7 @@ bool outbox_enqueue_refutation(struct session *session, const struct settings *s
         .outcome = "verification failed",
         .backup_name = refutation->name,
         .is_bad = true,
+        .joins = true,
         .mark = mark_refutation,
         .word = word_refutation,
         .what = refutation,

@@ -43,7 +43,7 @@ static bool ask_for_name(struct session *session, const char *name, enum history
     " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name, told_at)"         \
     " SELECT $2, $3, 'started', c.now, c.now, $4, $5::uuid,"                                       \
     " timestamptz 'epoch' + $6::float8 * interval '1 millisecond', $7, $8, $9,"                    \
-    " current_database(), CASE WHEN $10::boolean THEN c.now END"                                   \
+    " coalesce($11, current_database()), CASE WHEN $10::boolean THEN c.now END"                    \
     " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"            \
     " ON CONFLICT DO NOTHING RETURNING history_id"
 
@@ -51,7 +51,7 @@ static bool ask_for_name(struct session *session, const char *name, enum history
     "WITH run AS (" START                                                                          \
     "), copies AS (INSERT INTO backup_copies (run_id, store, required, due_at)"                    \
     " SELECT $4, s.store, s.required, " QUERY_NOW(                                                 \
-        1) " FROM run, unnest($11::text[], $12::boolean[]) s (store, required))"                   \
+        1) " FROM run, unnest($12::text[], $13::boolean[]) s (store, required))"                   \
            " SELECT history_id FROM run"
 
 static bool format_stores(const struct history_start *start, char **stores, char **required,
@@ -94,6 +94,7 @@ bool backup_history_start(struct session *session, const struct history_start *s
         start->store,
         start->ledger,
         start->silent ? "true" : "false",
+        start->database,
         NULL,
         NULL,
     };
@@ -102,10 +103,10 @@ bool backup_history_start(struct session *session, const struct history_start *s
     if (start->store_count > 0 && !format_stores(start, &stores, &required, err)) {
         return false;
     }
-    values[10] = stores;
-    values[11] = required;
-    PGresult *result = stores != NULL ? query_run(session, START_WITH_COPIES, 12, values, err)
-                                      : query_run(session, START, 10, values, err);
+    values[11] = stores;
+    values[12] = required;
+    PGresult *result = stores != NULL ? query_run(session, START_WITH_COPIES, 13, values, err)
+                                      : query_run(session, START, 11, values, err);
     free(stores);
     free(required);
     if (result == NULL) {
@@ -273,6 +274,7 @@ static const char compare_query[] =
     " LEFT JOIN backup_history h ON h.run_id = r.run_id"
     " LEFT JOIN backup_history c ON h.status = 'failed' AND c.status = 'completed'"
     " AND c.schedule_id = h.schedule_id AND c.occurrence_at = h.occurrence_at"
+    " AND coalesce(c.database_name = h.database_name, true)"
     " WHERE r.run_id IS NOT NULL AND (h.run_id IS NULL OR c.run_id IS NOT NULL)";
 
 bool backup_history_compare(struct session *session, const char *const runs[], size_t count,

@@ -22,6 +22,7 @@ struct history_start {
     const char *run_id;
     const char *name;        /* the object's */
     const char *schedule_id; /* NULL: belongs to none */
+    const char *database;    /* that is dumped; NULL: the ledger's, or not known yet */
     bool scheduled;          /* else manual */
     bool has_occurrence;
     int64_t occurrence_ms;
@@ -47,7 +48,7 @@ bool backup_history_start(struct session *session, const struct history_start *s
                           char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
                           struct error *err);
 
-/* Notes which database the run dumps. Until then it is the ledger's. */
+/* Notes which database the run dumps. Until then it is what backup_history_start() was told. */
 bool backup_history_note_database(struct session *session, const char *run_id, const char *database,
                                   struct error *err);
 
@@ -88,8 +89,8 @@ struct history_standing {
 /* One standing per run; a NULL among the runs is no run, and nothing is said of it. */
 bool backup_history_compare(struct session *session, const char *const runs[], size_t count,
                             struct history_standing standings[], struct error *err);
-/* Inserts a completed row; *recorded is false when the occurrence has one already, or the name is
- * taken. Both tell the schedule, too, as backup_history_complete() does. */
+/* Inserts a completed row; *recorded is false when the occurrence has one of this database already,
+ * or the name is taken. Both tell the schedule, too, as backup_history_complete() does. */
 bool backup_history_record_found(struct session *session, const struct history_found *found,
                                  bool *recorded, struct error *err);
 /* Turns the started row of run `run_id` into the completed row of the backup that was found, whose

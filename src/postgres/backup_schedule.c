@@ -29,7 +29,8 @@ static const char read_query[] =
     "s.enabled,"
     " d.is_default, coalesce(s.frequency, 'daily'), to_char(s.schedule_time, 'HH24:MI'), s.days,"
     " coalesce(s.time_zone, 'UTC'), s.catch_up, s.tenant_id, s.retention_days,"
-    " CASE WHEN s.target_dbname ~ '=|://' THEN '(not shown)' ELSE s.target_dbname END,"
+    " coalesce(d.database,"
+    " CASE WHEN s.target_dbname ~ '=|://' THEN '(not shown)' ELSE s.target_dbname END),"
     " CASE WHEN s.target_service ~ '=|://' THEN '(not shown)' ELSE s.target_service END, s.schemas,"
     " CASE WHEN s.stores ~ '(^|\\s)(?!file://)[^\\s]*[;@]'"
     " OR s.stores ~* '(key|signature|sig|secret|token|password)=' THEN '(not shown)'"
@@ -38,7 +39,8 @@ static const char read_query[] =
     " (extract(epoch FROM d.next_at)::numeric * 1000.0)::bigint, d.attempt, d.state, d.problem,"
     " coalesce(s.verify_every, 0), coalesce(s.keep_last, 0), coalesce(s.keep_daily, 0),"
     " coalesce(s.keep_weekly, 0), coalesce(s.keep_monthly, 0), coalesce(s.keep_yearly, 0),"
-    " s.only_tables, s.exclude_tables, s.exclude_table_data, s.notify_channels, s.notify_on"
+    " s.only_tables, s.exclude_tables, s.exclude_table_data, s.notify_channels, s.notify_on,"
+    " coalesce(s.all_databases, false)"
     " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
     " LEFT JOIN LATERAL rythm_backup_schedules(c.now, $2::float8 * interval '1 second') d"
     " ON $3::uuid IS NULL OR d.schedule_id = $3::uuid"
@@ -124,6 +126,7 @@ static bool read_row(const PGresult *result, int row, struct schedule *out, stru
     read_identity(result, row, out);
     read_timing(result, row, out);
     read_retention(result, row, out);
+    out->all_databases = query_bool(result, row, 32);
     return query_copy_text(result, row, 12, &out->dbname, err) &&
            query_copy_text(result, row, 13, &out->service, err) &&
            read_scope(result, row, out, err) &&
@@ -176,6 +179,19 @@ bool backup_schedule_read_one(struct session *session, int64_t catch_up_s, const
     return read_some(session, catch_up_s, id, out, err);
 }
 
+bool backup_schedule_read_databases(struct session *session, char ***out, struct error *err)
+{
+    PGresult *result = query_run(session,
+                                 "SELECT array_agg(d.database ORDER BY d.database)"
+                                 " FROM rythm_backup_databases(true) d",
+                                 0, NULL, err);
+
+    *out = NULL;
+    bool ok = result != NULL && query_copy_array(result, 0, 0, out, err);
+    PQclear(result);
+    return ok ? true : error_prefix(err, "reading which databases there are");
+}
+
 void backup_schedule_clear(struct schedules *schedules)
 {
     for (size_t i = 0; i < schedules->count; i++) {
@@ -216,6 +232,7 @@ static bool are_equal(const char *one, const char *other)
 
 bool backup_schedule_is_alike(const struct schedule *one, const struct schedule *other)
 {
-    return scope_equal(&one->scope, &other->scope) && are_equal(one->dbname, other->dbname) &&
-           are_equal(one->service, other->service) && are_equal(one->stores, other->stores);
+    return scope_equal(&one->scope, &other->scope) && one->all_databases == other->all_databases &&
+           are_equal(one->dbname, other->dbname) && are_equal(one->service, other->service) &&
+           are_equal(one->stores, other->stores);
 }

@@ -46,8 +46,9 @@ struct schedule {
     int64_t keep_monthly;
     int64_t keep_yearly;
     int64_t verify_every; /* each backup of so many is verified; 0: none is */
-    char *dbname;         /* dump this database of the same server, or NULL */
+    char *dbname;         /* dump this database of the same server, or NULL; of all: see there */
     char *service;        /* dump what this libpq service names, or NULL */
+    bool all_databases;   /* dump every one of this server; it is the turn of dbname */
     struct scope scope;   /* of the database */
     char *stores;         /* where its backups go, or NULL: where the settings say */
     /* Who is told of them and of what, in words that end with NULL; NULL: as the settings say, and
@@ -82,6 +83,10 @@ void backup_schedule_clear(struct schedules *schedules);
 
 /* The schedule of this id or name, or NULL. */
 const struct schedule *backup_schedule_find(const struct schedules *schedules, const char *name);
+
+/* The databases that a schedule of all of them dumps now, sorted; the caller frees the list
+ * (text_list_free()). */
+bool backup_schedule_read_databases(struct session *session, char ***out, struct error *err);
 
 /* Whether both rows ask for the same backup: of the same, to the same store. */
 bool backup_schedule_is_alike(const struct schedule *one, const struct schedule *other);

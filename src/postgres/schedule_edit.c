@@ -23,6 +23,7 @@ static const struct {
     [SCHEDULE_COLUMN_TENANT] = {"tenant_id", "uuid"},
     [SCHEDULE_COLUMN_DBNAME] = {"target_dbname", "text"},
     [SCHEDULE_COLUMN_SERVICE] = {"target_service", "text"},
+    [SCHEDULE_COLUMN_ALL_DATABASES] = {"all_databases", "boolean"},
     [SCHEDULE_COLUMN_SCHEMAS] = {"schemas", "text[]"},
     [SCHEDULE_COLUMN_ONLY_TABLES] = {"only_tables", "text[]"},
     [SCHEDULE_COLUMN_EXCLUDE_TABLES] = {"exclude_tables", "text[]"},

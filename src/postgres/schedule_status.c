@@ -7,8 +7,9 @@
 #include "postgres/query.h"
 
 /* The latest occurrence that is older than the grace is the one that must have been made, or one
- * after it. Each lateral reads one row by index, however long the ledger is; the key of a
- * schedule's lock is advisory_lock.c's. */
+ * after it. Each lateral reads one row by index, however long the ledger is, and of a schedule of
+ * all databases a bounded number (migrations/111); the key of a schedule's lock is
+ * advisory_lock.c's. */
 static const char read_query[] =
     "WITH held AS MATERIALIZED (SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks"
     " WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database ="
@@ -22,12 +23,13 @@ static const char read_query[] =
     " hashtextextended('rythm-backup:' || s.schedule_id::text, 0) IN (SELECT key FROM held),"
     " CASE WHEN s.enabled AND (o.at < date_trunc('minute', s.timed_at)"
     " AND s.timed_at < now() + interval '1 hour') IS NOT TRUE"
-    " AND NOT EXISTS (SELECT FROM backup_history h WHERE h.schedule_id = s.schedule_id"
-    " AND h.status = 'completed' AND h.occurrence_at BETWEEN o.at AND c.now)"
+    " AND coalesce(g.lacks_one, NOT EXISTS (SELECT FROM backup_history h"
+    " WHERE h.schedule_id = s.schedule_id"
+    " AND h.status = 'completed' AND h.occurrence_at BETWEEN o.at AND c.now))"
     " THEN (extract(epoch FROM o.at)::numeric * 1000.0)::bigint END,"
     " v.backup_filename, (extract(epoch FROM v.verified_at)::numeric * 1000.0)::bigint,"
     " CASE WHEN w.failed THEN w.backup_filename END,"
-    " (extract(epoch FROM w.verify_failed_at)::numeric * 1000.0)::bigint,"
+    " (extract(epoch FROM w.ended_at)::numeric * 1000.0)::bigint,"
     " CASE WHEN w.failed THEN left(w.verify_error, 2000) END"
     " FROM backup_schedule s"
     " CROSS JOIN (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
@@ -40,10 +42,12 @@ static const char read_query[] =
     " LEFT JOIN LATERAL (SELECT h.completed_at FROM backup_history h"
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.completed_at <= c.now"
     " AND h.completed_at > c.now - rythm_backup_longest_gap(s.frequency)"
-    " AND h.backup_type = 'manual' ORDER BY h.completed_at DESC LIMIT 1) m ON true"
-    " LEFT JOIN LATERAL (SELECT h.status, h.completed_at, h.error_message FROM backup_history h"
-    " WHERE h.schedule_id = s.schedule_id AND h.status IN ('completed', 'failed')"
-    " AND h.completed_at <= c.now ORDER BY h.completed_at DESC LIMIT 1) f ON true"
+    " AND h.backup_type = 'manual' AND s.all_databases IS NOT TRUE"
+    " ORDER BY h.completed_at DESC LIMIT 1) m ON true"
+    " LEFT JOIN LATERAL (SELECT n.* FROM rythm_backup_newest_runs(s.schedule_id, s.all_databases,"
+    " c.now) n ORDER BY n.status = 'failed' DESC, n.completed_at DESC LIMIT 1) f ON true"
+    " LEFT JOIN LATERAL (SELECT rythm_backup_lacks_database(s.schedule_id, o.at, c.now)"
+    " AS lacks_one) g ON s.all_databases"
     " CROSS JOIN LATERAL (SELECT count(*) AS count, max(h.started_at) AS started_at"
     " FROM backup_history h WHERE h.schedule_id = s.schedule_id AND h.status = 'started'"
     " AND h.run_id IS NOT NULL) r"
@@ -51,12 +55,8 @@ static const char read_query[] =
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.started_at <= c.now"
     " AND h.verified_at <= c.now AND (h.verify_failed_at < h.verified_at) IS NOT FALSE"
     " ORDER BY h.started_at DESC LIMIT 1) v ON true"
-    " LEFT JOIN LATERAL (SELECT h.backup_filename, h.verify_failed_at, h.verify_error,"
-    " (h.verified_at > h.verify_failed_at) IS NOT TRUE AND h.verify_failed_at IS NOT NULL AS failed"
-    " FROM backup_history h WHERE h.schedule_id = s.schedule_id AND h.status = 'completed'"
-    " AND (h.verified_at IS NOT NULL OR h.verify_failed_at IS NOT NULL)"
-    " AND greatest(h.verified_at, h.verify_failed_at) <= c.now"
-    " ORDER BY greatest(h.verified_at, h.verify_failed_at) DESC LIMIT 1) w ON true"
+    " LEFT JOIN LATERAL (SELECT n.* FROM rythm_backup_newest_verifications(s.schedule_id,"
+    " s.all_databases, c.now) n ORDER BY n.failed DESC, n.ended_at DESC LIMIT 1) w ON true"
     " ORDER BY s.schedule_id";
 
 static bool read_row(const PGresult *result, int row, void *item, struct error *err)

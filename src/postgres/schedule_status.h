@@ -17,6 +17,9 @@
  *
  * Refuted: an enabled schedule of whose backups the one that was verified last was found to be bad.
  *
+ * A schedule of all databases is overdue, failed or refuted when one of them is that is there still
+ * and was dumped, or was to be, in its last 1000 runs.
+ *
  * What is dated after the server's clock (a rehearsal's, under --now) is passed over.
  */
 #ifndef POSTGRES_SCHEDULE_STATUS_H

@@ -140,10 +140,11 @@ bool verification_read(struct session *session, const struct verified_backup bac
     return true;
 }
 
-/* Backups are counted in the order in which they were begun. */
+/* Backups are counted in the order in which they were begun, those of all databases for each. */
 static const char due_query[] =
     "SELECT s.verify_every > 0 AND s.verify_every <= (SELECT count(*) FROM backup_history h"
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed'"
+    " AND (s.all_databases IS NOT TRUE OR h.database_name = r.database_name)"
     " AND h.started_at <= r.started_at"
     " AND h.started_at > coalesce(v.started_at, timestamptz '-infinity'))"
     " FROM backup_schedule s"
@@ -151,6 +152,7 @@ static const char due_query[] =
     " AND r.status = 'completed'"
     " CROSS JOIN LATERAL (SELECT max(h.started_at) AS started_at FROM backup_history h"
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed'"
+    " AND (s.all_databases IS NOT TRUE OR h.database_name = r.database_name)"
     " AND (h.verified_at IS NOT NULL OR h.verify_failed_at IS NOT NULL)) v"
     " WHERE s.schedule_id = $1::uuid";
 

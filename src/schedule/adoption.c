@@ -34,7 +34,8 @@ static bool is_claimed(const struct book *book, const struct backup_facts *facts
 
     return claim != NULL && !book->covered && claim->has_occurrence && facts->has_occurrence &&
            facts->occurrence_ms == claim->occurrence_ms &&
-           strcmp(facts->schedule_id, claim->schedule_id) == 0;
+           strcmp(facts->schedule_id, claim->schedule_id) == 0 &&
+           (claim->one_of_all[0] == '\0' || strcmp(facts->database, claim->one_of_all) == 0);
 }
 
 /* *good: the store confirms it. That the store could not say is the same as a listing that failed,

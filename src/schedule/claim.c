@@ -60,6 +60,7 @@ static bool start_row(struct claim *claim, const struct claim_request *request,
         .run_id = claim->run_id,
         .name = claim->name,
         .schedule_id = schedule->id,
+        .database = schedule->dbname,
         .scheduled = request->scheduled,
         .has_occurrence = request->scheduled,
         .occurrence_ms = schedule->occurrence_ms,
@@ -135,6 +136,9 @@ bool claim_take(const struct claim_request *request, struct claim *out, enum cla
     claim.has_occurrence = request->scheduled;
     claim.occurrence_ms = request->schedule->occurrence_ms;
     snprintf(claim.schedule_id, sizeof(claim.schedule_id), "%s", request->schedule->id);
+    if (request->schedule->all_databases) {
+        snprintf(claim.one_of_all, sizeof(claim.one_of_all), "%s", request->schedule->dbname);
+    }
     bool ok = take(request, &claim, result, err);
     if (!ok || *result != CLAIM_TAKEN) {
         claim_close(&claim);

@@ -159,6 +159,7 @@ bool backup_facts_format(const struct backup_facts *facts, struct metadata *out,
            (!facts->has_occurrence || set_instant(out, "occurrence", facts->occurrence_ms, err)) &&
            metadata_set(out, "type", facts->type, err) &&
            set_unless_empty(out, "database", facts->database, err) &&
+           (!facts->of_all_databases || metadata_set(out, "alldatabases", "1", err)) &&
            set_unless_empty(out, "ledger", facts->ledger, err) &&
            set_unless_empty(out, "system", facts->system, err) &&
            set_unless_empty(out, "source", facts->source, err) &&
@@ -235,6 +236,7 @@ bool backup_facts_parse(const struct metadata *metadata, struct backup_facts *fa
     }
     facts->bytes = (uint64_t)bytes;
     facts->raw_bytes = (uint64_t)raw_bytes;
+    facts->of_all_databases = metadata_get(metadata, "alldatabases") != NULL;
     facts->has_occurrence = occurrence != NULL;
     if (occurrence != NULL && !backup_instant_parse(occurrence, &facts->occurrence_ms)) {
         return false;

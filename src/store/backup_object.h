@@ -36,6 +36,7 @@ struct backup_facts {
     int64_t occurrence_ms;
     char type[16]; /* "scheduled" or "manual" */
     char database[64 * 4 + 1];
+    bool of_all_databases; /* one of a run of all the databases of its server */
     /* The ledger that knows the run: its database, and its server's system identifier. */
     char ledger[64 * 4 + 1];
     char system[24];

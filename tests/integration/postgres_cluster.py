@@ -54,7 +54,7 @@ def scram_verifier(password):
     cost more than all else about a connection."""
     salt = os.urandom(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1)
-    client, server = (hmac.digest(salted, word, "sha256") for word in (b"Client Key", b"Server Key"))
+    client, server = (hmac.digest(salted, key, "sha256") for key in (b"Client Key", b"Server Key"))
     salt, stored, server = (base64.b64encode(part).decode() for part in
                             (salt, hashlib.sha256(client).digest(), server))
     return f"SCRAM-SHA-256$1:{salt}${stored}:{server}"

@@ -203,7 +203,11 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("rythm_backup_row_problem(public.backup_schedule)", "FUNCTION"),
         ("rythm_backup_tables_problem(public.backup_schedule)", "FUNCTION"),
         ("rythm_backup_patterns_problem(text[], text)", "FUNCTION"),
+        ("rythm_backup_databases(boolean)", "FUNCTION"),
         (f"rythm_backup_schedules({instant}, interval)", "FUNCTION"),
+        (f"rythm_backup_newest_runs(uuid, boolean, {instant})", "FUNCTION"),
+        (f"rythm_backup_newest_verifications(uuid, boolean, {instant})", "FUNCTION"),
+        (f"rythm_backup_lacks_database(uuid, {instant}, {instant})", "FUNCTION"),
         ("rythm_backup_note_timing()", "FUNCTION"),
         ("backup_schedule rythm_backup_timing", "TRIGGER"),
         ("rythm_backup_quiet", "TABLE"),
@@ -217,7 +221,7 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("backup_schedule_by_name", "INDEX"),
         ("backup_history_one_per_name", "INDEX"),
         ("backup_history_by_run", "INDEX"),
-        ("backup_history_one_per_occurrence", "INDEX"),
+        ("backup_history_one_per_database", "INDEX"),
         ("backup_history_by_occurrence", "INDEX"),
         ("backup_history_by_completion", "INDEX"),
         ("backup_history_interrupted", "INDEX"),
@@ -239,13 +243,14 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
 
 @pytest.mark.parametrize("table, added", [
     ("backup_schedule", ["timed_at", "name", "tenant_id", "frequency", "days", "time_zone",
-                         "catch_up", "target_dbname", "target_service", "schemas", "stores",
+                         "catch_up", "target_dbname", "target_service", "all_databases", "schemas",
+                         "stores",
                          "verify_every", "keep_last", "keep_daily", "keep_weekly", "keep_monthly",
                          "keep_yearly", "notify_channels", "notify_on", "only_tables",
                          "exclude_tables", "exclude_table_data"]),
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
-                        "sha256", "store", "ledger", "told_at", "engine", "table_count",
-                        "row_count", "database_name", "verified_at", "verified_rows",
+                        "sha256", "store", "database_name", "ledger", "told_at", "engine",
+                        "table_count", "row_count", "verified_at", "verified_rows",
                         "verify_duration_ms", "verify_failed_at", "verify_error"]),
     ("email_logs", []), ("users", []), ("tenants", [])])
 def test_application_columns_stay_and_ours_follow(make_tool, application, table, added):

@@ -25,7 +25,8 @@ def nightly(small_database, clock):
     small_database.execute(f"""
         CREATE FUNCTION rythm_backup_schedules(at timestamptz, default_catch_up interval)
         RETURNS TABLE (schedule_id uuid, is_default boolean, occurrence_at timestamptz,
-                       next_at timestamptz, attempt integer, state text, problem text)
+                       next_at timestamptz, attempt integer, state text, problem text,
+                       database text)
         LANGUAGE plpgsql AS $$
         BEGIN
             RETURN QUERY SELECT * FROM real_schedules(at, default_catch_up);

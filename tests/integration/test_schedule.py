@@ -349,6 +349,7 @@ def test_json_has_every_column(tool, small_database, nightly):
         "schedule": str(row["schedule_id"]), "schedule_name": "nightly", "enabled": True,
         "default": False, "time": "02:00", "frequency": "daily", "days": None, "time_zone": "UTC",
         "retention_days": 30, "catch_up_s": None, "tenant": None, "dbname": None, "service": None,
+        "all_databases": False,
         "schemas": None, "only_tables": None, "exclude_tables": None,
         "exclude_table_data": None, "stores": None, "verify_every": 0, "keep_last": 0,
         "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "keep_yearly": 0,

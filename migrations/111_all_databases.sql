@@ -1,0 +1,59 @@
+-- How a schedule of all databases stands is how each of those does that are there still and that
+-- its last 1000 runs were of; of any other schedule only the last run counts.
+
+-- The newest run that has ended of each.
+CREATE OR REPLACE FUNCTION rythm_backup_newest_runs(schedule uuid, every boolean, at timestamptz)
+RETURNS TABLE (status text, completed_at timestamptz, error_message text)
+LANGUAGE sql STABLE AS $function$
+    SELECT DISTINCT ON (CASE WHEN every THEN n.database_name END) n.status::text, n.completed_at,
+           CASE WHEN every THEN 'database ' || n.database_name || ': ' ELSE '' END
+               || n.error_message
+    FROM (SELECT h.status, h.completed_at, h.error_message, h.database_name FROM backup_history h
+          WHERE h.schedule_id = schedule AND h.status IN ('completed', 'failed')
+              AND h.completed_at <= at
+          ORDER BY h.completed_at DESC LIMIT CASE WHEN every THEN 1000 ELSE 1 END) n
+    WHERE every IS NOT TRUE OR n.database_name IN (SELECT d.database
+                                                   FROM rythm_backup_databases(true) d)
+    ORDER BY CASE WHEN every THEN n.database_name END, n.completed_at DESC
+$function$;
+
+-- The newest verification of each.
+CREATE OR REPLACE FUNCTION rythm_backup_newest_verifications(
+    schedule uuid, every boolean, at timestamptz)
+RETURNS TABLE (backup_filename text, ended_at timestamptz, failed boolean, verify_error text)
+LANGUAGE sql STABLE AS $function$
+    SELECT DISTINCT ON (CASE WHEN every THEN n.database_name END) n.backup_filename::text,
+           n.ended_at, n.failed, n.verify_error
+    FROM (SELECT h.backup_filename, greatest(h.verified_at, h.verify_failed_at) AS ended_at,
+                 (h.verified_at > h.verify_failed_at) IS NOT TRUE
+                     AND h.verify_failed_at IS NOT NULL AS failed,
+                 h.verify_error, h.database_name
+          FROM backup_history h
+          WHERE h.schedule_id = schedule AND h.status = 'completed'
+              AND (h.verified_at IS NOT NULL OR h.verify_failed_at IS NOT NULL)
+              AND greatest(h.verified_at, h.verify_failed_at) <= at
+          ORDER BY greatest(h.verified_at, h.verify_failed_at) DESC
+          LIMIT CASE WHEN every THEN 1000 ELSE 1 END) n
+    WHERE every IS NOT TRUE OR n.database_name IN (SELECT d.database
+                                                   FROM rythm_backup_databases(true) d)
+    ORDER BY CASE WHEN every THEN n.database_name END, n.ended_at DESC
+$function$;
+
+-- Has one of them no backup of `since` or a later occurrence, and none that was made by hand after
+-- that? NULL when there is none of which that could be said.
+CREATE OR REPLACE FUNCTION rythm_backup_lacks_database(
+    schedule uuid, since timestamptz, at timestamptz)
+RETURNS boolean LANGUAGE sql STABLE AS $function$
+    SELECT bool_or(NOT n.is_made)
+    FROM (SELECT coalesce(bool_or(r.status = 'completed'
+                                  AND (r.occurrence_at BETWEEN since AND at
+                                       OR r.backup_type = 'manual' AND r.completed_at >= since)),
+                          false) AS is_made
+          FROM (SELECT h.status, h.backup_type, h.occurrence_at, h.completed_at, h.database_name
+                FROM backup_history h
+                WHERE h.schedule_id = schedule AND h.status IN ('completed', 'failed')
+                    AND h.completed_at <= at
+                ORDER BY h.completed_at DESC LIMIT 1000) r
+          JOIN rythm_backup_databases(true) d ON d.database = r.database_name
+          GROUP BY r.database_name) n
+$function$;

@@ -1,0 +1,332 @@
+"""A schedule of all databases: an object each, one run, and none of them stands for another."""
+
+import json
+import signal
+
+import pytest
+
+import pg_dumps
+import processes
+from conftest import Database
+from postgres_cluster import PostgresCluster
+from tables import at, enable, history, rows, schedule
+from tool import Tool
+
+ODD = 'öd"d name'
+SCRATCH = "rythm_restore_0123456789abcdef"
+ALL = ["ledger", "orders", "postgres", ODD]
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    """A server of its own with databases to be dumped, and some that are not."""
+    cluster = PostgresCluster(folder / "all")
+    cluster.create()
+    cluster.start()
+    cluster.create_database("fresh")
+    Tool(folder, {"DATABASE_URL": cluster.url("fresh")}).ok("migrate")
+    cluster.execute("postgres", "ALTER DATABASE fresh IS_TEMPLATE true")
+    for name in ("orders", "closed", SCRATCH):
+        cluster.create_database(name)
+    cluster.execute("postgres", "ALTER DATABASE closed ALLOW_CONNECTIONS false")
+    cluster.execute("postgres", 'CREATE DATABASE "öd""d name"')
+    for name in ("orders", ODD):
+        cluster.execute(quoted(name), "CREATE TABLE things (id integer PRIMARY KEY, of text)")
+        cluster.execute(quoted(name), "INSERT INTO things SELECT g, %s FROM"
+                                      " generate_series(1, 5) g", name)
+    yield cluster
+    cluster.stop()
+
+
+def quoted(name):
+    """As it stands in a URL."""
+    return name.replace('"', "%22").replace(" ", "%20")
+
+
+@pytest.fixture
+def ledger(server):
+    """Its schedule is of all databases, at 02:00."""
+    server.create_database("ledger", "fresh")
+    database = Database(server, "ledger")
+    enable(database)
+    database.execute("UPDATE backup_schedule SET name = 'nightly', all_databases = true")
+    yield database
+    server.drop_database("ledger")
+
+
+@pytest.fixture
+def tool(make_tool, ledger, file_store):
+    return make_tool(ledger, file_store)
+
+
+def made(database, status="completed"):
+    """The databases of the runs that ended so, in that order."""
+    return [row["database_name"] for row in rows(
+        database, "SELECT database_name FROM backup_history WHERE status = %s"
+                  " ORDER BY started_at, completed_at", status)]
+
+
+def names_in(store):
+    return sorted(stored.name for stored in store.list())
+
+
+def name_of(database, of):
+    (row,) = [row for row in history(database)
+              if (row["database_name"], row["status"]) == (of, "completed")]
+    return row["backup_filename"]
+
+
+# What is made
+
+def test_one_tick_makes_one_of_each(tool, ledger, file_store):
+    result = tool.ok("check", *at("02:00:10"))
+    assert made(ledger) == ALL
+    assert len(file_store.list()) == 4
+    assert result.err.count("Scheduled backup completed successfully") == 4
+    assert {row["occurrence_at"].isoformat() for row in history(ledger)} == {
+        row["occurrence_at"].isoformat() for row in history(ledger)[:1]}
+    # Nothing is left to be done, nor is it done twice.
+    assert tool.ok("check", *at("02:04:00")).err == ""
+    assert len(history(ledger)) == 4
+    tool.ok("check", *at("02:00:10", day="2031-05-07"))
+    assert made(ledger) == ALL + ALL
+
+
+def test_each_is_restored_as_itself(tool, ledger, server):
+    tool.ok("check", *at("02:00:10"))
+    for name in ("orders", ODD):
+        tool.ok("restore", f"latest:nightly/{name}", "--to", server.url("back"), "--create")
+        try:
+            assert server.execute("back", "SELECT DISTINCT of FROM things") == [(name,)]
+        finally:
+            server.drop_database("back")
+    # Its metadata say whose it is, and that it is one of several.
+    listed = {item["name"]: item for item in tool.ok("list", "--json").json["backups"]}
+    assert listed[name_of(ledger, ODD)]["database"] == ODD
+
+
+@pytest.mark.parametrize("wanted", ["latest", "latest:nightly"])
+@pytest.mark.parametrize("command", ["verify", "restore"])
+def test_the_latest_is_asked_which(tool, server, wanted, command):
+    tool.ok("check", *at("02:00:10"))
+    options = ("--to", server.url("back"), "--create") if command == "restore" else ()
+    result = tool.run(command, wanted, *options)
+    assert result.code == 2 and "say which database is meant" in result.err, result.err
+    assert server.execute("postgres", "SELECT FROM pg_database WHERE datname = 'back'") == []
+
+
+def test_the_latest_of_a_database_that_has_none(tool):
+    tool.ok("check", *at("02:00:10"))
+    result = tool.run("verify", "latest:nightly/closed")
+    assert result.code == 2 and "there is no backup of a schedule 'nightly/closed'" in result.err
+    assert tool.run("verify", "latest:/orders").code == 2
+
+
+def test_the_latest_by_the_schedules_id_without_its_database(tool, ledger, server):
+    tool.ok("check", *at("02:00:10"))
+    name = name_of(ledger, "orders")
+    identity = schedule(ledger)["schedule_id"]
+    lost = tool.with_settings(DATABASE_URL=server.url("nowhere"))
+    tool.ok("verify", "--quick", "latest:nightly/orders")
+    shown = lost.run("list", f"latest:{identity}/orders", "--json")
+    assert shown.code == 0 and shown.json["name"] == name, shown.err
+
+
+# Failures stay where they are
+
+@pytest.fixture
+def failing(tool, tmp_path):
+    """The tool, where the dump of orders does not work."""
+    return tool.with_settings(**pg_dumps.script(
+        tmp_path, 'case "$*" in *orders*) echo no luck >&2; exit 1;; esac\n'
+                  'exec $REAL "$@"'))
+
+
+def test_one_that_fails_keeps_no_other(failing, tool, ledger, file_store):
+    result = failing.run("check", *at("02:00:10"))
+    assert result.code == 1 and "no luck" in result.err
+    assert made(ledger) == ["ledger", "postgres", ODD] and made(ledger, "failed") == ["orders"]
+    standing = failing.run("status", "--now", "2031-05-06 02:01Z", "--json").json["schedules"][0]
+    assert standing["last_failed"] and "database orders: " in standing["last_error"]
+    # It alone is tried again, and then all is well.
+    tool.ok("check", *at("02:01:20"))
+    assert sorted(made(ledger)) == sorted(ALL) and len(history(ledger)) == 5
+    assert [row["attempt"] for row in history(ledger) if row["database_name"] == "orders"] == [1, 2]
+    assert tool.ok("status", "--now", "2031-05-06 03:00Z", "--json").json["fine"]
+
+
+def test_three_attempts_at_one(failing, ledger):
+    for time in ("02:00:10", "02:01:20", "02:06:30", "02:30:00"):
+        failing.run("check", *at(time))
+    assert made(ledger, "failed") == ["orders"] * 3 and len(history(ledger)) == 6
+    state = failing.run("status", "--now", "2031-05-06 02:31Z", "--json").json["schedules"][0]
+    assert (state["state"], state["status"]) == ("exhausted", "overdue")
+
+
+def test_the_failure_of_a_database_that_is_gone_is_no_news(failing, tool, ledger, server):
+    server.create_database("orders_too")
+    try:
+        assert failing.run("check", *at("02:00:10")).code == 1
+        assert made(ledger, "failed") == ["orders", "orders_too"]
+    finally:
+        server.drop_database("orders_too")
+    tool.ok("check", *at("02:01:20"))
+    assert tool.ok("status", "--now", "2031-05-06 02:30Z", "--json").json["fine"]
+
+
+def test_killed_between_two(tool, ledger, file_store, tmp_path):
+    """What was made is not made again, and the others are not too late for that it took long."""
+    waiting = tmp_path / "waiting"
+    slow = tool.with_settings(**pg_dumps.script(
+        tmp_path, f'case "$*" in *orders*) touch {waiting}; exec sleep 600;; esac\n'
+                  'exec $REAL "$@"'))
+    process = slow.start("check", *at("02:00:10"))
+    processes.wait_until(waiting.exists, "the second database is being dumped")
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert made(ledger) == ["ledger"] and made(ledger, "started") == ["orders"]
+    # Long after the catch-up window: the run was begun in time, and goes on.
+    ledger.execute("UPDATE backup_history SET completed_at = '2031-05-06 04:00Z'"
+                   " WHERE status = 'completed'")
+    tool.run("check", *at("04:02:10"))
+    assert sorted(made(ledger)) == ["ledger", "postgres", ODD], history(ledger)
+    tool.ok("check", *at("04:04:10"))
+    assert sorted(made(ledger)) == sorted(ALL)
+    assert len(file_store.list()) == 4
+
+
+def test_what_the_ledger_forgot_is_found_again(tool, ledger, file_store):
+    tool.ok("check", *at("02:00:10"))
+    before = names_in(file_store)
+    ledger.execute("DELETE FROM backup_history WHERE database_name IN ('orders', 'postgres')")
+    result = tool.ok("check", *at("02:03:00"))
+    assert "was not in backup_history" in result.err
+    assert names_in(file_store) == before and sorted(made(ledger)) == sorted(ALL)
+
+
+def test_a_database_made_later_that_day_waits_for_the_next(tool, ledger, server):
+    tool.ok("check", *at("02:00:10"))
+    server.create_database("later")
+    try:
+        tool.ok("check", *at("14:00:00"))
+        assert made(ledger) == ALL
+        assert tool.ok("status", "--now", "2031-05-06 14:00Z", "--json").json["fine"]
+        tool.ok("check", *at("02:00:10", day="2031-05-07"))
+        assert made(ledger)[4:] == ["later", *ALL]
+    finally:
+        server.drop_database("later")
+
+
+# What is told
+
+def test_one_message_tells_all(tool, ledger, acs):
+    ledger.execute("CREATE TABLE users (email text, role text)")
+    ledger.execute("INSERT INTO users VALUES ('ada@rythm.example', 'system_admin')")
+    tool.with_settings(**acs.settings).ok("check", *at("02:00:10"))
+    (message,) = acs.messages
+    assert "4 Database Backups Completed Successfully" in json.dumps(message, ensure_ascii=False)
+    for name in ("ledger", "orders", "postgres"):
+        assert name_of(ledger, name) in json.dumps(message)
+
+
+# By hand
+
+def test_by_hand(tool, ledger, file_store):
+    ledger.execute("UPDATE backup_schedule SET all_databases = NULL")
+    result = tool.ok("run", "--all-databases", "--no-notify")
+    assert sorted(result.out.split()) == names_in(file_store)
+    assert made(ledger) == ALL
+    assert {row["backup_type"] for row in history(ledger)} == {"manual"}
+
+
+def test_by_hand_of_such_a_schedule(tool, ledger):
+    result = tool.ok("run", "--no-notify", "--json")
+    decoder, told, rest = json.JSONDecoder(), [], result.out
+    while rest.strip():
+        document, end = decoder.raw_decode(rest.lstrip())
+        told.append(document["database"])
+        rest = rest.lstrip()[end:]
+    assert told == ALL == made(ledger)
+
+
+def test_by_hand_one_fails(failing, ledger):
+    result = failing.run("run", "--no-notify")
+    assert result.code == 1 and "Database orders was not backed up" in result.err
+    assert "1 of 4 databases were not backed up" in result.err
+    assert len(result.out.split()) == 3 and made(ledger) == ["ledger", "postgres", ODD]
+
+
+def test_by_hand_of_a_schedule_of_one(tool, ledger, file_store):
+    ledger.execute("UPDATE backup_schedule SET all_databases = false, target_dbname = 'orders'")
+    result = tool.run("run", "--all-databases")
+    assert result.code == 2 and "--all-databases does not go with it" in result.err
+    assert file_store.list() == []
+
+
+def test_by_hand_into_a_file(tool):
+    result = tool.run("run", "--all-databases", "--output", "-")
+    assert result.code == 2 and "takes no option '--all-databases'" in result.err
+
+
+# The schedule
+
+def test_schedule_option(tool, ledger):
+    tool.ok("schedule", "set", "--all-databases", "no")
+    assert schedule(ledger)["all_databases"] is False
+    result = tool.ok("schedule", "set", "--all-databases", "yes")
+    assert schedule(ledger)["all_databases"] and "all databases" in result.out
+    shown = tool.ok("schedule", "show", "--json").json["schedules"][0]
+    assert shown["all_databases"] and shown["dbname"] is None
+    assert tool.run("schedule", "set", "--all-databases", "maybe").code == 2
+
+
+@pytest.mark.parametrize("options, problem", [
+    (("--dbname", "orders"), "target_dbname and all_databases"),
+    (("--service", "other"), "target_service names another"),
+    (("--schemas", "public"), "not every database has these schemas"),
+    (("--table", "things"), "not every database has these tables")])
+def test_what_does_not_go_with_it(tool, ledger, options, problem):
+    before = schedule(ledger)
+    result = tool.run("schedule", "set", *options)
+    assert result.code == 2 and problem in result.err, result.err
+    assert schedule(ledger) == before
+
+
+def test_each_second_of_each_is_verified(tool, ledger):
+    ledger.execute("UPDATE backup_schedule SET verify_every = 2")
+    for day in ("2031-05-06", "2031-05-07"):
+        tool.ok("check", *at("02:00:10", day=day))
+    verified = rows(ledger, "SELECT database_name, occurrence_at::date::text AS day FROM"
+                            " backup_history WHERE verified_at IS NOT NULL ORDER BY started_at")
+    assert [(row["database_name"], row["day"]) for row in verified] == [
+        (name, "2031-05-07") for name in ALL]
+
+
+def test_retention_judges_each_by_itself(tool, ledger, file_store):
+    ledger.execute("UPDATE backup_schedule SET retention_days = 1")
+    tool = tool.with_settings(RYTHM_BACKUP_KEEP_MIN="1")
+    for day in ("2031-05-06", "2031-05-08", "2031-05-10"):
+        tool.ok("check", *at("02:00:10", day=day))
+    kept = [item["database"] for item in tool.ok("list", "--json").json["backups"]]
+    assert {name: kept.count(name) for name in ALL} == dict.fromkeys(ALL, kept.count("orders"))
+    assert 1 <= kept.count("orders") < 3
+
+
+def test_the_first_form_of_the_tables_is_migrated(tool, ledger):
+    """An earlier version allowed one run per occurrence, and its function told no database."""
+    ledger.execute("""
+        DROP INDEX backup_history_one_per_database;
+        CREATE UNIQUE INDEX backup_history_one_per_occurrence
+            ON backup_history (schedule_id, occurrence_at)
+            WHERE status IN ('started', 'completed') AND occurrence_at IS NOT NULL;
+        DROP FUNCTION rythm_backup_schedules;
+        CREATE FUNCTION rythm_backup_schedules(at timestamptz DEFAULT now(),
+            default_catch_up interval DEFAULT interval '1 hour')
+        RETURNS TABLE (schedule_id uuid, is_default boolean, occurrence_at timestamptz,
+                       next_at timestamptz, attempt integer, state text, problem text)
+        LANGUAGE sql AS 'SELECT NULL::uuid, NULL::boolean, NULL::timestamptz, NULL::timestamptz,
+                         NULL::integer, NULL::text, NULL::text'""")
+    tool.ok("migrate")
+    tool.ok("check", *at("02:00:10"))
+    assert made(ledger) == ALL
+    tool.ok("migrate")

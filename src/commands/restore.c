@@ -277,11 +277,11 @@ const struct command command_restore = {
     .summary = "restore a backup, or some tables of it",
     .description =
         "Restores the backup NAME ('latest': the newest; 'latest:SCHEDULE': the newest of that\n"
-        "schedule; 'latest:SCHEDULE/DATABASE': of one that is of all databases) into the database\n"
-        "that --to names. It goes into a scratch database beside it, which takes its name when all\n"
-        "of it is there: the database is whole or untouched. A database that is not empty is\n"
-        "refused without --clean. With --table or --data-only the existing database gets tables or\n"
-        "rows, in one transaction.",
+        "schedule; 'latest:SCHEDULE/DATABASE': of one that is of all databases) into the\n"
+        "database that --to names. It goes into a scratch database beside it, which takes its\n"
+        "name when all of it is there: the database is whole or untouched. A database that is\n"
+        "not empty is refused without --clean. With --table or --data-only the existing\n"
+        "database gets tables or rows, in one transaction.",
     .options = {{"to", "CONNINFO", "the database: connection string, URI or name"},
                 {"create", NULL, "make the database, which must not exist"},
                 {"clean", NULL, "replace the database; what it holds is dropped at the end"},

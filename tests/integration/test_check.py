@@ -358,7 +358,7 @@ def test_json_outcome(tool, nightly):
     assert run["duration_ms"] >= 0
     del run["duration_ms"]
     assert run == {"schedule": row["schedule_id"], "schedule_name": None,
-                   "occurrence": f"{NIGHT}T02:00:00.000Z",
+                   "database": nightly.name, "occurrence": f"{NIGHT}T02:00:00.000Z",
                    "result": "completed", "name": row["backup_filename"],
                    "bytes": row["file_size_bytes"], "error": None}
 

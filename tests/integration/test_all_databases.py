@@ -195,6 +195,25 @@ def test_killed_between_two(tool, ledger, file_store, tmp_path):
     assert len(file_store.list()) == 4
 
 
+@pytest.mark.parametrize("call, numbers", [("sendto", range(15, 240, 45)),
+                                            ("renameat", range(1, 9, 2)), ("fsync", range(2, 16, 4))])
+def test_killed_anywhere(tool, ledger, file_store, call, numbers):
+    """One backup of each database, whatever died: at these calls of the main thread."""
+    for day, number in enumerate(numbers, start=1):
+        night = f"2031-05-{day:02}"
+        process = tool.start("check", *at("02:00:10", day=night), prefix=(
+            "strace", "-qq", "-o", "/dev/null", "-e", f"trace=/^{call}", "-e",
+            f"inject=/^{call}:signal=KILL:when={number}"))
+        process.communicate(timeout=120)
+        assert process.returncode == -signal.SIGKILL, (call, number, made(ledger))
+        for time in ("02:02:30", "02:05:00", "02:08:00"):
+            tool.run("check", *at(time, day=night))
+        completed = [row for row in history(ledger) if row["status"] == "completed"]
+        assert sorted(made(ledger)) == sorted(ALL * day), (call, number)
+        assert {row["backup_filename"] for row in completed} == {
+            stored.name for stored in file_store.list()}, (call, number)
+
+
 def test_what_the_ledger_forgot_is_found_again(tool, ledger, file_store):
     tool.ok("check", *at("02:00:10"))
     before = names_in(file_store)

@@ -179,9 +179,9 @@ static bool try_it(struct turn *turn, struct attempt *attempt, struct error *err
 {
     const struct due_delivery *due = attempt->due;
 
-    if (turn->unreachable) {
-        attempt->result = CHANNEL_UNREACHABLE;
-        attempt->reason = turn->why_unreachable;
+    if (turn->link == NULL) {
+        attempt->result = CHANNEL_LATER;
+        attempt->reason = turn->why_closed;
         return record(turn, attempt, err);
     }
     if (attempt->result == CHANNEL_DONE && due->receipt == NULL) {
@@ -235,4 +235,24 @@ bool attempt_make(struct turn *turn, const struct due_delivery *due, struct erro
     message_clear(&attempt.message);
     free(news);
     return ok;
+}
+
+bool attempt_omit(struct turn *turn, const struct due_delivery *due, struct error *err)
+{
+    struct session *session = turn->session;
+    struct attempt attempt = {.due = due, .number = due->attempts, .reason = turn->why_unreachable};
+    bool never_begun = due->attempts == 0 && due->receipt == NULL;
+
+    if (!due->is_test && (!never_begun || !due->is_old || turn->by_hand)) {
+        turn->untried++;
+        turn->report->waiting++;
+        return true;
+    }
+    error_prefix(&attempt.reason, "not tried, because nothing else gets through");
+    log_failure(turn, &attempt, true, 0);
+    turn->report->failed++;
+    return begin_change(session, due, err) &&
+           delivery_rounds_end(session, due->id, DELIVERY_GIVEN_UP, attempt.reason.text, err) &&
+           (!due->is_mail || email_logs_not_tried(session, due->id, attempt.reason.text, err)) &&
+           commit_change(session, due, err);
 }

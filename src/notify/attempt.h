@@ -20,13 +20,15 @@ struct turn {
     struct session *session;
     struct round_report *report;
     const struct channel *channel; /* NULL: this version has none of that name */
-    void *link;                    /* NULL while unreachable */
-    bool by_hand;                  /* nothing is given up for its age */
+    void *link;                    /* NULL: it could not be opened, and each of its fails */
+    struct error why_closed;
+    bool by_hand; /* nothing is given up for its age */
     struct deadline end;
     int64_t hour_left; /* how many more its service takes this hour */
     bool throttled;
-    bool unreachable;
+    bool unreachable; /* one was tried in vain, and nothing else would fare better now */
     struct error why_unreachable;
+    size_t untried; /* stay pending for that */
     size_t sent;
 };
 
@@ -36,5 +38,10 @@ const char *attempt_addressee(const struct turn *turn, const struct due_delivery
 /* False only for the outbox's own failures and a stop; what else came of it is in the turn and its
  * report. */
 bool attempt_make(struct turn *turn, const struct due_delivery *due, struct error *err);
+
+/* What is not tried, because the turn is `unreachable`: it stays as it is, uncounted and due. Given
+ * up, as not tried, is only what is no use later (a test), or what a whole day has not sufficed to
+ * try once. False as above. */
+bool attempt_omit(struct turn *turn, const struct due_delivery *due, struct error *err);
 
 #endif

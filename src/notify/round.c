@@ -62,7 +62,9 @@ static bool deliver_each(const struct round *round, struct turn *turn,
             ok = false;
         } else if (is_left(turn, due)) {
             turn->report->waiting++;
-        } else if (turn->hour_left <= 0 && due->receipt == NULL && !turn->unreachable) {
+        } else if (turn->unreachable) {
+            ok = attempt_omit(turn, due, err);
+        } else if (turn->hour_left <= 0 && due->receipt == NULL && turn->link != NULL) {
             ok = leave_to_next_hour(turn, due, err);
         } else {
             ok = attempt_make(turn, due, err);
@@ -77,20 +79,18 @@ static bool open_channel(const struct settings *settings, struct turn *turn, con
 {
     bool begun;
 
-    turn->unreachable = true;
     turn->hour_left = INT64_MAX;
     if (turn->channel == NULL) {
-        error_set(&turn->why_unreachable, ERROR_CONFIG,
+        error_set(&turn->why_closed, ERROR_CONFIG,
                   "this version of rythm-backup has no channel '%s'", name);
         return true;
     }
     const char *missing = channel_missing(turn->channel, settings, &begun);
     if (missing != NULL) {
-        error_set(&turn->why_unreachable, ERROR_CONFIG, "%s is not set", missing);
+        error_set(&turn->why_closed, ERROR_CONFIG, "%s is not set", missing);
         return true;
     }
-    turn->link = turn->channel->open(settings, &turn->why_unreachable);
-    turn->unreachable = turn->link == NULL;
+    turn->link = turn->channel->open(settings, &turn->why_closed);
     int64_t hourly = turn->channel->hourly != NULL ? turn->channel->hourly(settings) : 0;
     int64_t used = 0;
     if (hourly > 0 && !delivery_rounds_count(turn->session, name, &used, err)) {
@@ -120,6 +120,16 @@ static void log_sent(const struct round *round, const struct turn *turn)
     }
 }
 
+static void log_untried(const struct turn *turn)
+{
+    if (turn->untried > 0) {
+        log_warning("notification_not_tried",
+                    "%zu more notification(s) by %s not tried just now: as long as nothing gets "
+                    "through, each check or notify tries one",
+                    turn->untried, turn->channel->what);
+    }
+}
+
 static bool take_turn(const struct round *round, const struct due_deliveries *all,
                       const struct due_delivery *first, int64_t share_ms, struct error *err)
 {
@@ -128,6 +138,7 @@ static bool take_turn(const struct round *round, const struct due_deliveries *al
                         .by_hand = round->kind != ROUND_TICK,
                         .channel = channel_find(first->channel),
                         .end = deadline_in_ms(share_ms),
+                        .why_closed = ERROR_INIT,
                         .why_unreachable = ERROR_INIT};
 
     bool ok = open_channel(round->settings, &turn, first->channel, err) &&
@@ -136,6 +147,7 @@ static bool take_turn(const struct round *round, const struct due_deliveries *al
         turn.channel->close(turn.link);
     }
     log_sent(round, &turn);
+    log_untried(&turn);
     return ok;
 }
 

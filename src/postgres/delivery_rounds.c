@@ -72,6 +72,8 @@ bool delivery_rounds_sync(struct session *session, struct error *err)
            error_prefix(err, "bringing the outbox in line with email_logs");
 }
 
+/* Who has waited longest since its last attempt comes first: where only one of a channel is tried,
+ * it is another one each time. And no channel's many keep out another's few. */
 static const char read_query[] =
     "SELECT d.delivery_id, left(d.channel, 31), left(d.recipient, 1000), left(d.receipt, 127),"
     " d.is_mail, d.is_test, d.created_at <= n.now - interval '1 day', h.held, d.attempts"
@@ -82,7 +84,8 @@ static const char read_query[] =
            " AND t.throttled AND t.next_attempt_at > n.now) AS held) h"
            " WHERE d.state = 'pending'"
            " AND ($2::boolean OR d.next_attempt_at <= n.now AND NOT h.held)"
-           " ORDER BY d.created_at, d.delivery_id LIMIT 500";
+           " ORDER BY row_number() OVER (PARTITION BY d.channel ORDER BY d.next_attempt_at,"
+           " d.created_at, d.delivery_id), d.created_at, d.delivery_id LIMIT 500";
 
 static bool read_row(const PGresult *result, int row, void *item, struct error *err)
 {

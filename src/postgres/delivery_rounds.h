@@ -42,8 +42,8 @@ struct due_deliveries {
 };
 #define DUE_DELIVERIES_MOST 500
 
-/* What is due and not held, or with `all` whatever is pending; oldest first, at most
- * DUE_DELIVERIES_MOST. The caller clears it. */
+/* What is due and not held, or with `all` whatever is pending; of each channel what has been due
+ * longest first; at most DUE_DELIVERIES_MOST, of all channels alike. The caller clears it. */
 bool delivery_rounds_read(struct session *session, bool all, struct due_deliveries *out,
                           struct error *err);
 void delivery_rounds_clear(struct due_deliveries *due);

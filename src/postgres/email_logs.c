@@ -131,6 +131,18 @@ bool email_logs_not_sent(struct session *session, const char *id, const char *re
                       4, values, err);
 }
 
+bool email_logs_not_tried(struct session *session, const char *id, const char *reason,
+                          struct error *err)
+{
+    const char *values[] = {session->shift, id, reason};
+
+    return update_one(
+        session,
+        "UPDATE email_logs SET status = 'failed', error_message = $3,"
+        " updated_at = " QUERY_NOW(1) " WHERE email_log_id = $2 AND status = 'pending'",
+        3, values, err);
+}
+
 bool email_logs_rewrite(struct session *session, const char *id, const char *subject,
                         const char *plain_text, const char *html, struct error *err)
 {

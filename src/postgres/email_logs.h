@@ -55,5 +55,8 @@ bool email_logs_sent(struct session *session, const char *id, const char *messag
 /* One more attempt failed. The row stays pending unless it is given up. */
 bool email_logs_not_sent(struct session *session, const char *id, const char *reason, bool given_up,
                          struct error *err);
+/* It is given up without an attempt. */
+bool email_logs_not_tried(struct session *session, const char *id, const char *reason,
+                          struct error *err);
 
 #endif

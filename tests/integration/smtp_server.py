@@ -28,7 +28,9 @@ class _Handler:
     def __init__(self, server):
         self.server = server
 
-    async def handle_RCPT(self, _, session, envelope, address, options):
+    async def handle_RCPT(self, connection, session, envelope, address, options):
+        if address in self.server.rcpt_hang_ups:
+            connection.transport.abort()
         answer = self.server.rcpt_answers.get(address)
         if answer:
             return answer
@@ -62,6 +64,7 @@ class SmtpServer:
         self.raw = []           # the bytes of each mail it took
         self.envelopes = []     # (from, [to], encrypted, logged in) of each
         self.rcpt_answers = {}  # address -> what to say to it
+        self.rcpt_hang_ups = set()  # addresses at which it ends the connection, without a word
         self.data_answers = []  # instead of taking a mail, used up one by one
         self.hold_s = 0         # between taking a mail and saying so
         self.logins = []

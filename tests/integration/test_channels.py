@@ -197,6 +197,48 @@ def test_service_down(tool, slack, small_database):
         "slack": "pending", "teams": "sent", "webhook": "sent"}
 
 
+@pytest.fixture
+def three(base, slack, small_database):
+    """Three schedules at the same time, and nobody at the address that Slack has."""
+    gone = SlackStub()
+    gone.stop()
+    for _ in range(2):
+        add_schedule(small_database)
+    small_database.execute("UPDATE backup_schedule SET timed_at = '2020-01-01'")
+    return base.with_settings(**gone.settings)
+
+
+def test_one_that_fails_costs_no_other_its_attempt(three, base, slack, small_database):
+    """Each check tries one more, so that each has its turn and none has another's pause."""
+    def attempts():
+        return [row[0] for row in deliveries(small_database, "attempts", "created_at")]
+    result = tick(three, code=3)
+    assert result.err.count("notification to Slack not sent (goes with the next check") == 1
+    assert "2 more notification(s) by Slack not tried just now" in result.err
+    assert attempts() == [1, 0, 0]
+    tick(three, code=3, at="2026-03-01 02:01:10Z")
+    assert attempts() == [1, 1, 0]
+    assert three.run("notify").out == "sent 0, pending 3, failed 0\n"
+    assert attempts() == [1, 1, 1]
+    reached = base.with_settings(**slack.settings)
+    assert reached.ok("notify").out == "sent 3, pending 0, failed 0\n"
+
+
+def test_given_up_is_each_for_itself(three, small_database):
+    """One was tried a day ago, one is tried now, one was never tried in that day."""
+    def fates():
+        return deliveries(small_database, "state, attempts, left(last_error, 9)", "created_at")
+    tick(three, code=3)
+    small_database.execute("UPDATE backup_schedule SET enabled = false")
+    result = tick(three, code=3, at="2026-03-02 02:05:00Z")
+    assert "not sent (given up): not tried, because nothing else gets through: " in result.err
+    reasons = [reason for _, _, reason in fates()]
+    assert fates() == [("pending", 1, reasons[0]), ("given up", 1, reasons[0]),
+                       ("given up", 0, "not tried")]
+    tick(three, code=3, at="2026-03-02 02:06:00Z")
+    assert fates()[0] == ("given up", 2, reasons[0])
+
+
 def test_redirect_is_not_followed(base, slack, teams):
     slack.every_answer = Answer(307, "", {"Location": teams.url})
     assert tick(base.with_settings(**slack.settings), code=3)

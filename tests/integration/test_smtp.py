@@ -182,6 +182,36 @@ def test_server_down(base, start, small_database):
     assert mails(small_database) == [("pending",)]
 
 
+def test_server_that_hangs_up_on_one(base, start, small_database):
+    """The others go with the next check, for it does not begin with that one again."""
+    server = start()
+    server.rcpt_hang_ups = {"ada@rythm.example"}
+    tool = through(base, server).with_settings(
+        RYTHM_BACKUP_NOTIFY_TO="ada@rythm.example,eve@rythm.example,omar@rythm.example")
+    result = tool.run("check", "--now", TICK)
+    assert result.code == 3
+    assert "2 more notification(s) by e-mail (SMTP) not tried just now" in result.err
+    assert mails(small_database, "status, error_message IS NULL") == [
+        ("pending", False), ("pending", True), ("pending", True)]
+    assert tool.run("check", "--now", "2026-03-01 02:01:10Z").code == 3
+    assert server.recipients() == ["eve@rythm.example", "omar@rythm.example"]
+    assert mails(small_database) == [("pending",), ("sent",), ("sent",)]
+
+
+def test_test_messages_are_not_kept_for_later(base, start, small_database):
+    server = start()
+    server.stop()
+    tool = through(base, server).with_settings(
+        RYTHM_BACKUP_NOTIFY_TO="ada@rythm.example,eve@rythm.example")
+    result = tool.run("notify", "--test")
+    assert (result.code, result.out) == (1, "sent 0, pending 0, failed 2\n")
+    ((first, tried), (second, untried)) = mails(
+        small_database, "error_message, metadata#>>'{rythm_backup,attempts}'")
+    assert second == f"not tried, because nothing else gets through: {first}"
+    assert (tried, untried) == ("1", "0")
+    assert mails(small_database) == [("failed",), ("failed",)]
+
+
 def test_kill_before_the_answer(base, start, small_database):
     """SMTP has no way to ask: it may come twice, with the same Message-ID."""
     server = start()

@@ -251,6 +251,12 @@ bool aftermath_keep_silent(const struct backup_request *request, const struct ba
     return ok;
 }
 
+/* "RUN verification failed": a backup of the old service has no run, but a name. */
+static void format_refutation_key(char out[KEY_SIZE], const char *run_id, const char *name)
+{
+    snprintf(out, KEY_SIZE, "%s verification failed", *run_id != '\0' ? run_id : name);
+}
+
 bool aftermath_verification_failed(const struct settings *settings, struct session *session,
                                    const struct aftermath_refutation *refutation, struct error *err)
 {
@@ -258,13 +264,15 @@ bool aftermath_verification_failed(const struct settings *settings, struct sessi
     const char *name = backup->object->name;
     const char *run_id = backup->facts.run_id;
     const struct verified_backup verified = {name, run_id};
+    const struct verification_failure failure = {.why = refutation->why,
+                                                 .duration_ms = refutation->duration_ms};
     char key[KEY_SIZE];
     int64_t now_ms;
     size_t added;
     bool recorded;
     struct error unrecorded = ERROR_INIT;
 
-    snprintf(key, sizeof(key), "%s verification failed", *run_id != '\0' ? run_id : name);
+    format_refutation_key(key, run_id, name);
     struct refutation news = {
         .key = key,
         .schedule_id = backup->facts.schedule_id,
@@ -281,10 +289,32 @@ bool aftermath_verification_failed(const struct settings *settings, struct sessi
             return true;
         }
     }
-    if (!verification_record_failure(session, &verified, refutation->why, refutation->duration_ms,
-                                     &recorded, &unrecorded)) {
+    if (!verification_record_failure(session, &verified, &failure, &recorded, &unrecorded)) {
         log_warning("verification_not_recorded", "The failed verification is not recorded: %s",
                     unrecorded.text);
     }
     return error_prefix(err, "preparing the notification");
+}
+
+bool aftermath_enqueue_verification(const struct settings *settings, struct session *session,
+                                    const struct untold_verification *untold, struct error *err)
+{
+    char key[KEY_SIZE];
+    size_t added;
+    const struct refutation news = {
+        .key = key,
+        .history_id = untold->history_id,
+        .schedule_id = untold->schedule_id,
+        .run_id = untold->run_id,
+        .name = untold->name,
+        .database = untold->database,
+        .begun_ms = untold->begun_ms,
+        .duration_ms = untold->duration_ms,
+        .at_ms = untold->failed_ms,
+        .error = untold->why,
+    };
+
+    format_refutation_key(key, untold->run_id, untold->name);
+    return outbox_enqueue_refutation(session, settings, &news, &added, err) ||
+           error_prefix(err, "preparing the notification");
 }

@@ -41,11 +41,14 @@ struct aftermath_refutation {
     int64_t duration_ms; /* of the verification */
 };
 /* Records it in the ledger, and writes one mail per admin to the outbox: once per backup, however
- * often it fails. Where the mails cannot be written it is recorded all the same, and false tells
- * why they were not. A backup that the ledger does not know is mailed, and not recorded. Delivering
- * (outbox_deliver()) is the caller's. */
+ * often it fails. Where the mails cannot be written it is recorded all the same, as untold, and
+ * false tells why they were not. A backup that the ledger does not know is mailed, and not
+ * recorded. Delivering (outbox_deliver()) is the caller's. */
 bool aftermath_verification_failed(const struct settings *settings, struct session *session,
                                    const struct aftermath_refutation *refutation,
                                    struct error *err);
+/* Writes those mails for one that is recorded and was not told (verification_read_untold()). */
+bool aftermath_enqueue_verification(const struct settings *settings, struct session *session,
+                                    const struct untold_verification *untold, struct error *err);
 
 #endif

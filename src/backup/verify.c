@@ -51,11 +51,12 @@ static bool record_bad(const struct verify_request *request, struct session *ses
                                            .run_id = request->choice->backup.facts.run_id};
     const struct aftermath_refutation refutation = {
         .backup = &request->choice->backup, .why = why->text, .duration_ms = result->duration_ms};
+    const struct verification_failure silent = {
+        .why = why->text, .duration_ms = result->duration_ms, .told = true};
     bool recorded;
 
     if (request->silent) {
-        return verification_record_failure(session, &backup, why->text, result->duration_ms,
-                                           &recorded, err);
+        return verification_record_failure(session, &backup, &silent, &recorded, err);
     }
     return aftermath_verification_failed(request->settings, session, &refutation, err);
 }

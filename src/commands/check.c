@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/aftermath.h"
 #include "backup/copying.h"
 #include "backup/due_verification.h"
 #include "backup/telemetry.h"
+#include "backup/untold.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "commands/check_plan.h"
@@ -21,28 +21,14 @@
 
 enum { OPTION_DRY_RUN, OPTION_NOW, OPTION_JSON };
 
-/* Runs that ended, and whoever ran them died before the outcome was told, or is about to tell. */
 static void tell_untold(struct context *context, const struct schedules *schedules,
                         struct tick *tick)
 {
-    struct history_rows rows = {.items = NULL};
-    struct session *session = NULL;
-    struct error problem = ERROR_INIT;
+    struct untold_report report;
 
-    if (!context_connect(context, &session, &problem) ||
-        !backup_history_read_untold(session, &rows, &problem)) {
-        tick_degrade(tick, "notification_not_prepared", &problem);
-    }
-    for (size_t i = 0; i < rows.count; i++) {
-        tick->mails = true;
-        if (!aftermath_enqueue_row(&context->settings, session, &rows.items[i],
-                                   backup_schedule_find(schedules, rows.items[i].schedule_id),
-                                   false, &problem)) {
-            tick_degrade(tick, "notification_not_prepared", &problem);
-        }
-    }
-    backup_history_clear(&rows);
-    session_close(session);
+    untold_enqueue(&context->settings, &context->session_options, schedules, &report);
+    tick->mails = tick->mails || report.found > 0;
+    tick->degraded += report.failed;
 }
 
 static bool read_schedules(struct context *context, struct session *session, struct schedules *out,

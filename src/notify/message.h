@@ -32,7 +32,8 @@ struct outcome {
 
 /* A verification that failed. (One that went well is no news.) */
 struct refutation {
-    const char *key; /* as an outcome's */
+    const char *key;        /* as an outcome's */
+    const char *history_id; /* recorded there, and to be told now; NULL: to be recorded */
     const char *schedule_id;
     const char *run_id;
     const char *name;     /* of the backup */

@@ -48,17 +48,22 @@ static bool word_outcome(const void *what, struct message *out, struct error *er
     return message_for_outcome(what, out, err);
 }
 
-/* Recording it is the mark; the notifications' key says whether they are new. */
+/* Where it is not recorded yet, that is the mark; the notifications' key says whether they are new.
+ */
 static bool mark_refutation(struct session *session, const void *what, bool *first,
                             struct error *err)
 {
     const struct refutation *refutation = what;
     const struct verified_backup backup = {refutation->name, refutation->run_id};
+    const struct verification_failure failure = {
+        .why = refutation->error, .duration_ms = refutation->duration_ms, .told = true};
     bool recorded;
 
+    if (refutation->history_id != NULL) {
+        return verification_tell(session, refutation->history_id, first, err);
+    }
     *first = true;
-    return verification_record_failure(session, &backup, refutation->error, refutation->duration_ms,
-                                       &recorded, err);
+    return verification_record_failure(session, &backup, &failure, &recorded, err);
 }
 
 static bool word_refutation(const void *what, struct message *out, struct error *err)

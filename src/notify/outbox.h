@@ -29,9 +29,9 @@
 bool outbox_enqueue(struct session *session, const struct settings *settings,
                     const struct outcome *outcome, bool again, size_t *added, struct error *err);
 
-/* Records that the verification failed (verification_record_failure()) and writes one pending
- * notification per channel and recipient that has none of this key, in one transaction. A false
- * leaves nothing recorded. */
+/* Records that the verification failed (verification_record_failure()), or marks what is recorded
+ * as told, and writes one pending notification per channel and recipient that has none of this key,
+ * in one transaction. A false leaves nothing recorded and nothing marked. */
 bool outbox_enqueue_refutation(struct session *session, const struct settings *settings,
                                const struct refutation *refutation, size_t *added,
                                struct error *err);

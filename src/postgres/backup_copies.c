@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "postgres/ledger.h"
 #include "postgres/query.h"
 
 #define NUMBER_SIZE 24
@@ -173,8 +174,7 @@ bool backup_copies_read_run(struct session *session, const char *run_id, struct 
     " left(k.error_message, 2000), " QUERY_MS(                                                     \
         "k.tried_at") ", h.status = 'failed' FROM backup_copies k"                                 \
                       " JOIN backup_history h ON h.run_id = k.run_id"                              \
-                      " AND coalesce(h.ledger = (SELECT system_identifier::text || '/' ||"         \
-                      " current_database()::text FROM pg_control_system()), true) "
+                      " AND " LEDGER_IS_THIS("h.ledger") " "
 
 bool backup_copies_read_due(struct session *session, size_t most, struct copy_rows *out,
                             struct error *err)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "postgres/ledger.h"
 #include "postgres/query.h"
 
 #define NUMBER_SIZE 24
@@ -514,10 +515,8 @@ bool backup_history_read_untold(struct session *session, struct history_rows *ou
                      SELECT_ROWS "WHERE told_at IS NULL AND run_id IS NOT NULL"
                                  " AND status IN ('completed', 'failed') AND completed_at >"
                                  " clock_timestamp() + $1::float8 * interval '1 millisecond'"
-                                 " - interval '1 day' AND coalesce(ledger = (SELECT"
-                                 " system_identifier::text || '/' || current_database()::text"
-                                 " FROM pg_control_system()), true)"
-                                 " ORDER BY completed_at LIMIT 1000",
+                                 " - interval '1 day' AND " LEDGER_IS_THIS(
+                                     "ledger") " ORDER BY completed_at LIMIT 1000",
                      1, values, out, err);
 }
 

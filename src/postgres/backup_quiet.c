@@ -23,7 +23,10 @@ static const char read_query[] =
     " (extract(epoch FROM c.now)::numeric * 1000.0)::bigint + $1::bigint,"
     " EXISTS (SELECT FROM backup_history WHERE told_at IS NULL AND run_id IS NOT NULL"
     " AND status IN ('completed', 'failed')"
-    " AND completed_at > c.now + $1::float8 * interval '1 millisecond' - interval '1 day'),"
+    " AND completed_at > c.now + $1::float8 * interval '1 millisecond' - interval '1 day')"
+    " OR EXISTS (SELECT FROM backup_history WHERE verify_told_at IS NULL AND verified_at IS NULL"
+    " AND status = 'completed' AND verify_failed_at"
+    " > c.now + $1::float8 * interval '1 millisecond' - interval '1 day'),"
     " EXISTS (SELECT FROM backup_copies k JOIN backup_history h ON h.run_id = k.run_id"
     " AND h.status IN ('completed', 'failed') WHERE k.state IN ('pending', 'missing')"
     " AND " BACKUP_COPIES_DUE(

@@ -19,7 +19,7 @@ struct backup_quiet {
     bool quiet;         /* nothing is due, and no schedule was edited since that was found */
     bool interrupted;   /* the ledger holds started rows of ours: some may be crashed runs */
     bool pending_mails; /* notifications wait to be sent, and it is time to try */
-    bool untold;        /* runs ended whose outcome nobody was told, yet */
+    bool untold;        /* how a run ended, or a verification failed, nobody was told yet */
     bool copies_due;    /* a backup is missing in one of its stores, and may be copied there now */
     /* What the answer was made from, for backup_quiet_note(). */
     char looked_at[64];

@@ -22,6 +22,10 @@ struct ledger {
 
 /* Of the database that this session is in. */
 bool ledger_identify(struct session *session, struct ledger *out, struct error *err);
+/* In SQL: whether a row with this ledger is this one's, as far as it says. */
+#define LEDGER_IS_THIS(ledger)                                                                     \
+    "coalesce(" ledger " = (SELECT system_identifier::text || '/' || current_database()::text"     \
+    " FROM pg_control_system()), true)"
 /* "SYSTEM/DATABASE", as backup_history.ledger holds it. */
 void ledger_format(char out[LEDGER_TEXT_SIZE], const struct ledger *ledger);
 

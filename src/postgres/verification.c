@@ -2,10 +2,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/text.h"
+#include "postgres/ledger.h"
 #include "postgres/query.h"
 
 #define NUMBER_SIZE 24
@@ -60,19 +62,99 @@ bool verification_record(struct session *session, const struct verified_backup *
 }
 
 bool verification_record_failure(struct session *session, const struct verified_backup *backup,
-                                 const char *why, int64_t duration_ms, bool *recorded,
+                                 const struct verification_failure *failure, bool *recorded,
                                  struct error *err)
 {
     char duration[NUMBER_SIZE];
-    const char *values[] = {session->shift, backup->name, run_of(backup), why, duration};
+    const char *values[] = {session->shift, backup->name, run_of(backup),
+                            failure->why,   duration,     failure->told ? "true" : "false"};
 
-    snprintf(duration, sizeof(duration), "%" PRId64, duration_ms);
-    return record(
-        session,
-        "UPDATE backup_history SET verify_failed_at = " QUERY_NOW(
-            1) ", verify_error = left($4::text, " REASON_MOST "),"
-               " verify_duration_ms = $5, verified_at = NULL, verified_rows = NULL" OF_BACKUP,
-        5, values, recorded, err);
+    snprintf(duration, sizeof(duration), "%" PRId64, failure->duration_ms);
+    return record(session,
+                  "UPDATE backup_history SET verify_failed_at = " QUERY_NOW(
+                      1) ", verify_error = left($4::text, " REASON_MOST "),"
+                         " verify_duration_ms = $5, verified_at = NULL, verified_rows = NULL,"
+                         " verify_told_at = coalesce(verify_told_at, CASE WHEN $6::boolean THEN "
+                         "now() END)" OF_BACKUP,
+                  6, values, recorded, err);
+}
+
+static bool read_untold(const PGresult *result, int row, void *item, struct error *err)
+{
+    struct untold_verification *out = item;
+
+    query_copy(result, row, 0, out->history_id, sizeof(out->history_id));
+    query_copy(result, row, 1, out->schedule_id, sizeof(out->schedule_id));
+    query_copy(result, row, 2, out->run_id, sizeof(out->run_id));
+    out->begun_ms = query_number(result, row, 6);
+    out->duration_ms = query_number(result, row, 7);
+    out->failed_ms = query_number(result, row, 8);
+    return query_copy_text(result, row, 3, &out->name, err) &&
+           query_copy_text(result, row, 4, &out->database, err) &&
+           query_copy_text(result, row, 5, &out->why, err);
+}
+
+#define BEGUN  QUERY_MS("coalesce(started_at, created_at)")
+#define FAILED QUERY_MS("verify_failed_at")
+#define TODAY  "verify_failed_at > " QUERY_NOW(1) " - interval '1 day'"
+#define OURS   LEDGER_IS_THIS("ledger")
+
+static const char untold_query[] =
+    "SELECT history_id, schedule_id, run_id, left(backup_filename::text, 255), database_name,"
+    " left(verify_error, " REASON_MOST "), " BEGUN ", verify_duration_ms, " FAILED
+    " FROM backup_history WHERE verify_told_at IS NULL AND verified_at IS NULL"
+    " AND status = 'completed' AND " TODAY " AND " OURS
+    " ORDER BY verify_failed_at, history_id LIMIT 1000";
+
+bool verification_read_untold(struct session *session, struct untold_verifications *out,
+                              struct error *err)
+{
+    const char *values[] = {session->shift};
+
+    *out = (struct untold_verifications){.items = NULL};
+    PGresult *result = query_run(session, untold_query, 1, values, err);
+    if (result == NULL) {
+        return error_prefix(err, "reading from backup_history which failed verifications are "
+                                 "still to be told");
+    }
+    void *items;
+    bool ok = query_read_items(result, sizeof(*out->items), read_untold, &items, &out->count, err);
+    out->items = items;
+    if (!ok) {
+        verification_clear_untold(out);
+    }
+    return ok;
+}
+
+void verification_clear_untold(struct untold_verifications *untold)
+{
+    for (size_t i = 0; i < untold->count; i++) {
+        free(untold->items[i].name);
+        free(untold->items[i].database);
+        free(untold->items[i].why);
+    }
+    free(untold->items);
+    *untold = (struct untold_verifications){.items = NULL};
+}
+
+bool verification_tell(struct session *session, const char *history_id, bool *first,
+                       struct error *err)
+{
+    const char *values[] = {history_id};
+    PGresult *result =
+        query_run(session,
+                  "UPDATE backup_history SET verify_told_at = now() WHERE verify_told_at IS NULL"
+                  " AND history_id = (SELECT history_id FROM backup_history"
+                  " WHERE history_id = $1 AND verify_told_at IS NULL"
+                  " FOR UPDATE SKIP LOCKED) RETURNING history_id",
+                  1, values, err);
+
+    if (result == NULL) {
+        return error_prefix(err, "marking the failed verification as told in backup_history");
+    }
+    *first = PQntuples(result) == 1;
+    PQclear(result);
+    return true;
 }
 
 /* Rows that others have changed may bear both: the later one counts. Two rows of one name and run

@@ -32,10 +32,42 @@ struct verified_backup {
  * warning in the log, when the ledger has no completed row of it. */
 bool verification_record(struct session *session, const struct verified_backup *backup,
                          uint64_t rows, int64_t duration_ms, bool *recorded, struct error *err);
-/* The same of one that failed now, and why. */
+/* The same of one that failed now, and why. `told`: who is to hear of it will, or nobody is to;
+ * else it stays untold, unless it was told before. */
+struct verification_failure {
+    const char *why;
+    int64_t duration_ms;
+    bool told;
+};
 bool verification_record_failure(struct session *session, const struct verified_backup *backup,
-                                 const char *why, int64_t duration_ms, bool *recorded,
+                                 const struct verification_failure *failure, bool *recorded,
                                  struct error *err);
+
+#define VERIFICATION_UUID_SIZE 37
+/* A backup of this ledger that was found to be bad within a day, and nobody was told. */
+struct untold_verification {
+    char history_id[VERIFICATION_UUID_SIZE];
+    char schedule_id[VERIFICATION_UUID_SIZE]; /* or "" */
+    char run_id[32];                          /* or "" */
+    char *name;                               /* the backup's */
+    char *database;                           /* that was dumped; or NULL */
+    char *why;                                /* or NULL */
+    int64_t begun_ms;                         /* when the backup was */
+    int64_t duration_ms;                      /* of the verification */
+    int64_t failed_ms;                        /* when that ended */
+};
+struct untold_verifications {
+    struct untold_verification *items;
+    size_t count;
+};
+/* At most 1000, oldest first. The caller clears it. */
+bool verification_read_untold(struct session *session, struct untold_verifications *out,
+                              struct error *err);
+void verification_clear_untold(struct untold_verifications *untold);
+/* Marks it as told. *first is false when it was already, or somebody is telling it at this moment:
+ * the notifications are theirs to write. In one transaction with them, it is told once. */
+bool verification_tell(struct session *session, const char *history_id, bool *first,
+                       struct error *err);
 
 /* How the last verification of each ended, one outcome per backup. */
 bool verification_read(struct session *session, const struct verified_backup backups[],

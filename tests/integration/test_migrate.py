@@ -135,7 +135,7 @@ def test_several_at_once(make_tool, empty_database):
 def test_print_is_the_files(make_tool):
     """Byte for byte; no database is needed."""
     printed = make_tool(DATABASE_URL="postgresql://127.0.0.1:1/nowhere").ok("migrate", "--print")
-    assert len(MIGRATIONS) == 12
+    assert len(MIGRATIONS) == 13
     assert printed.out == "\n".join(f"-- {path.name}\n\n{path.read_text()}" for path in MIGRATIONS)
 
 
@@ -229,6 +229,7 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("backup_history_verification_by_name", "INDEX"),
         ("backup_history_verifications", "INDEX"),
         ("backup_history_verified", "INDEX"),
+        ("backup_history_verification_untold", "INDEX"),
         ("backup_copies", "TABLE"),
         ("backup_copies backup_copies_pkey", "CONSTRAINT"),
         ("backup_copies_owed", "INDEX"),
@@ -251,7 +252,8 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
     ("backup_history", ["run_id", "schedule_id", "occurrence_at", "attempt", "raw_size_bytes",
                         "sha256", "store", "database_name", "ledger", "told_at", "engine",
                         "table_count", "row_count", "verified_at", "verified_rows",
-                        "verify_duration_ms", "verify_failed_at", "verify_error"]),
+                        "verify_duration_ms", "verify_failed_at", "verify_error",
+                        "verify_told_at"]),
     ("email_logs", []), ("users", []), ("tenants", [])])
 def test_application_columns_stay_and_ours_follow(make_tool, application, table, added):
     before = columns(application, table)

@@ -153,6 +153,20 @@ def test_dead_run_is_found_in_quiet_times(tool, nightly, looked, file_store):
     assert statuses(nightly) == ["failed"]
 
 
+def test_untold_failure_of_a_verification_is_told_in_quiet_times(tool, nightly, looked):
+    """One of this ledger, of today; nobody is there to hear it, and that settles it."""
+    assert looked() and not looked()
+    nightly.execute(
+        "INSERT INTO backup_history (backup_filename, backup_type, status, run_id, told_at,"
+        " verify_failed_at, verify_error) SELECT 'b' || n, 'manual', 'completed', 'run' || n,"
+        " now(), timestamptz %s - n * interval '30 hours', 'bad' FROM generate_series(0, 1) n",
+        f"{NIGHT} 12:00:00Z")
+    tool.ok("check")
+    assert nightly.execute("SELECT verify_told_at IS NOT NULL FROM backup_history"
+                           " ORDER BY backup_filename") == [(True,), (False,)]
+    assert not looked()
+
+
 def test_waiting_mail_is_sent_in_quiet_times(make_tool, small_database, file_store, acs, clock,
                                              tool):
     """A service that was down is up again before anything else is to be done."""

@@ -202,6 +202,50 @@ def test_bad_one(make_tool, sample, file_store, acs, make_backup):
     assert none_left(sample)
 
 
+def refuse_deliveries(database):
+    database.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                     " $$BEGIN RAISE 'not just now'; END$$;"
+                     "CREATE TRIGGER refuse BEFORE INSERT ON rythm_backup_deliveries"
+                     " FOR EACH ROW EXECUTE FUNCTION refuse()")
+
+
+def failures_told(acs):
+    return [message["content"]["subject"] for message in acs.messages].count(
+        "❌ Database Backup Verification Failed")
+
+
+def test_bad_one_that_could_not_be_told(make_tool, sample, file_store, acs, make_backup):
+    """Recorded all the same; a later check tells of it, once, also when several do so at once."""
+    acs.running_polls = 0
+    tool = make_tool(sample, file_store, acs, RYTHM_BACKUP_NOTIFY_TO="one@rythm.example")
+    name = make_backup()
+    spoil(file_store, name)
+    refuse_deliveries(sample)
+    result = tool.run("verify", "--quick", name)
+    assert result.code == 1 and "preparing the notification" in result.err
+    assert row(sample, name)["verify_failed_at"] is not None
+    assert "not just now" in tool.run("check", "-q").err
+    sample.execute("DROP TRIGGER refuse ON rythm_backup_deliveries")
+    assert failures_told(acs) == 0
+    ticks = [tool.start("check", "-q") for _ in range(3)]
+    assert {tool.finish(tick).code for tick in ticks} == {0}
+    assert (failures_told(acs), len(acs.messages)) == (1, 1)
+    text = acs.messages[0]["content"]["plainText"]
+    assert f"\nBackup: {name}\n" in text and "its SHA-256 is not the one" in text
+    assert f"\nDatabase: {sample.name}\n" in text
+    tool.ok("check", "-q")
+    assert tool.run("verify", "--quick", name).code == 1
+    tool.ok("check", "-q")
+    assert len(acs.messages) == 1
+
+
+def test_nobody_to_tell_is_not_asked_again(tool, sample, make_backup, file_store):
+    name = make_backup()
+    spoil(file_store, name)
+    assert tool.run("verify", "--quick", name).code == 1
+    assert sample.value("SELECT verify_told_at IS NOT NULL FROM backup_history")
+
+
 def test_what_cannot_be_verified_is_not_bad(tool, sample, make_backup, file_store):
     name = make_backup()
     result = tool.run("verify", name, "--server", "postgresql://postgres@127.0.0.1:1/x")

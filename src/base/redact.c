@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define OWN_NAME        "rythm-backup-"
 #define SHORTEST_SECRET 4
 #define SHORTEST_BASE64 8 /* shorter ones occur in words */
@@ -297,4 +299,18 @@ void redact_cut(char *text)
     mask_all(text);
     mask_beginning(text);
     pthread_mutex_unlock(&lock);
+}
+
+void redact_copy(char *out, size_t size, const char *text, size_t length)
+{
+    size_t taken = length < size ? length : size - 1;
+
+    memcpy(out, text, taken);
+    out[taken] = '\0';
+    if (taken < length) {
+        redact_cut(out);
+    } else {
+        redact_text(out);
+    }
+    text_cut_utf8(out);
 }

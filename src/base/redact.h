@@ -7,6 +7,8 @@
 #ifndef BASE_REDACT_H
 #define BASE_REDACT_H
 
+#include <stddef.h>
+
 /* Remembers a secret and its percent-encoded form. Values under 4 bytes, and pieces of this
  * program's name, are ignored: they would mask ordinary words, and the patterns below catch them
  * where they stand. NULL is ignored. When the list is full or memory is out, the patterns remain.
@@ -23,6 +25,10 @@ void redact_text(char *text);
 
 /* The same for a text that was cut off: the beginning of a secret at its end goes, too. */
 void redact_cut(char *text);
+
+/* Copies as much as fits of `length` bytes from outside, masked like that; whole UTF-8 characters,
+ * and ended by a NUL. `size` is not 0. */
+void redact_copy(char *out, size_t size, const char *text, size_t length);
 
 /* Forgets and wipes everything; for the end of the process. */
 void redact_clear(void);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/redact.h"
 #include "base/stop.h"
 #include "base/text.h"
 #include "http/curl_handle.h"
@@ -39,7 +40,7 @@ static size_t on_line(char *data, size_t size, size_t count, void *context)
     struct smtp_client *client = context;
 
     if (size * count > 0 && (*data == '4' || *data == '5')) {
-        snprintf(client->said, sizeof(client->said), "%.*s", (int)(size * count), data);
+        redact_copy(client->said, sizeof(client->said), data, size * count);
         text_make_one_line(client->said);
     }
     return size * count;

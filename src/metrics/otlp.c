@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
+#include "base/redact.h"
 #include "metrics/json_document.h"
 #include "metrics/otlp_metrics.h"
 #include "metrics/otlp_settings.h"
@@ -51,12 +53,16 @@ static bool check_reply(const struct http_reply *reply, const char *rejected, st
     const json_t *partial = json_object_get(answer, "partialSuccess");
     const char *message = json_string_value(json_object_get(partial, "errorMessage"));
     int64_t refused = count_of(json_object_get(partial, rejected));
+    char said[POST_SHOWN_SIZE] = "";
+    if (message != NULL) {
+        redact_copy(said, sizeof(said), message, strlen(message));
+    }
     bool ok = refused == 0;
     if (!ok) {
-        error_set(err, ERROR_FAILED, "it refused %" PRId64 " of what it was sent: %.300s", refused,
-                  message != NULL ? message : "it does not say why");
-    } else if (message != NULL && *message != '\0') {
-        log_warning("otlp_warning", "The OTLP collector says: %.300s", message);
+        error_set(err, ERROR_FAILED, "it refused %" PRId64 " of what it was sent: %s", refused,
+                  message != NULL ? said : "it does not say why");
+    } else if (*said != '\0') {
+        log_warning("otlp_warning", "The OTLP collector says: %s", said);
     }
     json_decref(answer);
     return ok;

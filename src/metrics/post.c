@@ -8,7 +8,6 @@
 #include "http/retry.h"
 
 #define STALL_S 5
-#define SHOWN   300 /* bytes of a refusal's text */
 
 static const struct retry_policy policy = {
     .attempts = 3, .first_wait_ms = 200, .longest_wait_ms = 1000};
@@ -76,12 +75,9 @@ bool post_send(const struct post *post, const struct deadline *deadline, struct 
 
 bool post_refused(const struct http_reply *reply, struct error *err)
 {
-    char said[SHOWN];
+    char said[POST_SHOWN_SIZE];
 
-    if (snprintf(said, sizeof(said), "%s", text_string(&reply->body)) >= (int)sizeof(said)) {
-        redact_cut(said);
-    }
-    text_cut_utf8(said);
+    redact_copy(said, sizeof(said), text_string(&reply->body), reply->body.length);
     text_make_one_line(said);
     return error_set(err, ERROR_FAILED, "it answered %d%s%s", reply->status,
                      *said != '\0' ? ": " : "", said);

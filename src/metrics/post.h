@@ -28,6 +28,7 @@ bool post_prepare(struct post *post, const char *method, const char *url, const 
 bool post_send(const struct post *post, const struct deadline *deadline, struct http_reply *reply,
                struct error *err);
 
+#define POST_SHOWN_SIZE 301 /* of what a service says, which is for redact_copy() to cut */
 /* "it answered 400: " and the beginning of what it said. False. */
 bool post_refused(const struct http_reply *reply, struct error *err);
 

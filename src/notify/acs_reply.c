@@ -93,6 +93,7 @@ bool acs_reply_parse_operation(const struct http_reply *reply, struct acs_operat
     }
     const char *status = member(document, "status");
     const char *id = member(document, "id");
+    char shown[41];
     bool ok = parse_status(status, &operation.status);
     if (ok && acs_reply_is_id(id)) {
         snprintf(operation.id, sizeof(operation.id), "%s", id);
@@ -106,8 +107,9 @@ bool acs_reply_parse_operation(const struct http_reply *reply, struct acs_operat
     if (ok) {
         *out = operation;
     } else {
-        error_set(err, ERROR_FAILED, "the service's answer has no status that is known: '%.40s'",
-                  status);
+        redact_copy(shown, sizeof(shown), status, strlen(status));
+        error_set(err, ERROR_FAILED, "the service's answer has no status that is known: '%s'",
+                  shown);
     }
     json_decref(document);
     return ok;

@@ -145,10 +145,7 @@ static enum channel_result judge(const struct http_reply *reply, struct channel_
         return CHANNEL_DONE;
     }
     char said[SHOWN + 1];
-    int length = snprintf(said, sizeof(said), "%s", text_string(&reply->body));
-    if (length >= (int)sizeof(said)) {
-        redact_cut(said);
-    }
+    redact_copy(said, sizeof(said), text_string(&reply->body), reply->body.length);
     error_set(err, ERROR_FAILED, "the service answers %d %s", reply->status, said);
     text_make_one_line(err->text);
     answer->wait_ms = retry_asked_ms(reply, clock_utc_ms());

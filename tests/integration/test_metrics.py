@@ -475,10 +475,14 @@ def test_otlp_that_refuses(tool, small_database, otlp):
         "partialSuccess": {"errorMessage": "a hint"}})]
     result = look(program)
     assert result.code == 0 and "The OTLP collector says: a hint" in result.err
+    cut = "x" * 291 + " canary-42 and more"  # 300 bytes are shown
     for answer, problem in (
             (Answer(200, document={"partialSuccess": {"rejectedDataPoints": "3",
                                                       "errorMessage": "too old"}}),
              "metrics: it refused 3 of what it was sent: too old"),
+            (Answer(200, document={"partialSuccess": {"rejectedDataPoints": 1,
+                                                      "errorMessage": cut}}),
+             "metrics: it refused 1 of what it was sent: xxx"),
             (Answer(401, document={"message": "not your key: canary-42"}), "it answered 401: "),
             (Answer(500), "it answered 500")):
         del otlp.requests[:]

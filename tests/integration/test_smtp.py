@@ -173,6 +173,18 @@ def test_what_the_server_refuses(base, start, small_database):
     assert server.recipients() == ["ada@rythm.example", "later@rythm.example"]
 
 
+def test_secret_that_lies_across_the_cut_of_an_answer(base, start, certificate, small_database):
+    """300 bytes are kept of what the server says."""
+    server = start(login=True)
+    server.rcpt_answers = {"ada@rythm.example": "550 " + "x" * 285 + PASSWORD + " is no password"}
+    result = through(base, server, LOGIN).run("check", "--now", TICK)
+    assert result.code == 3 and "the server says: 550 xxx" in result.err
+    ((error,),) = mails(small_database, "error_message")
+    assert "the server says: 550 xxx" in error
+    for shown in (result.err, error):
+        assert PASSWORD[:4] not in shown
+
+
 def test_server_down(base, start, small_database):
     server = start()
     tool = through(base, server)

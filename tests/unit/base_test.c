@@ -518,6 +518,24 @@ static void test_redact_cut(void **state)
     redact_clear();
 }
 
+static void test_redact_copy(void **state)
+{
+    static const char text[] = "said: topsecretvalue";
+    char out[16];
+
+    (void)state;
+    redact_register("topsecretvalue");
+    redact_copy(out, sizeof(out), text, strlen(text));
+    assert_string_equal(out, "said: ***");
+    redact_copy(out, sizeof(out), text, 9);
+    assert_string_equal(out, "said: top");
+    redact_copy(out, sizeof(out), "said: twelve \xc3\xa9 \xc3\xa9", 18);
+    assert_string_equal(out, "said: twelve \xc3\xa9");
+    redact_copy(out, 1, text, strlen(text));
+    assert_string_equal(out, "");
+    redact_clear();
+}
+
 static void test_redact_tokens(void **state)
 {
     char token[32];
@@ -1151,6 +1169,7 @@ int main(void)
         cmocka_unit_test(test_redact_longest_first),
         cmocka_unit_test(test_redact_other_spellings),
         cmocka_unit_test(test_redact_cut),
+        cmocka_unit_test(test_redact_copy),
         cmocka_unit_test(test_redact_full_list),
         cmocka_unit_test(test_redact_tokens),
         cmocka_unit_test(test_clock_iso),

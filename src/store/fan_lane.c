@@ -2,27 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include "base/clock.h"
-#include "base/thread.h"
-
-/* A request hears within a moment that it is to give up. */
-#define LEAVE_MS (3 * 1000)
-
-void fan_sync_wait(struct fan_sync *sync, int64_t most_ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += most_ms / 1000;
-    until.tv_nsec += most_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&sync->changed, &sync->lock, &until);
-}
 
 static bool lane_permits(void *context, struct error *err)
 {
@@ -50,7 +29,7 @@ static bool begin(struct fan_lane *lane, struct error *err)
 /* The next block, or NULL when there is none any more. */
 static struct block *take(struct fan_lane *lane)
 {
-    struct fan_sync *sync = lane->sync;
+    struct monitor *sync = lane->sync;
     struct block *block = NULL;
 
     pthread_mutex_lock(&sync->lock);
@@ -81,7 +60,7 @@ static bool send_all(struct fan_lane *lane, struct error *err)
 /* True once it is to publish. */
 static bool wait_for_publication(struct fan_lane *lane)
 {
-    struct fan_sync *sync = lane->sync;
+    struct monitor *sync = lane->sync;
 
     pthread_mutex_lock(&sync->lock);
     while (lane->state == FAN_LANE_FLUSHED && !atomic_load(&lane->cancelled)) {
@@ -107,7 +86,7 @@ static bool publish(struct fan_lane *lane, struct error *err)
 /* A failure ends it, whatever comes after. */
 static void reach(struct fan_lane *lane, enum fan_lane_state state, const struct error *failure)
 {
-    struct fan_sync *sync = lane->sync;
+    struct monitor *sync = lane->sync;
 
     pthread_mutex_lock(&sync->lock);
     if (lane->state != FAN_LANE_FAILED) {
@@ -135,8 +114,9 @@ static void drop_queue(struct fan_lane *lane)
     }
 }
 
-static void run(struct fan_lane *lane)
+static void run(void *context)
 {
+    struct fan_lane *lane = context;
     struct error err = ERROR_INIT;
     bool ok = begin(lane, &err) && send_all(lane, &err);
 
@@ -156,22 +136,9 @@ static void run(struct fan_lane *lane)
     drop_queue(lane);
 }
 
-static void *work(void *context)
-{
-    struct fan_lane *lane = context;
-
-    run(lane);
-    pthread_mutex_lock(&lane->sync->lock);
-    lane->ended = true;
-    pthread_cond_broadcast(&lane->sync->changed);
-    pthread_mutex_unlock(&lane->sync->lock);
-    return NULL;
-}
-
 bool fan_lane_start(struct fan_lane *lane, struct error *err)
 {
-    lane->has_thread = thread_start(&lane->thread, work, lane, err);
-    return lane->has_thread;
+    return watched_thread_start(run, lane, &lane->thread, err);
 }
 
 static void let_go(void *context, uint32_t index, size_t size)
@@ -234,28 +201,13 @@ void fan_lane_cancel(struct fan_lane *lane, const struct error *reason)
     drop_queue(lane);
 }
 
-/* A required store's requests have deadlines of their own, and nothing can go on without it. */
-static bool has_ended(struct fan_lane *lane)
-{
-    int64_t until_ms = clock_monotonic_ms() + LEAVE_MS;
-
-    pthread_mutex_lock(&lane->sync->lock);
-    while (!lane->ended && (lane->required || clock_monotonic_ms() < until_ms)) {
-        fan_sync_wait(lane->sync, LEAVE_MS);
-    }
-    bool ended = lane->ended;
-    pthread_mutex_unlock(&lane->sync->lock);
-    return ended;
-}
-
 bool fan_lane_end(struct fan_lane *lane)
 {
-    if (lane->has_thread) {
-        if (!has_ended(lane)) {
-            pthread_detach(lane->thread);
-            return false;
-        }
-        pthread_join(lane->thread, NULL);
+    /* A required store's requests have deadlines of their own, and nothing can go on without it. */
+    if (lane->thread != NULL && lane->required) {
+        watched_thread_join(lane->thread);
+    } else if (lane->thread != NULL && !watched_thread_end(lane->thread)) {
+        return false;
     }
     store_upload_abandon(lane->upload);
     if (lane->owns_store) {

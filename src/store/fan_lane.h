@@ -5,13 +5,14 @@
 #ifndef STORE_FAN_LANE_H
 #define STORE_FAN_LANE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/monitor.h"
+#include "base/watched_thread.h"
 #include "store/fan_out.h"
 #include "store/store.h"
 #include "stream/blocks.h"
@@ -27,14 +28,8 @@ enum fan_lane_state {
     FAN_LANE_FAILED, /* `failure` says why */
 };
 
-/* What the lanes of one fan-out share. */
-struct fan_sync {
-    pthread_mutex_t lock; /* of everything in the lanes that more than one thread uses */
-    pthread_cond_t changed;
-};
-
 struct fan_lane {
-    struct fan_sync *sync;
+    struct monitor *sync; /* of all lanes: of what more than one thread uses */
     struct store *store;
     bool owns_store; /* best effort: opened for this lane alone */
     bool required;
@@ -43,10 +38,9 @@ struct fan_lane {
     char run_id[32];
     int parallel;
     int64_t retain_ms;
-    atomic_bool cancelled; /* its store's requests give up, for whatever reason */
-    atomic_bool left_out;  /* by fan_lane_cancel() */
-    pthread_t thread;
-    bool has_thread;
+    atomic_bool cancelled;         /* its store's requests give up, for whatever reason */
+    atomic_bool left_out;          /* by fan_lane_cancel() */
+    struct watched_thread *thread; /* NULL: not started */
 
     /* Under the lock. */
     struct block *queue[FAN_LANE_MOST_BLOCKS];
@@ -55,7 +49,6 @@ struct fan_lane {
     size_t held_count;
     size_t held_bytes;
     bool closing; /* no block comes any more */
-    bool ended;   /* the thread is about to return */
     enum fan_lane_state state;
     struct error failure;
     int64_t waited_ms; /* for this one */
@@ -75,8 +68,5 @@ void fan_lane_cancel(struct fan_lane *lane, const struct error *reason);
 /* Waits for its thread and frees it. False, and nothing is freed, when the thread does not come
  * back: of a best-effort store that is not waited for long. */
 bool fan_lane_end(struct fan_lane *lane);
-
-/* Waits for a change with the lock held, this long at most. */
-void fan_sync_wait(struct fan_sync *sync, int64_t most_ms);
 
 #endif

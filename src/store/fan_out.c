@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
-#include "base/thread.h"
 #include "store/fan_lane.h"
 
 /* Blocks that are alive beside those that one store sends at a time. */
@@ -16,7 +15,7 @@
 #define LOOK_MS      200 /* for a stop, while waiting */
 
 struct fan_out {
-    struct fan_sync *sync;
+    struct monitor *sync;
     struct fan_lane *lanes[STORES_MOST];
     size_t count;
     size_t required_count;
@@ -28,25 +27,19 @@ struct fan_out {
     size_t alive_bytes;
 };
 
-static struct fan_sync *sync_new(void)
+static struct monitor *sync_new(void)
 {
-    struct fan_sync *sync = calloc(1, sizeof(*sync));
-    pthread_condattr_t attributes;
+    struct monitor *sync = calloc(1, sizeof(*sync));
 
     if (sync != NULL) {
-        pthread_mutex_init(&sync->lock, NULL);
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&sync->changed, &attributes);
-        pthread_condattr_destroy(&attributes);
+        monitor_init(sync);
     }
     return sync;
 }
 
-static void sync_free(struct fan_sync *sync)
+static void sync_free(struct monitor *sync)
 {
-    pthread_cond_destroy(&sync->changed);
-    pthread_mutex_destroy(&sync->lock);
+    monitor_clear(sync);
     free(sync);
 }
 
@@ -231,7 +224,7 @@ static void wait_a_moment(struct fan_out *fan_out, enum fan_lane_state state)
             most_ms = left_ms > 0 ? left_ms : 0;
         }
     }
-    fan_sync_wait(fan_out->sync, most_ms);
+    monitor_wait(fan_out->sync, most_ms);
     int64_t passed_ms = clock_monotonic_ms() - began_ms;
     for (size_t i = fan_out->required_count; i < fan_out->count; i++) {
         struct fan_lane *lane = fan_out->lanes[i];
@@ -308,7 +301,7 @@ static bool flush_all(struct fan_out *fan_out, struct error *err)
     pthread_cond_broadcast(&fan_out->sync->changed);
     while ((ok = check_required(fan_out, err)) &&
            !is_flushed(fan_out, 0, fan_out->required_count)) {
-        fan_sync_wait(fan_out->sync, LOOK_MS);
+        monitor_wait(fan_out->sync, LOOK_MS);
     }
     while (ok && !is_flushed(fan_out, fan_out->required_count, fan_out->count)) {
         wait_a_moment(fan_out, FAN_LANE_FLUSHED);
@@ -391,14 +384,13 @@ bool fan_out_end(struct fan_out *fan_out)
         return true;
     }
     for (size_t i = 0; i < fan_out->count; i++) {
-        if (fan_out->lanes[i]->has_thread) {
+        if (fan_out->lanes[i]->thread != NULL) {
             fan_lane_cancel(fan_out->lanes[i], NULL);
         }
     }
     for (size_t i = 0; i < fan_out->count; i++) {
         const char *location = fan_out->lanes[i]->store->location;
         if (!fan_lane_end(fan_out->lanes[i])) {
-            thread_note_left_behind();
             log_warning("store_hangs", "Store %s hangs, and is left to itself", location);
             all = false;
         }

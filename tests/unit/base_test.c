@@ -32,6 +32,7 @@
 #include "base/stop.h"
 #include "base/text.h"
 #include "base/wait.h"
+#include "base/watched_thread.h"
 
 /* Command lines. */
 
@@ -1141,6 +1142,40 @@ static void test_log_tail_of_a_quiet_log(void **state)
     redact_clear();
 }
 
+/* Threads. */
+
+static void read_byte(void *context)
+{
+    const int *fd = context;
+    char byte;
+
+    assert_int_equal(read(*fd, &byte, 1), 1);
+}
+
+static void test_a_thread_that_is_watched(void **state)
+{
+    struct watched_thread *thread = NULL;
+    struct error err = ERROR_INIT;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_true(watched_thread_start(read_byte, &ends[0], &thread, &err));
+        assert_false(watched_thread_has_ended(thread, 0));
+        assert_false(watched_thread_has_ended(thread, 1));
+        assert_int_equal(write(ends[1], "", 1), 1);
+        if (i == 0) {
+            assert_true(watched_thread_has_ended(thread, 60000));
+            watched_thread_join(thread);
+        } else {
+            assert_true(watched_thread_end(thread));
+        }
+    }
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1195,6 +1230,7 @@ int main(void)
         cmocka_unit_test(test_process_group),
         cmocka_unit_test(test_wait_deadline),
         cmocka_unit_test(test_wait_stop),
+        cmocka_unit_test(test_a_thread_that_is_watched),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

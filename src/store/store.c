@@ -148,13 +148,23 @@ failed:
     return NULL;
 }
 
+void store_step(struct store *store)
+{
+    if (store->watch != NULL) {
+        atomic_store(&store->watch->at, store);
+        atomic_fetch_add(&store->watch->steps, 1);
+    }
+}
+
 bool store_prepare(struct store *store, struct error *err)
 {
+    store_step(store);
     return store->ops->prepare(store, err);
 }
 
 bool store_list(struct store *store, const char *prefix, struct objects *out, struct error *err)
 {
+    store_step(store);
     return store->ops->list(store, prefix, out, err);
 }
 
@@ -170,12 +180,14 @@ static bool note_read(struct store *store, bool ok, const struct error *err)
 bool store_head(struct store *store, const char *name, struct object *out, bool *found,
                 struct error *err)
 {
+    store_step(store);
     return note_read(store, store->ops->head(store, name, out, found, err), err);
 }
 
 bool store_remove(struct store *store, const struct object *object, enum store_removal *result,
                   struct error *err)
 {
+    store_step(store);
     return store->ops->remove(store, object, result, err);
 }
 
@@ -186,18 +198,21 @@ void store_ignore_stop(struct store *store, bool ignore)
 
 bool store_discard(struct store *store, const char *name, const char *run_id, struct error *err)
 {
+    store_step(store);
     return store->ops->discard(store, name, run_id, err);
 }
 
 bool store_confirm(struct store *store, const struct object *object, const char *run_id,
                    bool *whole, struct error *err)
 {
+    store_step(store);
     return store->ops->confirm(store, object, run_id, whole, err);
 }
 
 bool store_check_digest(struct store *store, const struct object *object, bool *same,
                         struct error *err)
 {
+    store_step(store);
     if (store->ops->check_digest == NULL) {
         *same = true;
         return true;
@@ -208,6 +223,7 @@ bool store_check_digest(struct store *store, const struct object *object, bool *
 bool store_upload_begin(struct store *store, const struct upload_options *options,
                         struct upload **out, struct error *err)
 {
+    store_step(store);
     if (!store->ops->upload_begin(store, options, out, err)) {
         return false;
     }
@@ -218,6 +234,7 @@ bool store_upload_begin(struct store *store, const struct upload_options *option
 
 bool store_upload_block(struct upload *upload, struct block *block, struct error *err)
 {
+    store_step(upload->store);
     return upload->store->ops->upload_block(upload, block, err);
 }
 
@@ -233,17 +250,20 @@ struct stage *store_upload_stage_new(struct upload *upload, struct error *err)
 
 bool store_upload_flush(struct upload *upload, struct error *err)
 {
+    store_step(upload->store);
     return upload->store->ops->upload_flush(upload, err);
 }
 
 bool store_upload_commit(struct upload *upload, const struct metadata *metadata, struct error *err)
 {
+    store_step(upload->store);
     return upload->store->ops->upload_commit(upload, metadata, err);
 }
 
 void store_upload_abandon(struct upload *upload)
 {
     if (upload != NULL) {
+        store_step(upload->store);
         upload->store->ops->upload_abandon(upload);
     }
 }
@@ -251,6 +271,7 @@ void store_upload_abandon(struct upload *upload)
 bool store_download_open(struct store *store, const struct object *object, struct download **out,
                          struct error *err)
 {
+    store_step(store);
     return note_read(store, store->ops->download_open(store, object, out, err), err);
 }
 
@@ -266,6 +287,7 @@ bool store_download_read(struct download *download, uint64_t offset, void *buffe
     if (atomic_load(&download->cancelled)) {
         return error_set(err, ERROR_STOPPED, "reading was given up");
     }
+    store_step(download->store);
     return size == 0 ||
            note_read(download->store,
                      download->store->ops->download_read(download, offset, buffer, size, err), err);

@@ -97,6 +97,12 @@ struct store_ops {
     void (*close)(struct store *store);
 };
 
+/* What goes on in stores, for another thread: in a file system that hangs nothing goes on. */
+struct store_watch {
+    _Atomic(struct store *) at; /* the one that was turned to last; NULL: none yet */
+    atomic_uint_fast64_t steps; /* grows with each call, and within those that may take long */
+};
+
 /* Embedded by each kind as its first member. */
 struct store {
     const struct store_ops *ops;
@@ -111,6 +117,7 @@ struct store {
      * can be done: requests can. Another thread may set it; so does an upload that has failed,
      * whose other transfers need not go on. NULL: never. */
     atomic_bool *cancelled;
+    struct store_watch *watch; /* or NULL */
     /* A read of it failed since somebody last said that none had: who reads a backup that another
      * store has, too, may turn to that. */
     atomic_bool read_failed;
@@ -189,5 +196,8 @@ bool store_download_read(struct download *download, uint64_t offset, void *buffe
 void store_download_cancel(struct download *download);
 void store_download_close(struct download *download);
 void store_close(struct store *store);
+
+/* For stores, within a call that may take long: something goes on in it (struct store_watch). */
+void store_step(struct store *store);
 
 #endif

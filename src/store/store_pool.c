@@ -80,6 +80,7 @@ static bool keep(struct store_pool *pool, struct store *store, const char *url, 
     if (copy == NULL) {
         return error_set_memory(err);
     }
+    store->watch = &pool->watch;
     if (find_place(pool, store->location) == NULL) {
         pool->items[pool->count++] = store;
     }

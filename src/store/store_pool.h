@@ -28,6 +28,7 @@ struct store_pool {
         char *url;
     } opened[STORE_POOL_MOST];
     size_t opened_count;
+    struct store_watch watch; /* of all of them */
 };
 
 /* A backup goes to at most so many. */

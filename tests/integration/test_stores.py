@@ -1,12 +1,14 @@
 """Several stores at once: one dump, the same object in each; what is missing is copied later."""
 
 import hashlib
+import os
 import signal
 
 import pytest
 
 import azurite as azurite_module
 import backups
+import processes
 from fault_proxy import ALWAYS, HttpFaultProxy
 from stores import AzureStore, FileStore
 
@@ -285,9 +287,9 @@ BETWEEN = "renameat2", 4
 
 
 def die_at(tool, call, number, *arguments):
-    """Runs it and kills it as it makes this system call."""
+    """Runs it and kills it as one of its threads makes this system call for the nth time."""
     result = tool.finish(tool.start(*arguments, prefix=(
-        "strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+        "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
         f"inject={call}:signal=SIGKILL:when={number}")))
     assert result.code == -signal.SIGKILL, result
 
@@ -332,6 +334,64 @@ def test_killed_after_the_commits(two, folders, small_database):
     result = check_again(two)
     assert result.code == 0 and "Copied backup " not in result.err
     assert set(copies(small_database).values()) == {"stored"}
+
+
+class Hanging:
+    """The program where no file in this folder can be opened: the call does not come back."""
+
+    def __init__(self, tool, folder, log, *arguments):
+        self._tool = tool
+        self._log = log
+        with open(log, "w") as err:
+            self.process = tool.start(*arguments, stdout=err, stderr=err, prefix=(
+                "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", folder,
+                "-e", "trace=openat", "-e", "inject=openat:delay_enter=3600000000"))
+        processes.wait_until(lambda: self._status("TracerPid") != "0", "the tracer is there")
+        self._tracer = int(self._status("TracerPid"))
+
+    def _status(self, name):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            (value,) = [line.split()[1] for line in status if line.startswith(f"{name}:")]
+        return value
+
+    def finish(self):
+        """Its exit code, and what it said. Its thread stays in that call, as the tracer has it."""
+        try:
+            processes.wait_until(lambda: self._status("State") == "Z", "its end", timeout=60)
+        finally:
+            os.kill(self._tracer, signal.SIGKILL)
+        return self._tool.finish(self.process).code, self._log.read_text()
+
+
+@pytest.mark.parametrize("hanging", [0, 1], ids=["source", "target"])
+def test_a_folder_that_hangs_while_a_copy_is_made(lame, folders, small_database, tmp_path, hanging):
+    """The tick ends, and the attempt counts: what else is due in that store waits, too."""
+    assert [lame.run(*RUN).code for _ in range(2)] == [3, 3]
+    lame.mend()
+    tool = lame.with_settings(RYTHM_BACKUP_STALL_TIMEOUT="3s")
+    code, said = Hanging(tool, folders[hanging].folder, tmp_path / "log", "check").finish()
+    hangs = f"store {url_of(folders[hanging])} hangs: nothing has moved there for 3 s"
+    assert code == 3 and hangs in said
+    assert small_database.execute("SELECT attempts FROM backup_copies WHERE state <> 'stored'"
+                                  " AND due_at > now() ORDER BY attempts") == [(0,), (1,)]
+    assert hangs in small_database.value("SELECT error_message FROM backup_copies"
+                                         " WHERE attempts = 1")
+    make_due(small_database)
+    assert lame.ok("check").err.count("Copied backup ") == 2
+    assert_alike(*folders[:2])
+
+
+def test_a_stop_while_a_folder_hangs(lame, folders, small_database, tmp_path):
+    assert lame.run(*RUN).code == 3
+    lame.mend()
+    run = Hanging(lame, folders[1].folder, tmp_path / "log", "check")
+    processes.wait_until(lambda: small_database.value("SELECT sum(attempts) FROM backup_copies"),
+                         "the attempt has begun")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.finish()[0] == 128 + signal.SIGTERM
+    make_due(small_database)
+    lame.ok("check")
+    assert_alike(*folders[:2])
 
 
 def test_an_attempt_to_copy_is_noted_before_it_begins(lame, folders, small_database):

@@ -183,8 +183,8 @@ bool file_list_all(const struct file_folder *folder, const char *prefix, struct 
     return true;
 }
 
-static bool digest_file(const struct file_folder *folder, const char *name, int fd,
-                        char hex[DIGEST_HEX_SIZE(DIGEST_SHA256_SIZE)], struct error *err)
+static bool digest_file(struct store *store, const struct file_folder *folder, const char *name,
+                        int fd, char hex[DIGEST_HEX_SIZE(DIGEST_SHA256_SIZE)], struct error *err)
 {
     unsigned char sha256[DIGEST_SHA256_SIZE];
     struct digest *digest = digest_new(DIGEST_SHA256, err);
@@ -193,6 +193,7 @@ static bool digest_file(const struct file_folder *folder, const char *name, int 
     bool ok = digest != NULL && (buffer != NULL || error_set_memory(err));
 
     while (ok && got != 0) {
+        store_step(store);
         got = read(fd, buffer, READ_SIZE);
         if (got < 0) {
             ok = errno == EINTR || file_folder_fail(folder, errno, "reading", name, err);
@@ -209,8 +210,8 @@ static bool digest_file(const struct file_folder *folder, const char *name, int 
     return ok;
 }
 
-bool file_list_check_digest(const struct file_folder *folder, const struct object *object,
-                            bool *same, struct error *err)
+bool file_list_check_digest(struct store *store, const struct file_folder *folder,
+                            const struct object *object, bool *same, struct error *err)
 {
     char hex[DIGEST_HEX_SIZE(DIGEST_SHA256_SIZE)];
     const char *announced = metadata_get(&object->metadata, "sha256");
@@ -219,7 +220,7 @@ bool file_list_check_digest(const struct file_folder *folder, const struct objec
     if (fd < 0) {
         return file_folder_fail(folder, errno, "opening", object->name, err);
     }
-    bool ok = digest_file(folder, object->name, fd, hex, err);
+    bool ok = digest_file(store, folder, object->name, fd, hex, err);
     close(fd);
     if (ok) {
         *same = announced != NULL && strcmp(announced, hex) == 0;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "store/file/file_folder.h"
 #include "store/objects.h"
+#include "store/store.h"
 
 /* Every object whose name starts with `prefix`, sorted by name, or an error. Changes nothing. */
 bool file_list_all(const struct file_folder *folder, const char *prefix, struct objects *out,
@@ -27,8 +28,9 @@ bool file_list_matches(const struct stat *status, const struct object *object);
 bool file_list_is_still(const struct file_folder *folder, const struct object *object, bool *same,
                         struct error *err);
 
-/* Reads the object. *same: its SHA-256 is the one in its metadata. */
-bool file_list_check_digest(const struct file_folder *folder, const struct object *object,
-                            bool *same, struct error *err);
+/* Reads the object, which may take long: the store, whose folder it is, is told that it goes on.
+ * *same: its SHA-256 is the one in its metadata. */
+bool file_list_check_digest(struct store *store, const struct file_folder *folder,
+                            const struct object *object, bool *same, struct error *err);
 
 #endif

@@ -131,7 +131,7 @@ static bool file_store_check_digest(struct store *store, const struct object *ob
 {
     struct file_folder *folder = folder_of(store);
 
-    return open_existing(folder, err) && file_list_check_digest(folder, object, same, err);
+    return open_existing(folder, err) && file_list_check_digest(store, folder, object, same, err);
 }
 
 static bool file_store_prepare(struct store *store, struct error *err)

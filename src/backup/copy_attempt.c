@@ -32,6 +32,7 @@ struct copy_attempt {
     char key[KEY_SIZE];
     struct copy_rows copies; /* of the same run */
     struct store *target;
+    atomic_bool is_unwanted; /* its schedule does not name the store any more */
     atomic_bool given_up;
     bool ok; /* how it ended, or why not: */
     struct error failure;
@@ -48,31 +49,35 @@ static bool may_publish(void *context, struct error *err)
     return advisory_lock_held(self->session, self->key, err) && stop_check(err);
 }
 
-static bool note(const struct copy_attempt *self, enum copy_state state, struct error *err)
+static bool note(const struct copy_attempt *self, struct session *session, enum copy_state state,
+                 struct error *err)
 {
     const struct copy_note what = {
         .store = self->row.store, .required = self->row.required, .state = state};
 
-    return backup_copies_note(self->session, self->row.run_id, &what, err);
+    return backup_copies_note(session, self->row.run_id, &what, err);
 }
 
-/* Finds the target with the options that its schedule's URL has. *wanted is false when the schedule
- * is gone, or names this store no more. */
-static bool is_wanted(struct copy_attempt *self, bool *wanted, struct error *err)
+/* With the options that its schedule's URL has, if that names the store still. */
+static bool find_target(struct copy_attempt *self, struct error *err)
 {
     struct store_choice choice = {.count = 0};
+    bool ok = true;
 
-    *wanted = false;
-    if (!self->has_schedule) {
-        return true;
+    if (!self->row.run_failed && self->has_schedule) {
+        ok = store_pool_choose(self->stores, self->urls, &choice, err);
     }
-    bool ok = store_pool_choose(self->stores, self->urls, &choice, err);
-    for (size_t i = 0; ok && !*wanted && i < choice.count; i++) {
-        *wanted = strcmp(choice.stores[i]->location, self->row.store) == 0;
-        self->target = choice.stores[i];
+    for (size_t i = 0; ok && i < choice.count; i++) {
+        if (strcmp(choice.stores[i]->location, self->row.store) == 0) {
+            self->target = choice.stores[i];
+        }
     }
     store_choice_clear(&choice);
-    return ok;
+    if (!ok || self->target != NULL) {
+        return ok;
+    }
+    atomic_store(&self->is_unwanted, !self->row.run_failed);
+    return store_pool_get(self->stores, self->row.store, &self->target, err);
 }
 
 /* *there: the target has it, as far as it can tell. What is there and is not what was sent goes. */
@@ -162,47 +167,45 @@ static bool copy_from_any(struct copy_attempt *self, bool *had, struct error *er
     return copied;
 }
 
-static bool drop(const struct copy_attempt *self, const char *why, struct error *err)
-{
-    log_info(LOG_MARK_NOTE, "copy_not_wanted", "Backup %s is not copied to %s: %s", self->row.name,
-             self->row.store, why);
-    return note(self, COPY_GONE, err);
-}
-
-/* What a run that failed may have left there. */
+/* What the run, or an attempt to copy, may have left there, where there is no object of it. */
 static bool clean(const struct copy_attempt *self, struct error *err)
 {
     const struct copy_row *row = &self->row;
 
     return store_discard(self->target, row->name, row->run_id, err) &&
-           manifest_remove(self->target, row->name, row->run_id, err) && note(self, COPY_GONE, err);
+           manifest_remove(self->target, row->name, row->run_id, err) &&
+           note(self, self->session, COPY_GONE, err);
+}
+
+static bool drop(const struct copy_attempt *self, const char *why, struct error *err)
+{
+    log_info(LOG_MARK_NOTE, "copy_not_wanted", "Backup %s is not copied to %s: %s", self->row.name,
+             self->row.store, why);
+    return clean(self, err) || error_prefix(err, "removing what may have been left of it");
 }
 
 static bool make(struct copy_attempt *self, struct error *err)
 {
-    const struct copy_row *row = &self->row;
-    bool wanted = true;
     bool there = false;
     bool had = false;
 
-    if (!(row->run_failed ? store_pool_get(self->stores, row->store, &self->target, err)
-                          : is_wanted(self, &wanted, err))) {
+    if (!find_target(self, err) || !used_store_prepare(self->session, self->target, err)) {
         return false;
     }
-    if (!wanted) {
-        return drop(self, "its schedule names this store no more", err);
-    }
-    if (!used_store_prepare(self->session, self->target, err)) {
-        return false;
-    }
-    if (row->run_failed) {
+    if (self->row.run_failed) {
         return clean(self, err);
     }
     if (!look(self, &there, err)) {
         return false;
     }
-    if (there || copy_from_any(self, &had, err)) {
-        return note(self, COPY_STORED, err);
+    if (there) {
+        return note(self, self->session, COPY_STORED, err);
+    }
+    if (atomic_load(&self->is_unwanted)) {
+        return drop(self, "its schedule names this store no more", err);
+    }
+    if (copy_from_any(self, &had, err)) {
+        return note(self, self->session, COPY_STORED, err);
     }
     return had ? false : drop(self, "no store has it any more", err);
 }
@@ -215,6 +218,20 @@ static const struct copy_row *find(const struct copy_rows *copies, const char *s
         }
     }
     return NULL;
+}
+
+/* A store that is named no more may be gone for good: nobody is told of it again. */
+bool copy_attempt_note_failed(const struct copy_attempt *attempt, struct session *session,
+                              struct error *reason, struct error *err)
+{
+    const struct copy_row *row = &attempt->row;
+
+    if (!atomic_load(&attempt->is_unwanted)) {
+        return backup_copies_note_failed(session, row->run_id, row->store, reason->text, err);
+    }
+    error_hint(reason, "this is not tried again, for its schedule names the store no more; look "
+                       "there for what may have been left of it");
+    return note(attempt, session, COPY_GONE, err);
 }
 
 /* Noted first: a file system that hangs lets nobody note anything afterwards. */
@@ -236,8 +253,7 @@ static bool make_if_due(struct copy_attempt *self, struct error *err)
     bool ok = now == NULL || (now->state != COPY_PENDING && now->state != COPY_MISSING) ||
               try_to_make(self, err);
     if (!ok && err->kind != ERROR_STOPPED &&
-        !backup_copies_note_failed(self->session, self->row.run_id, self->row.store, err->text,
-                                   &problem)) {
+        !copy_attempt_note_failed(self, self->session, err, &problem)) {
         log_warning("ledger_not_written", "%s", problem.text);
     }
     backup_copies_clear(&self->copies);

@@ -34,6 +34,10 @@ bool copy_attempt_new(const struct copy_attempt_options *options, struct copy_at
 void copy_attempt_run(void *attempt);
 /* From another thread: it is to publish nothing any more. */
 void copy_attempt_give_up(struct copy_attempt *attempt);
+/* Writes to the ledger that it failed, or hangs: it is due again, unless its schedule names the
+ * store no more, which *reason then says. */
+bool copy_attempt_note_failed(const struct copy_attempt *attempt, struct session *session,
+                              struct error *reason, struct error *err);
 /* Once it has run: false, with the reason, when it failed. */
 bool copy_attempt_result(const struct copy_attempt *attempt, struct error *err);
 void copy_attempt_free(struct copy_attempt *attempt);

@@ -41,7 +41,7 @@ static bool wait_for_end(struct watched_thread *thread, const struct store_watch
 }
 
 /* The thread's own session has the lock until the process ends. */
-static bool note_hanging(const struct copying *copying, const struct copy_row *row,
+static bool note_hanging(const struct copying *copying, const struct copy_attempt *attempt,
                          int64_t stall_ms, struct error *err)
 {
     const struct store *at = atomic_load(&copying->stores->watch.at);
@@ -55,7 +55,7 @@ static bool note_hanging(const struct copying *copying, const struct copy_row *r
               at->location, stall_ms / 1000);
     error_hint(err, "see whether its file system answers");
     if (!session_open(copying->session, &session, &problem) ||
-        !backup_copies_note_failed(session, row->run_id, row->store, err->text, &problem)) {
+        !copy_attempt_note_failed(attempt, session, err, &problem)) {
         log_warning("ledger_not_written", "%s", problem.text);
     }
     session_close(session);
@@ -63,8 +63,7 @@ static bool note_hanging(const struct copying *copying, const struct copy_row *r
 }
 
 /* Frees the attempt, unless it was left behind. */
-static bool watch(const struct copying *copying, const struct copy_row *row,
-                  struct copy_attempt *attempt, struct error *err)
+static bool watch(const struct copying *copying, struct copy_attempt *attempt, struct error *err)
 {
     int64_t stall_ms = settings_get_number(copying->settings, SETTING_STALL_TIMEOUT) * 1000;
     struct watched_thread *thread = NULL;
@@ -77,7 +76,7 @@ static bool watch(const struct copying *copying, const struct copy_row *row,
     } else if (ok) {
         copy_attempt_give_up(attempt);
         if (!watched_thread_end(thread)) {
-            return note_hanging(copying, row, stall_ms, err);
+            return note_hanging(copying, attempt, stall_ms, err);
         }
     }
     ok = ok && copy_attempt_result(attempt, err);
@@ -96,7 +95,7 @@ static bool run_one(const struct copying *copying, const struct copy_row *row, s
     };
     struct copy_attempt *attempt = NULL;
 
-    return copy_attempt_new(&options, &attempt, err) && watch(copying, row, attempt, err);
+    return copy_attempt_new(&options, &attempt, err) && watch(copying, attempt, err);
 }
 
 static bool read_due(const struct copying *copying, struct copy_rows *rows, struct error *err)

@@ -447,6 +447,58 @@ def test_a_copy_that_was_cut_short(lame, folders, small_database):
     assert_alike(*folders[:2])
 
 
+@pytest.mark.parametrize("why", ["its schedule names this store no more",
+                                 "no store has it any more"])
+def test_what_an_attempt_left_of_a_copy_that_is_not_wanted(lame, folders, small_database, why):
+    """A manifest, and the hidden files of the object."""
+    assert lame.run(*RUN, "--engine", "parallel").code == 3
+    lame.mend()
+    die_at(lame, "renameat2", 2, "check")
+    assert names(folders[1]) == [] and len(folders[1].leftovers()) > 1
+    tool = lame
+    if "names" in why:
+        tool = lame.with_settings(**stores_of(url_of(folders[0])))
+    else:
+        folders[0].remove(names(folders[0])[0])
+    make_due(small_database)
+    assert why in tool.ok("check").err
+    assert folders[1].leftovers() == [] and copies(small_database)["second"] == "gone"
+
+
+def test_what_an_attempt_left_in_a_bucket(make_tool, small_database, folders, s3, s3_store):
+    tool = make_tool(small_database, s3_store, **stores_of(
+        url_of(folders[0]), url_of(s3_store, "&required=false")))
+    s3.fault(r"PUT ", times=ALWAYS, status=403, code="AccessDenied")
+    assert tool.run(*RUN).code == 3
+    (name,) = names(folders[0])
+    s3.client.create_multipart_upload(Bucket="backups", Key=f"of/rythm/{name}")
+    folders[0].remove(name)
+    make_due(small_database)
+    assert "no store has it any more" in tool.ok("check").err
+    assert s3.uploads == {} and s3.buckets["backups"] == {}
+
+
+def test_a_store_that_is_named_no_more_and_cannot_be_looked_at(lame, folders, small_database):
+    """That is told once."""
+    assert lame.run(*RUN).code == 3
+    only = lame.with_settings(**stores_of(url_of(folders[0])))
+    result = only.run("check")
+    assert result.code == 3 and "this is not tried again" in result.err
+    assert copies(small_database)["second"] == "gone"
+    make_due(small_database)
+    assert only.ok("check", "-q").err == ""
+
+
+def test_a_copy_that_is_there_in_a_store_that_is_named_no_more(two, folders, small_database):
+    """It is whole, and stays so."""
+    two.ok(*RUN, "--engine", "parallel")
+    small_database.execute("UPDATE backup_copies SET state = 'pending', due_at = '2020-01-01'"
+                           " WHERE store LIKE '%second'")
+    two.with_settings(**stores_of(url_of(folders[0]))).ok("check")
+    assert copies(small_database) == {"first": "stored", "second": "stored"}
+    assert_alike(*folders[:2])
+
+
 def test_what_a_failed_run_left_with_a_best_effort_store(make_tool, small_database, folders):
     tool = make_tool(small_database, **stores_of(url_of(folders[0]),
                                                  url_of(folders[1], BEST_EFFORT)))

@@ -173,6 +173,10 @@ class Lane:
         self.query("DELETE FROM rythm_backup_deliveries")
         self.kept = self._put_old(1)
         self.expired = self._put_old(EXPIRED_DAYS)
+        self.forget_seen()
+
+    def forget_seen(self):
+        """What the point before left in the mail service's memory and in ours."""
         with self.acs.lock:
             for seen in (self.acs.messages, self.acs.operations, self.acs.requests,
                          self.acs.refusals, self.acs.repeats, self.acs.next_sends):

@@ -40,6 +40,7 @@ import judge
 MOST_TOLD = 20      # of points that were not reached
 MOST_TRIED = 8      # of more points than this so many are tried, evenly, unless all are
 FEW = 2             # so many may be missed where any may
+OWN_LANES = 3       # for a case whose lanes are not the arena's
 RESTORE_EVERY = 40  # so often the judge restores with psql; always the first point
 
 
@@ -59,6 +60,8 @@ class Tried:
     reached: bool = True          # False: the mischief had no occasion; judged, but not passed
     expectation: judge.Expectation = field(default_factory=judge.Expectation)
     recover: bool = True          # False: the function has run the later checks itself
+    verdict: judge.Verdict | None = None  # of a judge of its own, who has looked already
+    scene: str = ""               # what that one saw, for the report of a finding
 
 
 registry = []
@@ -156,10 +159,11 @@ class Run:
         """Of the points every so many-th is tried."""
         return 1 if self.full else max(1, usual // self.times)
 
-    def each(self, points, function, exist=None, may_miss=0):
+    def each(self, points, function, exist=None, may_miss=0, make=None):
         """Tries function(lane, point) at each of the points, on all lanes at the same time.
         `exist`: how many points there are, when these are a choice of them. `may_miss`: the share
-        of them of which the mischief may find no occasion."""
+        of them of which the mischief may find no occasion. `make`: makes a lane, where those of the
+        arena will not do; there are fewer of these, and they end with the call."""
         points = list(points)
         self.exist += len(points) if exist is None else exist
         most = MOST_TRIED * self.times
@@ -173,8 +177,12 @@ class Run:
                 if not self._try(lane, point, function, next(with_restore), tally):
                     lane = self.arena.renew(lane)
 
-        with self.crew(points, work, self.lanes):
-            pass
+        if make is None:
+            with self.crew(points, work, self.lanes):
+                pass
+        else:
+            with self._on_own_lanes(points, function, make, OWN_LANES, tally):
+                pass
         self._demand_reached(tally, may_miss)
 
     @contextlib.contextmanager
@@ -182,19 +190,25 @@ class Run:
         """Tries these points meanwhile, on so many lanes of their own: for those that mostly wait.
         At the end it waits for them. They count as points that exist, too."""
         self.exist += len(points)
-        made = [self.arena.make_lane(self.kind) for _ in range(min(lanes, len(points)))]
         tally = Tally()
+        with self._on_own_lanes(points, function, lambda: self.arena.make_lane(self.kind), lanes,
+                                tally):
+            yield
+        self._demand_reached(tally, may_miss)
+
+    @contextlib.contextmanager
+    def _on_own_lanes(self, points, function, make, lanes, tally):
+        made = [make() for _ in range(min(lanes, len(points)))]
 
         def work(lane, todo):
             for point in todo:
                 if not self._try(lane, point, function, False, tally):
                     lane.close()
-                    lane = self.arena.make_lane(self.kind)
+                    lane = make()
             lane.close()
 
         with self.crew(points, work, made):
             yield
-        self._demand_reached(tally, may_miss)
 
     def _demand_reached(self, tally, may_miss):
         # Of few points one or two are a large share, and by chance.
@@ -208,10 +222,13 @@ class Run:
         try:
             lane.begin()
             tried = function(lane, point) or Tried()
-            if tried.recover:
-                lane.recover()
-            scene = judge.look(lane, tried.expectation, restore)
-            verdict = judge.judge(scene)
+            scene = None
+            verdict = tried.verdict
+            if verdict is None:
+                if tried.recover:
+                    lane.recover()
+                scene = judge.look(lane, tried.expectation, restore)
+                verdict = judge.judge(scene)
         except Exception:
             scene = None
             verdict = judge.Verdict([traceback.format_exc()])
@@ -219,7 +236,8 @@ class Run:
         # What is killed because the harness ends is nobody's fault.
         if self.stopping.is_set():
             return True
-        described = judge.describe(scene) if verdict.findings and scene is not None else ""
+        described = (judge.describe(scene) if verdict.findings and scene is not None
+                     else tried.scene)
         self.note(point, verdict, described, tried.reached,
                   restore and scene is not None and bool(scene.objects))
         with self._lock:

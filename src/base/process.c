@@ -173,17 +173,28 @@ bool process_read(struct process *process, void *buffer, size_t size,
     }
 }
 
+/* It stays a zombie, so that nobody else and no other group can get its number. False with errno.
+ */
+static bool ask_whether_ended(const struct process *process, bool *ended)
+{
+    siginfo_t info = {.si_pid = 0};
+    bool ok = waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+
+    *ended = ok && info.si_pid == process->pid;
+    return ok;
+}
+
 /* For a kernel without pidfd_open(2), and for valgrind. */
 static bool wait_in_steps(struct process *process, const struct deadline *deadline,
                           struct error *err)
 {
     for (;;) {
-        siginfo_t info = {.si_pid = 0};
+        bool ended;
         struct deadline step = deadline_in_ms(POLL_STEP_MS);
-        if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+        if (!ask_whether_ended(process, &ended)) {
             return error_set_system(err, errno, "waiting for %s", process->name);
         }
-        if (info.si_pid == process->pid) {
+        if (ended) {
             return true;
         }
         drain_stderr(process);
@@ -239,6 +250,18 @@ static bool judge(struct process *process, int status, struct error *err)
                      sigabbrev_np(WTERMSIG(status)), said);
 }
 
+/* False with errno. */
+static bool reap(struct process *process, int *status)
+{
+    while (waitpid(process->pid, status, 0) < 0) {
+        if (errno != EINTR) {
+            return false;
+        }
+    }
+    process->pid = 0;
+    return true;
+}
+
 bool process_finish(struct process *process, const struct deadline *deadline, struct error *err)
 {
     int status = 0;
@@ -247,12 +270,9 @@ bool process_finish(struct process *process, const struct deadline *deadline, st
     if (!wait_for_exit(process, deadline, err)) {
         return false;
     }
-    while (waitpid(process->pid, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return error_set_system(err, errno, "waiting for %s", process->name);
-        }
+    if (!reap(process, &status)) {
+        return error_set_system(err, errno, "waiting for %s", process->name);
     }
-    process->pid = 0;
     if (process->err_fd >= 0) {
         drain_stderr(process);
         close_fd(&process->err_fd);
@@ -260,22 +280,38 @@ bool process_finish(struct process *process, const struct deadline *deadline, st
     return judge(process, status, err);
 }
 
+/* Waits a moment for output, and drops it: who is to end must not wait for a reader. */
+static void drop_output(struct process *process)
+{
+    char buffer[4096];
+    struct pollfd out = {.fd = process->out_fd, .events = POLLIN};
+
+    if (poll(&out, 1, POLL_STEP_MS) > 0 && read(process->out_fd, buffer, sizeof(buffer)) <= 0) {
+        close_fd(&process->out_fd);
+    }
+}
+
 void process_kill(struct process *process)
 {
-    close_fd(&process->out_fd);
+    struct deadline grace = deadline_in_ms(GRACE_MS);
+    bool ended = false;
+
     close_fd(&process->err_fd);
+    if (process->pid == 0 || !process->leads_group) {
+        close_fd(&process->out_fd);
+    }
     if (process->pid == 0) {
         return;
     }
     pid_t whom = process->leads_group ? -process->pid : process->pid;
     kill(whom, SIGTERM);
-    for (int waited_ms = 0; waitpid(process->pid, NULL, WNOHANG) == 0; waited_ms += POLL_STEP_MS) {
-        if (waited_ms >= GRACE_MS) {
-            kill(whom, SIGKILL);
-            waitpid(process->pid, NULL, 0);
-            break;
-        }
-        poll(NULL, 0, POLL_STEP_MS);
+    /* That the others of a group have ended as well, only the end of its output tells. */
+    while ((!ended || process->out_fd >= 0) && deadline_left_ms(&grace) > 0) {
+        drop_output(process);
+        ask_whether_ended(process, &ended);
     }
+    kill(whom, SIGKILL);
+    close_fd(&process->out_fd);
+    reap(process, NULL);
     process->pid = 0;
 }

@@ -52,7 +52,9 @@ bool process_read(struct process *process, void *buffer, size_t size,
  * and what the child said on standard error. */
 bool process_finish(struct process *process, const struct deadline *deadline, struct error *err);
 
-/* SIGTERM, a moment's grace, SIGKILL; then everything is closed. Harmless when nothing runs. */
+/* SIGTERM, a moment's grace, SIGKILL; then everything is closed. A group has the grace until its
+ * first process has ended and its output too, and is killed as a whole, also when that process
+ * ended by itself long ago. Harmless when nothing runs, or after process_finish() saw it end. */
 void process_kill(struct process *process);
 
 #endif

@@ -194,9 +194,16 @@ HANGS = """
 trap '' TERM; sleep 1000 & echo $! >pids.new; echo $$ >>pids.new; mv pids.new pids; sleep 1001"""
 
 
-def test_its_group_is_killed_at_the_deadline(tool, hooks, home):
+# Its child does not end on SIGTERM, but itself does; or it has ended long before.
+CHILD_HANGS = """
+bash -c "trap '' TERM; echo \\$\\$ >pids.new; mv pids.new pids; while :; do sleep 1; done" &"""
+
+
+@pytest.mark.parametrize("body", [HANGS, f"{CHILD_HANGS} wait", f"{CHILD_HANGS} exit 0"],
+                         ids=["all", "its child", "a child that it left"])
+def test_its_group_is_killed_at_the_deadline(tool, hooks, home, body):
     hooks.set("RYTHM_BACKUP_HOOK_TIMEOUT", "1")
-    hooks.script("before", HANGS)
+    hooks.script("before", body)
     result = run(tool, hooks)
     assert result.code == 1
     assert "the hook before" in result.err and "RYTHM_BACKUP_HOOK_TIMEOUT says how long" in (

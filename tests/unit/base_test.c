@@ -999,38 +999,102 @@ static void test_process_that_ignores_sigterm(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
-/* What it has started ends with it, and both of its outputs are one. */
-static void test_process_group(void **state)
+/* The reading end of a pipe that all of them inherit: it ends when the last one has gone. */
+static int start_group(struct process *process, const char *script)
 {
-    char shell[] = "/bin/sh";
+    static char shell[] = "/bin/sh";
     char option[] = "-c";
-    char script[] = "sleep 1000 & echo one >&2; echo two; wait";
-    char *argv[] = {shell, option, script, NULL};
+    char *argv[] = {shell, option, strdup(script), NULL};
     char *envp[] = {NULL};
-    struct process process;
-    char output[64] = "";
+    struct error err = ERROR_INIT;
+    int held[2];
+
+    assert_int_equal(pipe(held), 0);
+    assert_true(process_start_group(process, argv, envp, &err));
+    close(held[1]);
+    free(argv[2]);
+    return held[0];
+}
+
+static void read_until(struct process *process, char *output, size_t size, const char *last)
+{
     struct deadline deadline = deadline_in_ms(60000);
     struct error err = ERROR_INIT;
     size_t length = 0;
     size_t got;
-    int held[2];
 
-    (void)state;
-    /* Inherited by all of them: read to its end when the last one has gone. */
-    assert_int_equal(pipe(held), 0);
-    assert_true(process_start_group(&process, argv, envp, &err));
-    close(held[1]);
-    while (strstr(output, "two\n") == NULL) {
-        assert_true(process_read(&process, output + length, sizeof(output) - 1 - length, &deadline,
-                                 &got, &err));
+    output[0] = '\0';
+    while (strstr(output, last) == NULL) {
+        assert_true(process_read(process, output + length, size - 1 - length, &deadline, &got,
+                                 &err));
+        assert_true(got > 0);
         length += got;
         output[length] = '\0';
     }
+}
+
+static void kill_group(struct process *process, int held)
+{
+    char byte;
+
+    process_kill(process);
+    assert_int_equal(process->pid, 0);
+    assert_int_equal(process->out_fd, -1);
+    assert_int_equal(read(held, &byte, 1), 0);
+    close(held);
+}
+
+/* What it has started ends with it, and both of its outputs are one. */
+static void test_process_group(void **state)
+{
+    struct process process;
+    char output[64];
+
+    (void)state;
+    int held = start_group(&process, "sleep 1000 & echo one >&2; echo two; wait");
+    read_until(&process, output, sizeof(output), "two\n");
     assert_string_equal(output, "one\ntwo\n");
-    process_kill(&process);
-    assert_int_equal(read(held[0], output, 1), 0);
-    close(held[0]);
+    kill_group(&process, held);
     assert_int_equal(process.exit_status, -1);
+}
+
+/* What it has started has the same grace, and no more, also when itself has ended. */
+static void test_process_group_that_ignores_sigterm(void **state)
+{
+    static const char child[] = "(trap '' TERM; echo on; while :; do sleep 1; done) & ";
+    static const char *const leaders[] = {"wait", "exit 0"};
+    char script[128];
+    struct process process;
+    char output[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(leaders) / sizeof(leaders[0]); i++) {
+        snprintf(script, sizeof(script), "%s%s", child, leaders[i]);
+        int held = start_group(&process, script);
+        read_until(&process, output, sizeof(output), "on\n");
+        kill_group(&process, held);
+    }
+}
+
+/* Who ends in an orderly way within the grace does so, though the first of them has ended. */
+static void test_process_group_that_cleans_up(void **state)
+{
+    struct process process;
+    char output[64];
+    char made[] = "/tmp/base_test.XXXXXX";
+
+    (void)state;
+    assert_non_null(mkdtemp(made));
+    char *script = NULL;
+    assert_true(asprintf(&script,
+                         "(trap 'head -c 200000 /dev/zero; rmdir %s; exit' TERM; echo on; "
+                         "while :; do sleep 0.01; done) & exit 0",
+                         made) > 0);
+    int held = start_group(&process, script);
+    read_until(&process, output, sizeof(output), "on\n");
+    kill_group(&process, held);
+    assert_int_equal(rmdir(made), -1);
+    free(script);
 }
 
 /* Waiting. */
@@ -1228,6 +1292,8 @@ int main(void)
         cmocka_unit_test(test_process_that_hangs),
         cmocka_unit_test(test_process_that_ignores_sigterm),
         cmocka_unit_test(test_process_group),
+        cmocka_unit_test(test_process_group_that_ignores_sigterm),
+        cmocka_unit_test(test_process_group_that_cleans_up),
         cmocka_unit_test(test_wait_deadline),
         cmocka_unit_test(test_wait_stop),
         cmocka_unit_test(test_a_thread_that_is_watched),

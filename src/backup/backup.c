@@ -11,6 +11,7 @@
 #include "dump/dump.h"
 #include "notify/ping.h"
 #include "postgres/backup_history.h"
+#include "postgres/server_locale.h"
 #include "schedule/adoption.h"
 #include "schedule/claim.h"
 
@@ -111,6 +112,7 @@ static bool prepare(struct run *run, bool *covered, struct error *err)
     struct dump_options dump = {.session = run->source, .settings = request->settings};
     const struct scope *scope = request->scope != NULL ? request->scope : &request->schedule->scope;
     return scope_copy(scope, &run->scope, err) && dump_check(&dump, err) &&
+           server_locale_read(run->source, run->result->database, &run->publication.locale, err) &&
            prepare_stores(run, covered, err);
 }
 

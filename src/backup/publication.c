@@ -33,6 +33,7 @@ static bool store_manifest(const struct publication *publication, struct store *
         .facts = &publication->facts,
         .snapshot_ms = publication->dump->snapshot_ms,
         .encoding = publication->encoding,
+        .locale = publication->locale,
         .segments = &publication->dump->segments,
         .retain_ms = publication_retain_ms(publication),
         .scope = publication->dump->scope,

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/database_locale.h"
 #include "base/error.h"
 #include "dump/dump.h"
 #include "postgres/backup_copies.h"
@@ -31,9 +32,10 @@ struct publication {
     const struct store_choice *stores;
     struct claim *claim;
     const struct dump_result *dump;
-    char encoding[32];         /* of the dumped database */
-    int64_t retention_days;    /* of the schedule */
-    struct backup_facts facts; /* set before publication_commit() */
+    char encoding[32];             /* of the dumped database */
+    struct database_locale locale; /* the same */
+    int64_t retention_days;        /* of the schedule */
+    struct backup_facts facts;     /* set before publication_commit() */
     struct metadata manifest_metadata;
     struct metadata metadata;
     struct publication_copy copies[STORES_MOST];

@@ -116,14 +116,26 @@ static json_t *scope_json(const struct scope *scope)
     return object;
 }
 
+static json_t *locale_json(const struct manifest_copy *manifest)
+{
+    char locale[DATABASE_LOCALE_TEXT_SIZE];
+
+    if (manifest == NULL || !database_locale_is_known(&manifest->locale)) {
+        return json_null();
+    }
+    database_locale_format(locale, &manifest->locale);
+    return output_json_text(locale);
+}
+
 bool list_tables_json(json_t *backup, const struct manifest_copy *manifest)
 {
     bool known = manifest != NULL;
 
     json_t *added = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o}", "snapshot",
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "snapshot",
         output_json_instant(known && manifest->snapshot_ms != 0, known ? manifest->snapshot_ms : 0),
-        "encoding", output_json_text(known ? manifest->encoding : NULL), "segments",
+        "encoding", output_json_text(known ? manifest->encoding : NULL), "locale",
+        locale_json(manifest), "segments",
         output_json_count(known, known ? manifest->segments.count : 0), "tables",
         known ? tables_json(&manifest->segments) : json_null(), "left_out",
         known ? left_out_json(&manifest->segments) : json_null(), "scope",

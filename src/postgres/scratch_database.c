@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "crypto/random.h"
 #include "postgres/query.h"
+#include "postgres/server_locale.h"
 #include "postgres/server_version.h"
 #include "postgres/target_session.h"
 
@@ -161,29 +162,6 @@ static bool may_create(struct session *session, struct error *err)
     return may;
 }
 
-/* What CREATE DATABASE says of the locale. */
-static const char *locale_clause(const struct session *session)
-{
-    int version = PQserverVersion(session->connection);
-
-#define ICU(column) " WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', d." column ")"
-#define RULES                                                                                      \
-    " || CASE WHEN d.daticurules <> '' THEN format(' ICU_RULES %L', d.daticurules) ELSE '' END"
-#define CLAUSE(other) " || CASE d.datlocprovider" other " ELSE ' LOCALE_PROVIDER libc' END"
-    if (server_version_has(version, SERVER_BUILTIN_LOCALE)) {
-        return CLAUSE(ICU("datlocale") RULES
-                      " WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L',"
-                      " d.datlocale)");
-    }
-    if (server_version_has(version, SERVER_ICU_RULES)) {
-        return CLAUSE(ICU("daticulocale") RULES);
-    }
-    return server_version_has(version, SERVER_LOCALE_PROVIDER) ? CLAUSE(ICU("daticulocale")) : "";
-#undef ICU
-#undef RULES
-#undef CLAUSE
-}
-
 /* *sql stays NULL when there is no database `like`. Whoever names a tablespace needs a right to it,
  * which the template's does not ask for. */
 static bool describe_creation(struct session *session, const char *name, const char *like,
@@ -194,14 +172,13 @@ static bool describe_creation(struct session *session, const char *name, const c
     PGresult *result = NULL;
 
     text_appendf(&query,
-                 "SELECT format('CREATE DATABASE %%I TEMPLATE template0 OWNER %%I ENCODING %%L"
-                 " LC_COLLATE %%L LC_CTYPE %%L', $1::text,"
-                 " pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate,"
-                 " d.datctype) || CASE WHEN d.dattablespace <> e.dattablespace"
-                 " THEN format(' TABLESPACE %%I', t.spcname) ELSE '' END%s FROM pg_database d"
+                 "SELECT format('CREATE DATABASE %%I TEMPLATE template0 OWNER %%I ENCODING %%L',"
+                 " $1::text, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding)) || %s"
+                 " || CASE WHEN d.dattablespace <> e.dattablespace"
+                 " THEN format(' TABLESPACE %%I', t.spcname) ELSE '' END FROM pg_database d"
                  " JOIN pg_database e ON e.datname = 'template0'"
                  " JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = $2::name",
-                 locale_clause(session));
+                 server_locale_expression(session));
     if (query.failed) {
         error_set_memory(err);
     } else {
@@ -216,39 +193,113 @@ static bool describe_creation(struct session *session, const char *name, const c
     return ok;
 }
 
-/* The encoding does not fit the locale (invalid_parameter_value, feature_not_supported). */
+/* The server has no such locale (wrong_object_type; of ICU's internal_error), or not for this
+ * encoding (invalid_parameter_value, feature_not_supported). */
 static bool is_misfit(const char *sqlstate)
 {
-    return strcmp(sqlstate, "22023") == 0 || strcmp(sqlstate, "0A000") == 0;
+    return strcmp(sqlstate, "42809") == 0 || strcmp(sqlstate, "XX000") == 0 ||
+           strcmp(sqlstate, "22023") == 0 || strcmp(sqlstate, "0A000") == 0;
 }
 
-/* `name` is one of ours, and needs no quotes. */
-static bool create_fresh(struct session *session, const char *name, const char *encoding,
-                         struct error *err)
+/* `name` is one of ours, and needs no quotes. `clause` is the locale's. */
+static bool create_with(struct session *session, const char *name, const char *encoding,
+                        const char *clause, bool *misfit, struct error *err)
 {
     struct text sql = TEXT_INIT(SQL_CAP);
     char *literal = NULL;
 
-    text_appendf(&sql, "CREATE DATABASE %s TEMPLATE template0", name);
+    text_appendf(&sql, "CREATE DATABASE %s TEMPLATE template0%s", name, clause);
     if (encoding != NULL) {
         literal = PQescapeLiteral(session->connection, encoding, strlen(encoding));
         text_appendf(&sql, " ENCODING %s", literal != NULL ? literal : "");
     }
-    bool ok = (encoding == NULL || literal != NULL) && !sql.failed
-                  ? run_long(session, text_string(&sql), err)
-                  : error_set_memory(err);
+    bool has_sql = (encoding == NULL || literal != NULL) && !sql.failed;
+    bool ok = has_sql ? run_long(session, text_string(&sql), err) : error_set_memory(err);
+    *misfit = !ok && has_sql && is_misfit(session->sqlstate);
     PQfreemem(literal);
-    if (!ok && encoding != NULL && is_misfit(session->sqlstate)) {
-        bool named =
-            server_version_has(PQserverVersion(session->connection), SERVER_LOCALE_PROVIDER);
-        text_appendf(&sql, " LC_COLLATE 'C' LC_CTYPE 'C'%s", named ? " LOCALE_PROVIDER libc" : "");
+    text_clear(&sql);
+    return ok;
+}
+
+/* One of its own, not the wanted one: `why`. */
+static void tell_locale(struct session *session, const struct scratch_options *options,
+                        const char *name, const struct error *why)
+{
+    struct database_locale got;
+    char got_text[DATABASE_LOCALE_TEXT_SIZE] = "another";
+    char wanted[DATABASE_LOCALE_TEXT_SIZE];
+    struct error ignored = ERROR_INIT;
+
+    if (server_locale_read(session, name, &got, &ignored)) {
+        database_locale_format(got_text, &got);
+    }
+    if (options->locale == NULL) {
         log_warning("scratch_locale",
                     "The server's locale does not fit encoding %s: the database"
-                    " sorts by the locale C",
-                    encoding);
-        ok = sql.failed ? error_set_memory(err) : run_long(session, text_string(&sql), err);
+                    " sorts by the locale %s",
+                    options->encoding, got_text);
+        return;
     }
-    text_clear(&sql);
+    database_locale_format(wanted, options->locale);
+    log_warning("scratch_locale",
+                "The server cannot make a database of the backup's locale %s (%s): it has the"
+                " locale %s instead, and may sort and compare text otherwise",
+                wanted, why->text, got_text);
+}
+
+/* The first of these locales that the server has. */
+static bool create_with_one_of(struct session *session, const struct scratch_options *options,
+                               const char *name, const char *const clauses[], bool is_wanted,
+                               struct error *err)
+{
+    struct error why = ERROR_INIT;
+    struct error problem = ERROR_INIT;
+    bool misfit = true;
+    bool ok = false;
+
+    if (!is_wanted) {
+        error_set(&why, ERROR_FAILED, "it knows no provider %s", options->locale->provider);
+    }
+    for (size_t i = 0; !ok && misfit && clauses[i] != NULL; i++) {
+        error_clear(&problem);
+        ok = create_with(session, name, options->encoding, clauses[i], &misfit, &problem);
+        if (!ok && is_wanted) {
+            why = problem;
+            is_wanted = false;
+        }
+    }
+    if (!ok) {
+        *err = problem;
+    } else if (!is_wanted) {
+        tell_locale(session, options, name, &why);
+    }
+    return ok;
+}
+
+/* What is wanted, the server's own, and C. */
+static bool create_fresh(struct session *session, const struct scratch_options *options,
+                         const char *name, struct error *err)
+{
+    bool names_provider =
+        server_version_has(PQserverVersion(session->connection), SERVER_LOCALE_PROVIDER);
+    const char *clauses[4] = {NULL};
+    char *wanted = NULL;
+    size_t count = 0;
+
+    if (options->locale != NULL && !server_locale_clause(session, options->locale, &wanted, err)) {
+        return false;
+    }
+    if (wanted != NULL) {
+        clauses[count++] = wanted;
+    }
+    clauses[count++] = "";
+    if (options->encoding != NULL) {
+        clauses[count++] = names_provider ? " LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc"
+                                          : " LC_COLLATE 'C' LC_CTYPE 'C'";
+    }
+    bool ok = create_with_one_of(session, options, name, clauses,
+                                 options->locale == NULL || wanted != NULL, err);
+    free(wanted);
     return ok;
 }
 
@@ -262,8 +313,7 @@ static bool create(struct session *session, const struct scratch_options *option
         (options->like != NULL && !describe_creation(session, name, options->like, &sql, err))) {
         return false;
     }
-    bool ok = sql != NULL ? run_long(session, sql, err)
-                          : create_fresh(session, name, options->encoding, err);
+    bool ok = sql != NULL ? run_long(session, sql, err) : create_fresh(session, options, name, err);
     free(sql);
     /* Who may connect to the other one, and would find in here what they must not see there? */
     snprintf(revoke, sizeof(revoke),

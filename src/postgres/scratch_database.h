@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/database_locale.h"
 #include "base/error.h"
 #include "postgres/session.h"
 
@@ -38,10 +39,12 @@ bool scratch_database_remove_orphans(struct session *session, size_t *count, str
 struct scratch_options {
     enum scratch_kind kind;
     /* As this database is, if there is one of that name: owner, encoding, locale, tablespace.
-     * NULL, or none: `encoding` (NULL: the server's), with the server's locale if that fits it, or
-     * else C, with a warning. */
+     * NULL, or none: `encoding` (NULL: the server's) and `locale`; where the server has no such
+     * locale, or it is NULL, with the server's own if that fits the encoding, or else C. A warning
+     * says so when it is another than wanted. */
     const char *like;
     const char *encoding;
+    const struct database_locale *locale;
 };
 
 /* Takes the lock and makes an empty database that nobody else may connect to but superusers. *name

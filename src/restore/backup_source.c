@@ -28,3 +28,10 @@ const char *backup_source_encoding(const struct backup_source *source)
 {
     return source->has_manifest ? source->manifest.encoding : NULL;
 }
+
+const struct database_locale *backup_source_locale(const struct backup_source *source)
+{
+    return source->has_manifest && database_locale_is_known(&source->manifest.locale)
+               ? &source->manifest.locale
+               : NULL;
+}

@@ -33,5 +33,7 @@ void backup_source_clear(struct backup_source *source);
 
 /* Of the database, and so of the script; NULL where only the script tells. */
 const char *backup_source_encoding(const struct backup_source *source);
+/* The same; NULL also of a backup that an older program made. */
+const struct database_locale *backup_source_locale(const struct backup_source *source);
 
 #endif

@@ -113,6 +113,7 @@ static bool prove_on_server(const struct proof *proof, const struct backup_sourc
     const struct scratch_options options = {
         .kind = SCRATCH_VERIFY,
         .encoding = backup_source_encoding(source),
+        .locale = backup_source_locale(source),
     };
     const struct needs needs = {.source = source, .rules = &without_roles, .session = maintenance};
     char database[SCRATCH_NAME_SIZE] = "";

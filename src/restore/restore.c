@@ -8,6 +8,7 @@
 #include "postgres/conninfo.h"
 #include "postgres/database_swap.h"
 #include "postgres/scratch_database.h"
+#include "postgres/server_locale.h"
 #include "postgres/target_database.h"
 #include "restore/backup_source.h"
 #include "restore/fill.h"
@@ -93,6 +94,30 @@ static void tell_encoding(const struct replacing *replacing)
     }
 }
 
+static bool tell_locale(const struct replacing *replacing, struct error *err)
+{
+    const struct database_locale *locale = backup_source_locale(replacing->source);
+    struct database_locale found;
+    char text[DATABASE_LOCALE_TEXT_SIZE];
+    char found_text[DATABASE_LOCALE_TEXT_SIZE];
+
+    if (locale == NULL || !replacing->found.exists) {
+        return true;
+    }
+    if (!server_locale_read(replacing->maintenance, replacing->target, &found, err)) {
+        return false;
+    }
+    if (database_locale_is_known(&found) && !database_locale_equal(locale, &found)) {
+        database_locale_format(text, locale);
+        database_locale_format(found_text, &found);
+        log_warning("other_locale",
+                    "The backup is of a database with the locale %s, and database %s has %s: it "
+                    "may sort and compare text otherwise",
+                    text, replacing->target, found_text);
+    }
+    return true;
+}
+
 static bool fill(const struct replacing *replacing, struct fill_result *result, struct error *err)
 {
     const struct restore_request *request = replacing->request;
@@ -153,6 +178,7 @@ static bool replace(struct replacing *replacing, struct fill_result *result, str
         .kind = SCRATCH_RESTORE,
         .like = replacing->target,
         .encoding = backup_source_encoding(replacing->source),
+        .locale = backup_source_locale(replacing->source),
     };
     const struct needs needs = {.source = replacing->source,
                                 .rules = &replacing->rules,
@@ -166,7 +192,8 @@ static bool replace(struct replacing *replacing, struct fill_result *result, str
         return false;
     }
     tell_encoding(replacing);
-    bool ok = database_swap_check(replacing->maintenance, replacing->target, err) &&
+    bool ok = tell_locale(replacing, err) &&
+              database_swap_check(replacing->maintenance, replacing->target, err) &&
               (!replacing->request->create_roles ||
                globals_restore(replacing->source, replacing->maintenance, err)) &&
               needs_check(&needs, err) &&

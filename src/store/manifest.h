@@ -4,8 +4,8 @@
  *
  * It is stored before the backup is published and removed after it. It is no backup: nothing that
  * lists backups takes it for one. contrib/manifest.schema.json is its schema; a change of what a
- * field means, or of which there are, raises MANIFEST_VERSION, and a manifest is of the lowest
- * version that can say what it says.
+ * field means, or a new one that no program may pass over, raises MANIFEST_VERSION, and a manifest
+ * is of the lowest version that can say what it says.
  */
 #ifndef STORE_MANIFEST_H
 #define STORE_MANIFEST_H
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/database_locale.h"
 #include "base/error.h"
 #include "store/backup_object.h"
 #include "store/store.h"
@@ -35,7 +36,8 @@ struct manifest {
     const struct backup_facts *facts;
     int64_t snapshot_ms;
     const char *encoding; /* of the database, and so of the script */
-    int64_t retain_ms;    /* for so long from now on it is kept; upload_options.retain_ms */
+    struct database_locale locale;
+    int64_t retain_ms; /* for so long from now on it is kept; upload_options.retain_ms */
     const struct segments *segments;
     const struct scope *scope; /* NULL: a whole database */
 };

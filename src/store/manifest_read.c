@@ -105,7 +105,7 @@ static const struct top_text {
     const char *key;
     size_t offset; /* in struct manifest_copy */
     size_t size;
-    enum { TEXT_REQUIRED, TEXT_OR_NULL, NAME_OR_NULL } form;
+    enum { TEXT_REQUIRED, TEXT_OR_NULL, TEXT_IF_ANY, NAME_OR_NULL } form;
 } top_texts[] = {
 #define TOP_TEXT(key, member, form)                                                                \
     {                                                                                              \
@@ -123,6 +123,11 @@ static const struct top_text {
     TOP_TEXT("tool_version", facts.tool_version, TEXT_REQUIRED),
     TOP_TEXT("engine", facts.engine, TEXT_REQUIRED),
     TOP_TEXT("encoding", encoding, TEXT_REQUIRED),
+    TOP_TEXT("locale_provider", locale.provider, TEXT_IF_ANY),
+    TOP_TEXT("collate", locale.collate, TEXT_IF_ANY),
+    TOP_TEXT("ctype", locale.ctype, TEXT_IF_ANY),
+    TOP_TEXT("locale", locale.locale, TEXT_IF_ANY),
+    TOP_TEXT("icu_rules", locale.icu_rules, TEXT_IF_ANY),
     TOP_TEXT("compression", facts.compression, TEXT_REQUIRED),
     TOP_TEXT("sha256", facts.sha256, TEXT_REQUIRED),
 #undef TOP_TEXT
@@ -231,23 +236,35 @@ static bool read_outermost(struct reader *reader, struct error *err)
     return next == -1 || error_set(err, ERROR_DAMAGED, "something follows its end");
 }
 
+static bool take_text(struct reader *reader, const struct top_text *text, struct error *err)
+{
+    char *out = (char *)&reader->copy + text->offset;
+
+    switch (text->form) {
+    case TEXT_REQUIRED:
+        return manifest_field_text(&outermost, reader->top, text->key, out, text->size, err);
+    case TEXT_IF_ANY:
+        if (json_object_get(reader->top, text->key) == NULL) {
+            out[0] = '\0';
+            return true;
+        }
+        break;
+    case TEXT_OR_NULL:
+        break;
+    case NAME_OR_NULL:
+        return manifest_field_name(&outermost, reader->top, text->key, true, out, text->size, err);
+    }
+    return manifest_field_text_or_null(&outermost, reader->top, text->key, out, text->size, err);
+}
+
 static bool take_texts(struct reader *reader, struct error *err)
 {
-    for (size_t i = 0; i < TOP_TEXT_COUNT; i++) {
-        const struct top_text *text = &top_texts[i];
-        char *out = (char *)&reader->copy + text->offset;
-        bool ok = text->form == TEXT_REQUIRED ? manifest_field_text(&outermost, reader->top,
-                                                                    text->key, out, text->size, err)
-                  : text->form == TEXT_OR_NULL
-                      ? manifest_field_text_or_null(&outermost, reader->top, text->key, out,
-                                                    text->size, err)
-                      : manifest_field_name(&outermost, reader->top, text->key, true, out,
-                                            text->size, err);
-        if (!ok) {
-            return false;
-        }
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < TOP_TEXT_COUNT; i++) {
+        ok = take_text(reader, &top_texts[i], err);
     }
-    return true;
+    return ok;
 }
 
 static bool is_one_of(const char *text, const char *const allowed[])

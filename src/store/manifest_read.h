@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/database_locale.h"
 #include "base/error.h"
 #include "store/backup_object.h"
 #include "store/store.h"
@@ -27,7 +28,8 @@ struct manifest_copy {
     struct backup_facts facts;   /* what a manifest does not tell is from the backup's metadata */
     int64_t snapshot_ms;         /* 0: not known */
     char encoding[32];
-    struct scope scope; /* which part of the database */
+    struct database_locale locale; /* not known: of an older program */
+    struct scope scope;            /* which part of the database */
     struct segments segments;
 };
 

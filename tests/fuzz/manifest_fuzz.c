@@ -160,7 +160,11 @@ static bool write_seed(struct text *out)
     struct catcher catcher = {.stage = {.ops = &stage_ops}, .text = TEXT_INIT(SEED_CAP)};
     struct error err = ERROR_INIT;
     const struct manifest manifest = {
-        .name = NAME, .facts = &facts, .encoding = "SQL_ASCII", .segments = &segments};
+        .name = NAME,
+        .facts = &facts,
+        .encoding = "SQL_ASCII",
+        .locale = {.provider = "libc", .collate = "C", .ctype = "C.UTF-8"},
+        .segments = &segments};
 
     segments_place(&segments);
     bool ok = manifest_write(&manifest, &catcher.stage, &err) && !catcher.text.failed;

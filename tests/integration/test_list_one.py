@@ -46,7 +46,7 @@ def test_tables_as_json(here, store, database):
     backup = listed(here, made["name"])
     (row,) = here.ok("list", "--json").json["backups"]
     assert backup == row | {
-        "snapshot": manifest["snapshot_at"], "encoding": "UTF8",
+        "snapshot": manifest["snapshot_at"], "encoding": "UTF8", "locale": "C.UTF-8",
         "segments": len(manifest["segments"]),
         "tables": [{key: table[key] for key in ("schema", "name", "rows", "bytes", "raw_bytes",
                                                 "fingerprint", "segments")}
@@ -94,7 +94,8 @@ def test_a_backup_without_a_manifest(file_here, small_database, database_url):
     result = tool.ok("list", name)
     assert result.out == "" and f"{name} has no manifest" in result.err
     backup = tool.ok("list", "--json", name).json
-    assert [backup[key] for key in ("snapshot", "encoding", "segments", "tables")] == [None] * 4
+    assert [backup[key] for key in ("snapshot", "encoding", "locale", "segments",
+                                         "tables")] == [None] * 5
     assert (backup["engine"], backup["ledger"]) == (
         "pg_dump", None if database_url else "completed")
 

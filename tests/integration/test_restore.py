@@ -244,6 +244,107 @@ def test_another_encoding_is_converted(restorer, make_encoded, cluster, empty_da
     assert empty_database.value("SELECT a FROM texts") == "åäö"
 
 
+LOCALE = """SELECT datlocprovider, datcollate, datctype, daticulocale FROM pg_database
+            WHERE datname = current_database()"""
+
+
+@pytest.fixture
+def make_sorted(cluster, make_name):
+    """A function: a database of this locale."""
+    def make(clause):
+        name = make_name("sorted")
+        cluster.execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0 {clause}")
+        cluster.execute(name, "CREATE TABLE texts AS SELECT 'a'::text AS a")
+        return name
+    return make
+
+
+def of_locales(result):
+    """Its lines about them."""
+    return [line for line in result.err.splitlines() if re.search(" sorts? (and|by) ", line)]
+
+
+@pytest.mark.parametrize("clause, locale", [
+    ("LOCALE 'C'", ("c", "C", "C", None)),
+    ("LC_CTYPE 'C'", ("c", "C.UTF-8", "C", None)),
+    ("LOCALE 'C.utf8'", ("c", "C.utf8", "C.utf8", None)),
+    ("LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'de-AT-u-kn-true'",
+     ("i", "C", "C", "de-AT-u-kn-true")),
+])
+def test_locales(restorer, make_sorted, cluster, target, clause, locale):
+    """A database that is made has the backup's."""
+    name = make_sorted(clause)
+    assert cluster.execute(name, LOCALE) == [locale]
+    made = restorer.back_up(name)
+    assert of_locales(restorer.ok(made, target, "--create")) == []
+    assert cluster.execute(target, LOCALE) == [locale]
+    assert of_locales(restorer.ok(made, target, "--clean")) == []
+
+
+def test_a_verification_has_the_locale_too(restorer, make_sorted, cluster):
+    """There is no row that this partition takes where another locale sorts."""
+    name = make_sorted("LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'de'")
+    cluster.execute(name, """
+        CREATE TABLE sorted (a text) PARTITION BY RANGE (a);
+        CREATE TABLE sorted_1 PARTITION OF sorted FOR VALUES FROM ('a') TO ('Z');
+        INSERT INTO sorted VALUES ('a'), ('B'), ('c')""")
+    made = restorer.back_up(name)
+    assert of_locales(restorer.tool.ok("verify", made)) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--clean",)])
+def test_a_target_keeps_its_locale(restorer, make_sorted, cluster, empty_database, options):
+    made = restorer.back_up(make_sorted("LOCALE 'C'"))
+    before = empty_database.execute(LOCALE)
+    (warning,) = of_locales(restorer.ok(made, empty_database.name, *options))
+    assert (f"with the locale C, and database {empty_database.name} has C.UTF-8: it may sort and"
+            " compare text otherwise") in warning
+    assert cluster.execute(empty_database.name, LOCALE) == before
+
+
+def edit_manifest(restorer, name, **changes):
+    """As if its backup had been made elsewhere; None takes a field away."""
+    manifest = json.loads(restorer.store.read(f"{name}.json")) | changes
+    for key in changes:
+        if changes[key] is None:
+            del manifest[key]
+    metadata = json.loads(restorer.store.read(f"{name}.meta"))
+    metadata.pop("manifest")
+    for suffix, content in (("json", manifest), ("meta", metadata)):
+        (restorer.store.folder / f"{name}.{suffix}").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("encoding, instead", [("UTF8", "C.UTF-8"), ("LATIN1", "C")])
+@pytest.mark.parametrize("changes, wanted, reason", [
+    ({"collate": "xx_XX.UTF-8"}, "xx_XX.UTF-8 with ctype C",
+     'invalid locale name: "xx_XX.UTF-8"'),
+    ({"ctype": "it's"}, "C with ctype it's", 'invalid locale name: "it\'s"'),
+    ({"locale_provider": "icu", "locale": "no locale @=="}, "icu no locale @==",
+     'could not open collator for locale "no locale @=="'),
+    ({"locale_provider": "runes", "locale": "xx"}, "runes xx", "it knows no provider runes"),
+])
+def test_locales_that_the_server_has_not(restorer, make_encoded, cluster, target, encoding,
+                                         instead, changes, wanted, reason):
+    made = restorer.back_up(make_encoded(encoding))
+    edit_manifest(restorer, made, **changes)
+    (warning,) = of_locales(restorer.ok(made, target, "--create"))
+    assert f"of the backup's locale {wanted} (" in warning and reason in warning
+    assert f"it has the locale {instead} instead" in warning
+    assert cluster.execute(target, LOCALE) == [("c", instead, instead, None)]
+
+
+@pytest.mark.parametrize("encoding, locale", [("UTF8", "C.UTF-8"), ("LATIN1", "C")])
+def test_a_manifest_without_a_locale(restorer, make_encoded, cluster, target, encoding, locale):
+    """Of an older program: the server's, if that fits the encoding."""
+    made = restorer.back_up(make_encoded(encoding))
+    edit_manifest(restorer, made, locale_provider=None, collate=None, ctype=None)
+    told = of_locales(restorer.ok(made, target, "--create"))
+    assert cluster.execute(target, LOCALE) == [("c", locale, locale, None)]
+    assert len(told) == (encoding == "LATIN1")
+    assert all("does not fit encoding LATIN1: the database sorts by the locale C" in line
+               for line in told)
+
+
 @pytest.fixture
 def large_objects(make_database, cluster, tmp_path):
     """A database of large objects, of three roles."""

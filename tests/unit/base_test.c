@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/command_line.h"
+#include "base/database_locale.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/host.h"
@@ -85,6 +86,65 @@ static void test_wrong_command_lines(void **state)
 }
 
 /* Scopes. */
+
+static void test_database_locales(void **state)
+{
+    static const struct database_locale c = {"libc", "C", "C", "", ""};
+    static const struct database_locale icu = {"icu", "C", "C", "de-AT", ""};
+    static const struct database_locale ruled = {"icu", "C", "C", "de-AT", "&V << w"};
+    static const struct database_locale halves[] = {
+        {"", "", "", "", ""},      {"libc", "C", "", "", ""}, {"libc", "", "C", "", ""},
+        {"icu", "C", "C", "", ""}, {"", "C", "C", "de", ""},
+    };
+    char text[DATABASE_LOCALE_TEXT_SIZE];
+
+    (void)state;
+    assert_true(database_locale_is_known(&c) && database_locale_is_known(&icu));
+    for (size_t i = 0; i < sizeof(halves) / sizeof(halves[0]); i++) {
+        assert_false(database_locale_is_known(&halves[i]));
+    }
+    assert_true(database_locale_equal(&icu, &icu));
+    assert_false(database_locale_equal(&icu, &ruled));
+    assert_false(database_locale_equal(&icu, &c));
+    database_locale_format(text, &icu);
+    assert_string_equal(text, "icu de-AT");
+    database_locale_format(text, &ruled);
+    assert_string_equal(text, "icu de-AT with rules of its own");
+}
+
+static void test_names_of_libc_locales(void **state)
+{
+    static const struct {
+        const char *one;
+        const char *other;
+        bool equal;
+    } cases[] = {
+        {"C.UTF-8", "C.utf8", true},
+        {"de_DE.ISO-8859-15", "de_DE.iso885915", true},
+        {"de_DE.ISO-8859-15@euro", "de_DE.iso885915@euro", true},
+        {"de_DE.ISO-8859-15@euro", "de_DE.iso885915@Euro", false},
+        {"de_DE.UTF-8", "de_de.UTF-8", false},
+        {"de_DE.UTF-8", "de_DE", false},
+        {"de-DE", "deDE", false},
+        {"C", "POSIX", false},
+        {"C.UTF-8", "C.UTF-88", false},
+        {"C.UTF-", "C.UTF", true},
+    };
+    char text[DATABASE_LOCALE_TEXT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct database_locale one = {.provider = "libc"};
+        struct database_locale other = one;
+        snprintf(one.collate, sizeof(one.collate), "%s", cases[i].one);
+        snprintf(one.ctype, sizeof(one.ctype), "%s", cases[i].other);
+        snprintf(other.collate, sizeof(other.collate), "%s", cases[i].other);
+        snprintf(other.ctype, sizeof(other.ctype), "%s", cases[i].one);
+        assert_int_equal(database_locale_equal(&one, &other), cases[i].equal);
+        database_locale_format(text, &one);
+        assert_int_equal(strstr(text, " with ctype ") == NULL, cases[i].equal);
+    }
+}
 
 static void test_scopes(void **state)
 {
@@ -1025,8 +1085,8 @@ static void read_until(struct process *process, char *output, size_t size, const
 
     output[0] = '\0';
     while (strstr(output, last) == NULL) {
-        assert_true(process_read(process, output + length, size - 1 - length, &deadline, &got,
-                                 &err));
+        assert_true(
+            process_read(process, output + length, size - 1 - length, &deadline, &got, &err));
         assert_true(got > 0);
         length += got;
         output[length] = '\0';
@@ -1245,6 +1305,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_lines),
         cmocka_unit_test(test_wrong_command_lines),
+        cmocka_unit_test(test_database_locales),
+        cmocka_unit_test(test_names_of_libc_locales),
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_log_tail),
         cmocka_unit_test(test_log_tail_of_a_quiet_log),

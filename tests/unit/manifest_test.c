@@ -183,6 +183,11 @@ static void put_manifest(const struct segments *segments, struct backup_facts *f
                                       .facts = facts,
                                       .snapshot_ms = INT64_C(1738116001000),
                                       .encoding = "SQL_ASCII",
+                                      .locale = {.provider = "icu",
+                                                 .collate = "C",
+                                                 .ctype = "C.UTF-8",
+                                                 .locale = "de-AT",
+                                                 .icu_rules = "&V << w <<< W"},
                                       .segments = segments,
                                       .scope = scope_put};
     struct metadata metadata = METADATA_INIT;
@@ -246,6 +251,11 @@ static void assert_read(const struct backup_facts *facts, const struct segments 
     assert_true(found);
     assert_string_equal(copy.name, NAME);
     assert_string_equal(copy.encoding, "SQL_ASCII");
+    assert_string_equal(copy.locale.provider, "icu");
+    assert_string_equal(copy.locale.collate, "C");
+    assert_string_equal(copy.locale.ctype, "C.UTF-8");
+    assert_string_equal(copy.locale.locale, "de-AT");
+    assert_string_equal(copy.locale.icu_rules, "&V << w <<< W");
     assert_int_equal(copy.snapshot_ms, INT64_C(1738116001000));
     assert_memory_equal(copy.facts.run_id, facts->run_id, sizeof(facts->run_id));
     assert_string_equal(copy.facts.schedule_id, facts->schedule_id);
@@ -459,6 +469,47 @@ static void test_another_order_and_more(void **state)
     write_file(sorted, strlen(sorted));
     assert_read(&facts, &small);
     free(sorted);
+    json_decref(root);
+    text_clear(&text);
+}
+
+static const struct database_locale *read_locale(const struct backup_facts *facts, json_t *root)
+{
+    static struct database_locale locale;
+    struct manifest_copy copy;
+    struct error err = ERROR_INIT;
+    bool found = false;
+    char *changed = json_dumps(root, 0);
+
+    write_file(changed, strlen(changed));
+    free(changed);
+    assert_true(read_manifest(facts, &copy, &found, &err) && found);
+    locale = copy.locale;
+    manifest_copy_clear(&copy);
+    return &locale;
+}
+
+/* Of an older program, and of a backup whose locale was not known. */
+static void test_without_a_locale(void **state)
+{
+    static const char *const keys[] = {"locale_provider", "collate", "ctype", "locale",
+                                       "icu_rules"};
+    struct text text = TEXT_INIT(MIB);
+    struct backup_facts facts;
+
+    (void)state;
+    small_text(&facts, &text);
+    json_t *root = json_loads(text_string(&text), 0, NULL);
+    assert_non_null(root);
+    assert_true(database_locale_is_known(read_locale(&facts, root)));
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        assert_int_equal(json_object_set_new(root, keys[i], json_null()), 0);
+    }
+    assert_false(database_locale_is_known(read_locale(&facts, root)));
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        assert_int_equal(json_object_del(root, keys[i]), 0);
+    }
+    assert_false(database_locale_is_known(read_locale(&facts, root)));
     json_decref(root);
     text_clear(&text);
 }
@@ -869,6 +920,7 @@ int main(void)
         TEST(test_globals),
         TEST(test_where_there_is_none),
         TEST(test_another_order_and_more),
+        TEST(test_without_a_locale),
         TEST(test_every_flipped_bit),
         TEST(test_every_truncation),
         TEST(test_hostile_documents),

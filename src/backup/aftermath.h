@@ -9,7 +9,7 @@
 
 #include "backup/backup.h"
 #include "base/error.h"
-#include "postgres/backup_history.h"
+#include "postgres/history_rows.h"
 
 /* Logs how the run ended, in the words that operators know. `problem` belongs to BACKUP_FAILED and
  * BACKUP_UNSETTLED. */
@@ -25,7 +25,7 @@ bool aftermath_prune(const struct backup_request *request, const struct backup_r
 bool aftermath_enqueue(const struct backup_request *request, const struct backup_result *result,
                        const struct error *problem, struct error *err);
 /* The same for a run that the ledger says has ended: one that somebody else did and did not tell
- * (backup_history_read_untold()), or `again` for one whose mails are to be sent once more. With a
+ * (history_rows_read_untold()), or `again` for one whose mails are to be sent once more. With a
  * schedule, which may be NULL, the next time is told, too. */
 bool aftermath_enqueue_row(const struct settings *settings, struct session *session,
                            const struct history_row *row, const struct schedule *schedule,

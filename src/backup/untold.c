@@ -2,7 +2,7 @@
 
 #include "backup/aftermath.h"
 #include "base/log.h"
-#include "postgres/backup_history.h"
+#include "postgres/history_rows.h"
 #include "postgres/verification.h"
 
 static void note(struct untold_report *report, bool ok, const struct error *problem)
@@ -19,7 +19,7 @@ static void enqueue_runs(const struct settings *settings, struct session *sessio
     struct history_rows rows;
     struct error problem = ERROR_INIT;
 
-    note(report, backup_history_read_untold(session, &rows, &problem), &problem);
+    note(report, history_rows_read_untold(session, &rows, &problem), &problem);
     for (size_t i = 0; i < rows.count; i++) {
         const struct history_row *row = &rows.items[i];
         const struct schedule *schedule = backup_schedule_find(schedules, row->schedule_id);
@@ -27,7 +27,7 @@ static void enqueue_runs(const struct settings *settings, struct session *sessio
              &problem);
     }
     report->found += rows.count;
-    backup_history_clear(&rows);
+    history_rows_clear(&rows);
 }
 
 static void enqueue_verifications(const struct settings *settings, struct session *session,

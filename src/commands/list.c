@@ -14,7 +14,7 @@
 #include "commands/output.h"
 #include "commands/store_plans.h"
 #include "postgres/backup_copies.h"
-#include "postgres/backup_history.h"
+#include "postgres/history_rows.h"
 #include "restore/backup_source.h"
 #include "store/manifest.h"
 
@@ -41,8 +41,8 @@ static void read_ledger(struct context *context, const char *name, struct histor
     struct error ignored = ERROR_INIT;
 
     *known = context_connect(context, &session, &problem) &&
-             (name != NULL ? backup_history_find(session, name, rows, &problem)
-                           : backup_history_read_all(session, rows, &problem));
+             (name != NULL ? history_rows_find(session, name, rows, &problem)
+                           : history_rows_read_all(session, rows, &problem));
     if (*known) {
         backup_copies_read_amiss(session, amiss, &ignored);
     }
@@ -380,7 +380,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
                   ? list_one(context, &listing, invocation->arguments[0], json, err)
                   : list_all(context, &listing, json, err);
 
-    backup_history_clear(&listing.rows);
+    history_rows_clear(&listing.rows);
     backup_copies_clear(&listing.amiss);
     store_plans_clear(&listing.stores);
     return ok;

@@ -7,7 +7,7 @@
 #include "commands/context.h"
 #include "commands/output.h"
 #include "notify/outbox.h"
-#include "postgres/backup_history.h"
+#include "postgres/history_rows.h"
 
 enum { OPTION_TEST, OPTION_BACKUP, OPTION_JSON };
 
@@ -17,7 +17,7 @@ static bool enqueue_again(struct context *context, struct session *session, cons
     struct history_rows rows = {.items = NULL};
     bool ok;
 
-    if (!backup_history_find(session, name, &rows, err)) {
+    if (!history_rows_find(session, name, &rows, err)) {
         return false;
     }
     if (rows.count == 0) {
@@ -28,7 +28,7 @@ static bool enqueue_again(struct context *context, struct session *session, cons
     } else {
         ok = aftermath_enqueue_row(&context->settings, session, &rows.items[0], NULL, true, err);
     }
-    backup_history_clear(&rows);
+    history_rows_clear(&rows);
     return ok;
 }
 

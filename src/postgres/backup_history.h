@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "postgres/backup_schedule.h"
 #include "postgres/session.h"
-#include "postgres/verification.h"
 
 #define HISTORY_ID_SIZE     37
 #define HISTORY_RUN_ID_SIZE 17
@@ -98,54 +97,10 @@ bool backup_history_record_found(struct session *session, const struct history_f
 bool backup_history_become_found(struct session *session, const char *run_id,
                                  const struct history_found *found, struct error *err);
 
-struct history_row {
-    char history_id[HISTORY_ID_SIZE];
-    char run_id[HISTORY_RUN_ID_SIZE];
-    char schedule_id[SCHEDULE_ID_SIZE];
-    char name[HISTORY_NAME_SIZE];
-    char type[16];
-    char status[16];
-    char *store;                        /* its location, or NULL; of several the first */
-    char ledger[HISTORY_NAME_SIZE * 2]; /* the one it was begun in, or "" */
-    char database[64 * 4];              /* that was dumped, or "" when that was not recorded */
-    char *error_message;                /* or NULL */
-    bool has_bytes;
-    int64_t bytes;
-    int64_t duration_s;
-    int64_t started_ms;
-    int64_t completed_ms; /* 0 while it goes on */
-    int64_t attempt;
-    bool has_occurrence;
-    int64_t occurrence_ms;
-    enum verification_outcome verification; /* how the last one ended */
-    int64_t verification_ms;                /* when */
-    bool has_verified_rows;                 /* only of a good one, as the number */
-    int64_t verified_rows;
-    char *verify_error; /* only of one that failed; or NULL */
-};
-struct history_rows {
-    struct history_row *items;
-    size_t count;
-};
-
 /* Marks the outcome as told. *first is false when it was already, or somebody is telling it at this
  * moment: the mails are theirs to write. In one transaction with them, each outcome is told once.
  */
 bool backup_history_tell(struct session *session, const char *history_id, bool *first,
-                         struct error *err);
-/* The runs of this ledger that ended within a day and were not told: who ran them died before that,
- * or is about to tell. At most 1000, oldest first. */
-bool backup_history_read_untold(struct session *session, struct history_rows *out,
-                                struct error *err);
-
-/* Every 'started' row of ours. */
-bool backup_history_read_started(struct session *session, struct history_rows *out,
-                                 struct error *err);
-/* Every row, newest first, at most 100,000. Works on the table as the application made
- * it, before any migration of ours. */
-bool backup_history_read_all(struct session *session, struct history_rows *out, struct error *err);
-/* The newest row with this object name; *found false without an error when there is none. */
-bool backup_history_find(struct session *session, const char *name, struct history_rows *out,
                          struct error *err);
 /* *used: a run completed in the store with this location, or its copy came there later. */
 bool backup_history_used_store(struct session *session, const char *store, bool *used,
@@ -153,6 +108,5 @@ bool backup_history_used_store(struct session *session, const char *store, bool 
 /* How long the next dump will about be, before compression: as the newest completed one; 0 when
  * there is none. */
 bool backup_history_estimate(struct session *session, uint64_t *raw_bytes, struct error *err);
-void backup_history_clear(struct history_rows *rows);
 
 #endif

@@ -238,7 +238,7 @@ bool recovery_run(const struct session_options *session, struct store_pool *stor
 
     *out = (struct recovery_report){.unresolved = 0};
     bool ok =
-        session_open(session, &ledger, err) && backup_history_read_started(ledger, &rows, err);
+        session_open(session, &ledger, err) && history_rows_read_started(ledger, &rows, err);
     session_close(ledger);
     for (size_t i = 0; ok && i < rows.count; i++) {
         struct error problem = ERROR_INIT;
@@ -263,6 +263,6 @@ bool recovery_run(const struct session_options *session, struct store_pool *stor
                         rows.items[i].name, problem.text);
         }
     }
-    backup_history_clear(&rows);
+    history_rows_clear(&rows);
     return ok;
 }

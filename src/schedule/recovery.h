@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
-#include "postgres/backup_history.h"
+#include "postgres/history_rows.h"
 #include "postgres/session.h"
 #include "store/store_pool.h"
 
@@ -22,7 +22,7 @@ struct recovery_report {
  * to the next call. Runs that are still going on (their lock is held) are left alone. A run that
  * was begun in another ledger, of which this one is a copy, is marked failed without asking any
  * store. False only when the ledger cannot be read, or with ERROR_STOPPED. Nobody is told here:
- * backup_history_read_untold() has the news. */
+ * history_rows_read_untold() has the news. */
 bool recovery_run(const struct session_options *session, struct store_pool *stores,
                   struct recovery_report *out, struct error *err);
 

@@ -45,6 +45,8 @@ ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS sha256 text;
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS store text;
 -- The database that was dumped. NULL in rows of earlier versions.
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS database_name text;
+-- One of a run of all databases.
+ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS of_all_databases boolean;
 -- Which ledger the run was begun in: a copy of this table elsewhere is not to judge it.
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS ledger text;
 -- When the mails about the outcome were written to email_logs. Rows that are here already are old
@@ -52,11 +54,12 @@ ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS ledger text;
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS told_at timestamptz DEFAULT now();
 ALTER TABLE backup_history ALTER COLUMN told_at DROP DEFAULT;
 
--- Invariant I1: one started or completed run per occurrence of a schedule, and of one that asks for
--- all databases per database. (The first form of the index did not know of these.)
+-- Invariant I1: one started or completed run per occurrence of a schedule; of a run of all databases
+-- one per database. (The first form of the index did not know of these.)
 DROP INDEX IF EXISTS backup_history_one_per_occurrence;
-CREATE UNIQUE INDEX IF NOT EXISTS backup_history_one_per_database
-    ON backup_history (schedule_id, occurrence_at, coalesce(database_name, ''))
+CREATE UNIQUE INDEX IF NOT EXISTS backup_history_one_per_part
+    ON backup_history (schedule_id, occurrence_at,
+                       (CASE WHEN of_all_databases THEN coalesce(database_name, '') ELSE '' END))
     WHERE status IN ('started', 'completed') AND occurrence_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS backup_history_by_occurrence
     ON backup_history (schedule_id, occurrence_at);

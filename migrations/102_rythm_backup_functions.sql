@@ -205,6 +205,7 @@ RETURNS TABLE (database text) LANGUAGE sql STABLE AS $function$
     UNION ALL
     SELECT d.datname::text FROM pg_database d
     WHERE every AND (d.datname = current_database() OR d.datallowconn AND NOT d.datistemplate
+                     AND d.datconnlimit <> -2 -- a DROP DATABASE that was interrupted
                      AND d.datname !~ '^rythm_(restore|verify|replaced)_[0-9a-f]{16}$')
 $function$;
 
@@ -231,7 +232,9 @@ $block$;
 --   exhausted  three attempts at this occurrence have failed
 --   due        to be run now
 -- Of a schedule of all databases each stands for itself, and the row is that of the one named by
--- database, whose turn it is; once one of them was begun with, the others are not too late.
+-- database, whose turn it is: one that is under way, or of which that is not known, comes last.
+-- While they are being made the others are not too late. Rows that are no part of a run of all
+-- count for each of them.
 CREATE OR REPLACE FUNCTION rythm_backup_schedules(
     at timestamptz DEFAULT now(), default_catch_up interval DEFAULT interval '1 hour')
 RETURNS TABLE (schedule_id uuid, is_default boolean, occurrence_at timestamptz,
@@ -255,44 +258,59 @@ LANGUAGE sql STABLE AS $function$
             rythm_backup_latest(s.schedule_time, s.frequency, s.days, s.time_zone, at)
         END AS occurrence_at OFFSET 0) o
     CROSS JOIN LATERAL (
-        SELECT d.database, h.failures, c.state
+        SELECT d.database, e.failures + coalesce(h.failures, 0) AS failures, c.state
         FROM rythm_backup_databases(s.all_databases) d
         CROSS JOIN LATERAL (
             -- Rows of the old service name no schedule: they only guard.
-            SELECT count(*) FILTER (WHERE r.is_this AND r.status = 'failed') AS failures,
-                   max(r.completed_at) FILTER (WHERE r.is_this AND r.status = 'failed')
-                       AS failed_at,
-                   bool_or(r.is_this AND r.status = 'completed') AS completed,
-                   bool_or((r.is_same_database OR r.schedule_id IS NULL)
-                           AND r.completed_at > at - interval '2 minutes' AND r.completed_at <= at
-                           AND r.status = 'completed') AS guarded,
-                   max(r.completed_at) FILTER (WHERE d.database IS NOT NULL
-                       AND r.occurrence_at = o.occurrence_at) AS gone_on_at
-            FROM (
-                SELECT n.*, n.occurrence_at = o.occurrence_at AND n.is_same_database AS is_this
-                FROM (
-                    SELECT e.schedule_id, e.occurrence_at, e.status, e.completed_at,
-                           d.database IS NULL OR e.database_name = d.database AS is_same_database
-                    FROM backup_history e
-                    WHERE (e.schedule_id = s.schedule_id AND e.occurrence_at = o.occurrence_at)
-                       OR ((e.schedule_id = s.schedule_id OR e.schedule_id IS NULL)
-                           AND e.completed_at > at - interval '2 minutes')) n) r) h
+            SELECT count(*) FILTER (WHERE r.occurrence_at = o.occurrence_at
+                                      AND r.status = 'failed') AS failures,
+                   max(r.completed_at) FILTER (WHERE r.occurrence_at = o.occurrence_at
+                                                 AND r.status = 'failed') AS failed_at,
+                   bool_or(r.occurrence_at = o.occurrence_at AND r.status = 'completed')
+                       AS completed,
+                   bool_or(r.completed_at > at - interval '2 minutes' AND r.completed_at <= at
+                           AND r.status = 'completed') AS guarded
+            FROM backup_history r
+            WHERE ((r.schedule_id = s.schedule_id AND r.occurrence_at = o.occurrence_at)
+                OR ((r.schedule_id = s.schedule_id OR r.schedule_id IS NULL)
+                    AND r.completed_at > at - interval '2 minutes'))
+                AND (s.all_databases IS NOT TRUE OR r.of_all_databases IS NOT TRUE)) e
+        LEFT JOIN LATERAL (
+            SELECT r.database_name,
+                   count(*) FILTER (WHERE r.status = 'failed') AS failures,
+                   max(r.completed_at) FILTER (WHERE r.status = 'failed') AS failed_at,
+                   bool_or(r.status = 'completed') AS completed,
+                   bool_or(r.status = 'started') AS started
+            FROM backup_history r
+            WHERE s.all_databases AND r.schedule_id = s.schedule_id
+                AND r.occurrence_at = o.occurrence_at AND r.of_all_databases
+            GROUP BY r.database_name) h ON h.database_name = d.database
+        LEFT JOIN LATERAL (
+            -- Until when it went on, as far as the runs know that themselves.
+            SELECT max(CASE r.status WHEN 'completed' THEN r.completed_at ELSE r.started_at
+                       + coalesce(r.duration_seconds, 0) * interval '1 second' END) AS until
+            FROM backup_history r
+            WHERE r.schedule_id = s.schedule_id AND r.occurrence_at = o.occurrence_at
+                AND r.of_all_databases) g ON s.all_databases
         CROSS JOIN LATERAL (SELECT CASE
                WHEN s.enabled IS NOT TRUE THEN 'disabled'
                WHEN p.problem IS NOT NULL THEN 'invalid'
                -- A timed_at that is to come was written under a clock that was ahead.
-               WHEN h.completed OR o.occurrence_at < date_trunc('minute', s.timed_at)
+               WHEN e.completed OR h.completed
+                   OR o.occurrence_at < date_trunc('minute', s.timed_at)
                    AND s.timed_at < now() + interval '1 hour' THEN 'waiting'
-               WHEN h.guarded THEN 'guarded'
-               WHEN h.failures >= 3 THEN 'exhausted'
-               WHEN greatest(o.occurrence_at, h.gone_on_at)
+               WHEN e.guarded THEN 'guarded'
+               WHEN e.failures + coalesce(h.failures, 0) >= 3 THEN 'exhausted'
+               WHEN greatest(o.occurrence_at, g.until)
                    < at - greatest(coalesce(s.catch_up, default_catch_up), interval '3 minutes')
                    THEN 'missed'
-               WHEN h.failures = 1 AND at < h.failed_at + interval '1 minute'
-                    OR h.failures = 2 AND at < h.failed_at + interval '5 minutes' THEN 'retry'
+               WHEN e.failures + coalesce(h.failures, 0) > 0
+                   AND at < greatest(e.failed_at, h.failed_at)
+                       + CASE e.failures + coalesce(h.failures, 0) WHEN 1 THEN interval '1 minute'
+                         ELSE interval '5 minutes' END THEN 'retry'
                ELSE 'due'
            END AS state) c
         ORDER BY array_position(ARRAY['due', 'retry', 'guarded', 'exhausted', 'missed'], c.state),
-                 d.database
+                 h.started NULLS FIRST, d.database
         LIMIT 1) b
 $function$;

@@ -1,5 +1,6 @@
 -- How a schedule of all databases stands is how each of those does that are there still and that
--- its last 1000 runs were of; of any other schedule only the last run counts.
+-- its last 1000 runs were of; of any other schedule only the last run counts that was not one of all
+-- databases, made by hand.
 
 -- The newest run that has ended of each.
 CREATE OR REPLACE FUNCTION rythm_backup_newest_runs(schedule uuid, every boolean, at timestamptz)
@@ -11,6 +12,7 @@ LANGUAGE sql STABLE AS $function$
     FROM (SELECT h.status, h.completed_at, h.error_message, h.database_name FROM backup_history h
           WHERE h.schedule_id = schedule AND h.status IN ('completed', 'failed')
               AND h.completed_at <= at
+              AND (every OR h.of_all_databases IS NOT TRUE OR h.backup_type <> 'manual')
           ORDER BY h.completed_at DESC LIMIT CASE WHEN every THEN 1000 ELSE 1 END) n
     WHERE every IS NOT TRUE OR n.database_name IN (SELECT d.database
                                                    FROM rythm_backup_databases(true) d)
@@ -40,7 +42,8 @@ LANGUAGE sql STABLE AS $function$
 $function$;
 
 -- Has one of them no backup of `since` or a later occurrence, and none that was made by hand after
--- that? NULL when there is none of which that could be said.
+-- that? One that was never to be dumped by then may not have been there. NULL when there is none of
+-- which that could be said.
 CREATE OR REPLACE FUNCTION rythm_backup_lacks_database(
     schedule uuid, since timestamptz, at timestamptz)
 RETURNS boolean LANGUAGE sql STABLE AS $function$
@@ -55,5 +58,6 @@ RETURNS boolean LANGUAGE sql STABLE AS $function$
                     AND h.completed_at <= at
                 ORDER BY h.completed_at DESC LIMIT 1000) r
           JOIN rythm_backup_databases(true) d ON d.database = r.database_name
-          GROUP BY r.database_name) n
+          GROUP BY r.database_name
+          HAVING bool_or(coalesce(r.occurrence_at, r.completed_at) <= since)) n
 $function$;

@@ -18,6 +18,8 @@ void aftermath_log(const struct backup_request *request, const struct backup_res
                    const struct error *problem)
 {
     const char *kind = request->scheduled ? "Scheduled" : "Manual";
+    const char *database = result->database[0] != '\0' ? result->database : NULL;
+    const char *of = request->schedule->all_databases ? request->schedule->dbname : NULL;
     char duration[CLOCK_DURATION_SIZE];
     char size[TEXT_BYTES_SIZE];
     char next[CLOCK_ISO_SIZE];
@@ -26,8 +28,10 @@ void aftermath_log(const struct backup_request *request, const struct backup_res
         log_write(&LOG_WITH(LOG_ERROR, LOG_MARK_FAILED, "backup_failed",
                             LOG_TEXT("name", result->name[0] != '\0' ? result->name : NULL),
                             LOG_TEXT("schedule_id", request->schedule->id),
+                            LOG_TEXT("database", database),
                             LOG_NUMBER("duration_ms", result->duration_ms)),
-                  "%s backup failed: %s", kind, problem->text);
+                  "%s backup%s%s failed: %s", kind, of != NULL ? " of database " : "",
+                  of != NULL ? of : "", problem->text);
         return;
     }
     clock_format_duration(duration, result->duration_ms);
@@ -36,10 +40,12 @@ void aftermath_log(const struct backup_request *request, const struct backup_res
     log_write(&LOG_WITH(LOG_INFO, LOG_MARK_OK, "backup_completed", LOG_TEXT("name", result->name),
                         LOG_TEXT("run_id", result->run_id),
                         LOG_TEXT("schedule_id", request->schedule->id),
+                        LOG_TEXT("database", database),
                         LOG_NUMBER("bytes", (int64_t)result->object.bytes),
                         LOG_NUMBER("raw_bytes", (int64_t)result->raw_bytes),
                         LOG_NUMBER("duration_ms", result->duration_ms)),
-              "%s backup completed successfully in %s", kind, duration);
+              "%s backup%s%s completed successfully in %s", kind, of != NULL ? " of database " : "",
+              of != NULL ? of : "", duration);
     log_info(LOG_MARK_DETAIL, "backup_name", "Backup: %s", result->name);
     log_info(LOG_MARK_DETAIL, "backup_size", "Size: %s", size);
     if (request->scheduled) {
@@ -221,7 +227,7 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
         .run_id = row->run_id,
         .name = row->name,
         .database = database_of(row, schedule, &server),
-        .of_all_databases = schedule != NULL && schedule->all_databases,
+        .of_all_databases = row->of_all_databases,
         .bytes = (uint64_t)row->bytes,
         .duration_ms = duration_ms,
         .at_ms = row->completed_ms != 0 ? row->completed_ms : row->started_ms + duration_ms,
@@ -231,7 +237,7 @@ bool aftermath_enqueue_row(const struct settings *settings, struct session *sess
         .missing_in = missing.length > 0 ? text_string(&missing) : NULL,
     };
     format_key(key, &outcome, row->has_occurrence, row->occurrence_ms,
-               schedule != NULL && schedule->all_databases ? row->database : NULL);
+               row->of_all_databases ? row->database : NULL);
     bool ok = outbox_enqueue(session, settings, &outcome, again, &added, err);
     text_clear(&missing);
     return ok ? true : error_prefix(err, "preparing the notification");

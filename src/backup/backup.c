@@ -148,11 +148,12 @@ static void tell_start(const struct backup_request *request, const struct claim 
               "Starting database backup...");
 }
 
-/* Of a silent run nobody hears. */
-static void begin_ping(struct ping *ping, const struct backup_request *request)
+/* Of a silent run nobody hears. `own` is for a run that stands alone. */
+static void begin_ping(struct ping *own, const struct backup_request *request)
 {
-    *ping = (struct ping){.settings = NULL};
-    if (!request->silent) {
+    struct ping *ping = request->ping != NULL ? request->ping : own;
+
+    if (!request->silent && ping->settings == NULL) {
         ping_begin(ping, request->settings, request->schedule->name);
     }
 }
@@ -175,11 +176,11 @@ static bool run_claimed(struct run *run, struct error *err)
     struct backup_result *result = run->result;
     bool covered = false;
     bool skipped = false;
-    struct ping ping;
+    struct ping own = {.settings = NULL};
 
     fill(result, &run->claim, run->request->schedule);
     run_phases_enter(&result->phases, PHASE_PREPARE);
-    begin_ping(&ping, run->request);
+    begin_ping(&own, run->request);
     tell_start(run->request, &run->claim);
     bool ok = prepare(run, &covered, err) &&
               (covered || (run_before(run, &skipped, err) && (skipped || run_transfer(run, err))));
@@ -199,7 +200,7 @@ static bool run_claimed(struct run *run, struct error *err)
         run_afterwards(run, err);
     }
     claim_close(&run->claim);
-    ping_end(&ping, ok || result->status == BACKUP_COMPLETED ? NULL : err->text);
+    ping_end(&own, ok || result->status == BACKUP_COMPLETED ? NULL : err->text);
     return ok;
 }
 

@@ -18,6 +18,8 @@
 #include "stream/compress.h"
 #include "stream/digest_stage.h"
 
+struct ping; /* notify/ping.h */
+
 struct backup_request {
     const struct settings *settings;
     const struct session_options *session; /* of the database that holds schedule and ledger */
@@ -28,6 +30,9 @@ struct backup_request {
     const char *restrict_key; /* NULL: a random one */
     bool scheduled;           /* else manual */
     bool silent;              /* nobody is to be told of its outcome */
+    /* Of a run of all databases: told that it begins with the first, and ended by the caller. NULL:
+     * the run has one of its own. */
+    struct ping *ping;
     bool show_progress;
 };
 

@@ -7,6 +7,8 @@
 #include "base/log.h"
 
 #define OF_SCHEDULE BACKUP_CHOICE_LATEST ":"
+/* Bytes of SCHEDULE/DATABASE. */
+#define OF_MOST (SCHEDULE_NAME_SIZE + 64 * 4)
 /* Bytes of a wrong name that are told. */
 #define SHOWN 100
 
@@ -14,9 +16,9 @@
 struct search {
     const char *wanted;
     bool by_name;
-    char schedule_id[SCHEDULE_NAME_SIZE]; /* of the latest one; "": of any */
-    const char *database;                 /* of the latest one; NULL: of any */
-    bool is_default;                      /* the old service's belong to that schedule */
+    char schedule_id[OF_MOST]; /* of the latest one; "": of any */
+    const char *database;      /* of the latest one; NULL: of any */
+    bool is_default;           /* the old service's belong to that schedule */
     /* Which part of a database is wanted first: what the schedule asks for, or all of it. */
     char part[BACKUP_SCHEMAS_SIZE];
     struct error damaged;    /* found, but not whole; of the latest ones the newest such */
@@ -39,8 +41,8 @@ bool backup_choice_check(const char *wanted, struct error *err)
     int64_t begun_ms;
 
     if (names_schedule(wanted)) {
-        size_t length = strlen(wanted + strlen(OF_SCHEDULE));
-        return (length > 0 && length < SCHEDULE_NAME_SIZE && wanted[strlen(OF_SCHEDULE)] != '/') ||
+        const char *name = wanted + strlen(OF_SCHEDULE);
+        return (*name != '\0' && *name != '/' && strlen(name) < OF_MOST) ||
                error_set(err, ERROR_USAGE,
                          "'%.*s' names no schedule: write " OF_SCHEDULE "SCHEDULE, by its name or "
                          "id, or " OF_SCHEDULE "SCHEDULE/DATABASE",
@@ -63,23 +65,33 @@ static const struct schedule *find_schedule(const struct search *search,
     return schedules != NULL ? backup_schedule_find(schedules, search->schedule_id) : NULL;
 }
 
-/* An id that no row has may be that of a schedule which was removed. A name that has a '/' is that
- * of a schedule if there is such a one; else a database follows it. */
+/* A schedule's name may have a '/' in it, and so may a database's: the longest name that is a
+ * schedule's counts. Where none is known it is an id, which has none. */
+static const struct schedule *split(struct search *search, const struct schedules *schedules)
+{
+    const char *of = search->wanted + strlen(OF_SCHEDULE);
+    size_t length = strlen(of);
+
+    for (;;) {
+        snprintf(search->schedule_id, sizeof(search->schedule_id), "%.*s", (int)length, of);
+        search->database = of[length] == '/' ? of + length + 1 : NULL;
+        const struct schedule *schedule = find_schedule(search, schedules);
+        const char *slash = memrchr(of, '/', length);
+        if (schedule != NULL || slash == NULL) {
+            return schedule;
+        }
+        length = (size_t)(slash - of);
+    }
+}
+
+/* An id that no row has may be that of a schedule which was removed. */
 static bool choose_schedule(struct search *search, const struct schedules *schedules,
                             struct error *err)
 {
     if (!names_schedule(search->wanted)) {
         return true;
     }
-    snprintf(search->schedule_id, sizeof(search->schedule_id), "%s",
-             search->wanted + strlen(OF_SCHEDULE));
-    const struct schedule *schedule = find_schedule(search, schedules);
-    char *slash = schedule == NULL ? strchr(search->schedule_id, '/') : NULL;
-    if (slash != NULL) {
-        *slash = '\0';
-        search->database = strchr(search->wanted, '/') + 1;
-        schedule = find_schedule(search, schedules);
-    }
+    const struct schedule *schedule = split(search, schedules);
     if (schedule == NULL) {
         return true;
     }

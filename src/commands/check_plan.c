@@ -14,10 +14,10 @@ static bool print_json(const struct schedules *schedules, struct error *err)
         json_array_append_new(
             list,
             json_pack(
-                "{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:I}", "schedule", schedule->id,
+                "{s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:I}", "schedule", schedule->id,
                 "schedule_name", output_json_text(schedule->is_named ? schedule->name : NULL),
-                "time", schedule->time, "time_zone", schedule->zone, "state",
-                backup_schedule_state_name(schedule->state), "problem",
+                "database", output_json_text(schedule->dbname), "time", schedule->time, "time_zone",
+                schedule->zone, "state", backup_schedule_state_name(schedule->state), "problem",
                 output_json_text(schedule->problem), "occurrence",
                 output_json_instant(schedule->has_occurrence, schedule->occurrence_ms), "next",
                 output_json_instant(schedule->has_occurrence, schedule->next_ms), "would_run",

@@ -1,16 +1,32 @@
 #include "commands/due_run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "backup/backup.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "notify/ping.h"
+#include "postgres/ledger.h"
 
 #define READINGS_MOST 5 /* of a schedule that is being edited */
 
+/* What has been run of a schedule in this tick. */
+struct turns {
+    struct context *context;
+    struct tick *tick;
+    struct ping ping; /* of all databases; begun by the first that is run */
+    /* The last turn: the same one is not taken twice. */
+    char database[LEDGER_DATABASE_SIZE];
+    int64_t attempt;
+    int64_t occurrence_ms;
+};
+
 /* False when the schedule asks for another backup by now: it is to be read again. */
-static bool run_as_seen(struct context *context, const struct schedule *schedule, struct tick *tick)
+static bool run_as_seen(struct turns *turns, const struct schedule *schedule)
 {
+    struct context *context = turns->context;
+    struct tick *tick = turns->tick;
     struct backup_result result = {.status = BACKUP_FAILED};
     struct error problem = ERROR_INIT;
     struct store_choice stores = {.count = 0};
@@ -21,6 +37,7 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
         .schedule = schedule,
         .compression = context->compression,
         .scheduled = true,
+        .ping = schedule->all_databases ? &turns->ping : NULL,
     };
 
     if (!store_pool_choose(&context->stores, schedule->stores, &stores, &problem)) {
@@ -58,6 +75,20 @@ static bool run_as_seen(struct context *context, const struct schedule *schedule
     return result.status != BACKUP_CHANGED;
 }
 
+static void note_turn(struct turns *turns, const struct schedule *schedule)
+{
+    snprintf(turns->database, sizeof(turns->database), "%s",
+             schedule->dbname != NULL ? schedule->dbname : "");
+    turns->attempt = schedule->attempt;
+    turns->occurrence_ms = schedule->occurrence_ms;
+}
+
+static bool is_another(const struct turns *turns, const struct schedule *schedule)
+{
+    return strcmp(turns->database, schedule->dbname) != 0 || turns->attempt != schedule->attempt ||
+           turns->occurrence_ms != schedule->occurrence_ms;
+}
+
 static bool read_again(struct context *context, const char *id, struct schedules *out,
                        struct error *err)
 {
@@ -71,23 +102,22 @@ static bool read_again(struct context *context, const char *id, struct schedules
 }
 
 /* Another's backup may have taken hours since the rows were read: what was meanwhile edited is read
- * again. Edited ever again, it is left to the next tick. Of all databases the one whose turn it is
- * is run; false when there is nothing more to do for this schedule, else *fresh is how it stands.
- */
-static bool run_turn(struct context *context, const struct schedule *schedule, struct tick *tick,
-                     struct schedules *fresh)
+ * again. Edited ever again, it is left to the next tick. False when there is nothing more to do;
+ * else it is a schedule of all databases, and *fresh says how it stands. */
+static bool run_turn(struct turns *turns, const struct schedule *schedule, struct schedules *fresh)
 {
     struct error problem = ERROR_INIT;
     bool ran = false;
 
     for (int i = 0; i < READINGS_MOST && !ran; i++) {
         struct schedules now = {.items = NULL};
-        ran = run_as_seen(context, schedule, tick);
+        ran = run_as_seen(turns, schedule);
+        note_turn(turns, schedule);
         if (ran && !schedule->all_databases) {
             return false;
         }
-        if (!read_again(context, schedule->id, &now, &problem)) {
-            tick_degrade(tick, "schedule_not_read", &problem);
+        if (!read_again(turns->context, schedule->id, &now, &problem)) {
+            tick_degrade(turns->tick, "schedule_not_read", &problem);
             return false;
         }
         backup_schedule_clear(fresh);
@@ -97,33 +127,29 @@ static bool run_turn(struct context *context, const struct schedule *schedule, s
         }
         schedule = &fresh->items[0];
         if (schedule->state == SCHEDULE_INVALID) {
-            tick_pass_over(tick, schedule, schedule->problem);
+            tick_pass_over(turns->tick, schedule, schedule->problem);
             return false;
         }
     }
-    return ran && fresh->items[0].all_databases && fresh->items[0].state == SCHEDULE_DUE;
+    return ran && schedule->all_databases && schedule->state == SCHEDULE_DUE &&
+           is_another(turns, schedule);
 }
 
-/* Whether running it has changed anything: the same attempt at the same database is not made twice
- * in a tick. */
-static bool goes_on(const struct schedule *before, const struct schedule *now)
-{
-    return before->dbname == NULL || strcmp(before->dbname, now->dbname) != 0 ||
-           before->attempt != now->attempt || before->occurrence_ms != now->occurrence_ms;
-}
-
+/* Of all databases the one whose turn it is is run, until nothing is due or nothing changes. */
 void due_run(struct context *context, const struct schedule *schedule, struct tick *tick)
 {
+    struct turns turns = {.context = context, .tick = tick};
     struct schedules seen = {.items = NULL};
     struct schedules fresh = {.items = NULL};
+    size_t failed = tick->failed;
 
-    while (run_turn(context, schedule, tick, &fresh) && stop_signal() == 0 &&
-           goes_on(schedule, &fresh.items[0])) {
+    while (run_turn(&turns, schedule, &fresh) && stop_signal() == 0) {
         backup_schedule_clear(&seen);
         seen = fresh;
         fresh = (struct schedules){.items = NULL};
         schedule = &seen.items[0];
     }
+    ping_end(&turns.ping, tick->failed > failed ? "not every database was backed up" : NULL);
     backup_schedule_clear(&seen);
     backup_schedule_clear(&fresh);
 }

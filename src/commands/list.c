@@ -173,8 +173,9 @@ static void format_others(struct text *out, const struct store_plans *plans, siz
     }
 }
 
+/* `of_all`: there is a column for the database. */
 static void add_row(struct output_table *table, const struct listing *listing, size_t number,
-                    const struct backup_object *backup)
+                    const struct backup_object *backup, bool of_all)
 {
     const struct history_row *row = find_row(&listing->rows, backup->object->name);
     bool ledger_known = listing->ledger_known;
@@ -193,8 +194,11 @@ static void add_row(struct output_table *table, const struct listing *listing, s
     }
     format_verified(verified, row, ledger_known);
     format_others(&others, &listing->stores, number, backup);
-    output_table_add(table, (const char *[]){backup->object->name, created, size, duration, type,
-                                             status, verified, text_string(&others)});
+    const char *also_in = text_string(&others);
+    const char *database = backup->facts.database[0] != '\0' ? backup->facts.database : "-";
+    output_table_add(table,
+                     (const char *[]){backup->object->name, created, size, duration, type, status,
+                                      verified, of_all ? database : also_in, also_in});
     text_clear(&others);
 }
 
@@ -233,12 +237,24 @@ static bool print_json(const struct listing *listing, struct error *err)
                        err);
 }
 
+/* Whether the databases are what tells its backups apart. */
+static bool has_some_of_all(const struct prune_plan *plan)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < plan->count && !found; i++) {
+        found = plan->items[i].backup.facts.of_all_databases;
+    }
+    return found;
+}
+
 /* With several stores each has a table of its own, under its name. */
 static bool print_table(const struct listing *listing, size_t number, struct error *err)
 {
-    bool several = listing->stores.stores->count > 1;
-    struct output_table table = OUTPUT_TABLE_INIT(several ? 8 : 7);
     const struct prune_plan *plan = &listing->stores.items[number];
+    bool several = listing->stores.stores->count > 1;
+    bool of_all = has_some_of_all(plan);
+    struct output_table table = OUTPUT_TABLE_INIT((size_t)7 + of_all + several);
     const char *location = listing->stores.stores->items[number]->location;
 
     if (!plan->listed) {
@@ -251,11 +267,12 @@ static bool print_table(const struct listing *listing, size_t number, struct err
     if (several) {
         printf("%s%s:\n", number > 0 ? "\n" : "", location);
     }
-    output_table_add(&table, (const char *[]){"NAME", "CREATED", "SIZE", "DURATION", "TYPE",
-                                              "STATUS", "VERIFIED", "ALSO IN"});
+    output_table_add(&table,
+                     (const char *[]){"NAME", "CREATED", "SIZE", "DURATION", "TYPE", "STATUS",
+                                      "VERIFIED", of_all ? "DATABASE" : "ALSO IN", "ALSO IN"});
     for (size_t i = 0; i < plan->count; i++) {
         const struct backup_object *backup = &plan->items[i].backup;
-        add_row(&table, listing, number, backup);
+        add_row(&table, listing, number, backup, of_all);
     }
     return output_table_print(&table, err);
 }

@@ -10,7 +10,7 @@
 #include "commands/delivery.h"
 #include "commands/output.h"
 
-static bool deliver(struct context *context, struct error *err)
+bool manual_backup_deliver(struct context *context, struct error *err)
 {
     size_t unsent;
 
@@ -25,10 +25,12 @@ static bool notify(struct context *context, const struct backup_request *request
                    const struct backup_result *result, const struct error *problem,
                    struct error *err)
 {
+    bool waits = request->ping != NULL;
+
     telemetry_enter(&context->telemetry, PHASE_NOTIFY);
     bool ok =
         (aftermath_enqueue(request, result, problem, err) || error_prefix(err, "notifying")) &&
-        deliver(context, err);
+        (waits || manual_backup_deliver(context, err));
     telemetry_leave(&context->telemetry, ok);
     return ok;
 }
@@ -99,7 +101,9 @@ static bool verify(struct context *context, const struct backup_request *request
         unless_degraded(false, &outcome.degraded);
     }
     if (outcome.verdict == VERIFY_BAD) {
-        unless_degraded(request->silent || deliver(context, &problem), &problem);
+        unless_degraded(request->silent || request->ping != NULL ||
+                            manual_backup_deliver(context, &problem),
+                        &problem);
         return false;
     }
     if (!ok && err->kind == ERROR_STOPPED) {
@@ -169,6 +173,7 @@ bool manual_backup_run(const struct manual_backup *manual, const struct schedule
         .restrict_key = manual->restrict_key,
         .show_progress = manual->show_progress,
         .silent = manual->silent,
+        .ping = manual->ping,
     };
 
     bool ok = backup_run(&request, &result, err);

@@ -21,10 +21,16 @@ struct manual_backup {
     const char *restrict_key;  /* or NULL */
     bool no_prune;
     bool silent; /* nobody is notified */
+    /* Of several databases: what is told of them waits until all are made, and this tells that they
+     * begin (backup/backup.h). Else NULL. */
+    struct ping *ping;
     bool no_verify;
     bool json;
     bool show_progress;
 };
+
+/* Sends what waits to be sent. */
+bool manual_backup_deliver(struct context *context, struct error *err);
 
 /* Makes it as one of this schedule. False also when the backup is good and what follows failed
  * (ERROR_DEGRADED, which has been told), and when another process is making one of the schedule

@@ -11,6 +11,7 @@
 #include "commands/manual_backup.h"
 #include "commands/scope_options.h"
 #include "dump/dump.h"
+#include "notify/ping.h"
 
 enum {
     OPTION_OUTPUT,
@@ -111,56 +112,77 @@ static bool count_outcome(struct tally *tally, const char *database, bool ok,
     return true;
 }
 
-/* One that fails keeps none of the others from being backed up. */
+static bool report(const struct tally *tally, struct error *err)
+{
+    if (tally->failed > 0) {
+        return error_set(err, ERROR_FAILED, "%zu of %zu databases were not backed up",
+                         tally->failed, tally->made + tally->failed);
+    }
+    return tally->degraded == 0 || error_set(err, ERROR_DEGRADED, "%s", "");
+}
+
+/* One that fails keeps none of the others from being backed up. What there is to tell is told when
+ * all are made. */
 static bool run_each(const struct manual_backup *manual, const struct schedule *schedule,
                      struct error *err)
 {
+    struct ping ping = {.settings = NULL};
+    struct manual_backup each = *manual;
     struct schedule one = *schedule;
     struct tally tally = {.made = 0};
     char **databases = NULL;
+    struct error problem = ERROR_INIT;
     bool goes_on = true;
 
     if (!read_databases(manual->context, &databases, err)) {
         return false;
     }
     one.all_databases = true;
+    each.ping = &ping;
     for (size_t i = 0; goes_on && databases[i] != NULL; i++) {
-        struct error problem = ERROR_INIT;
+        struct error failure = ERROR_INIT;
         one.dbname = databases[i];
-        bool ok = manual_backup_run(manual, &one, &problem);
-        goes_on = count_outcome(&tally, databases[i], ok, &problem);
+        bool ok = manual_backup_run(&each, &one, &failure);
+        goes_on = count_outcome(&tally, databases[i], ok, &failure);
         if (!goes_on) {
-            *err = problem;
+            *err = failure;
         }
     }
     text_list_free(databases);
-    if (!goes_on) {
-        return error_prefix(err, "after %zu databases", tally.made + tally.failed);
+    ping_end(&ping, tally.failed > 0 || !goes_on ? "not every database was backed up" : NULL);
+    if (!manual->silent && !manual_backup_deliver(manual->context, &problem)) {
+        tally.degraded++;
+        log_warning("degraded", "%s", problem.text);
     }
-    if (tally.failed > 0) {
-        return error_set(err, ERROR_FAILED, "%zu of %zu databases were not backed up", tally.failed,
-                         tally.made + tally.failed);
-    }
-    return tally.degraded == 0 || error_set(err, ERROR_DEGRADED, "%s", "");
+    return goes_on ? report(&tally, err)
+                   : error_prefix(err, "after %zu databases", tally.made + tally.failed);
 }
 
-static bool names_one_database(const struct schedule *schedule)
+/* What speaks of one database has no meaning for all. */
+static bool check_all(const struct schedule *schedule, const struct scope *scope, struct error *err)
 {
-    return !schedule->all_databases && (schedule->dbname != NULL || schedule->service != NULL);
+    const struct scope *chosen = scope != NULL ? scope : &schedule->scope;
+
+    if (!schedule->all_databases && (schedule->dbname != NULL || schedule->service != NULL)) {
+        error_set(err, ERROR_USAGE, "schedule %s is of %s: --all-databases does not go with it",
+                  schedule->name, schedule->dbname != NULL ? schedule->dbname : schedule->service);
+        return error_hint(err, "name a schedule that has neither --dbname nor --service");
+    }
+    if (chosen->lists[SCOPE_SCHEMAS] != NULL || chosen->lists[SCOPE_TABLES] != NULL) {
+        return error_set(err, ERROR_USAGE,
+                         "--all-databases does not go with a choice of schemas or tables: not "
+                         "every database has them");
+    }
+    return true;
 }
 
 static bool run_schedule(const struct manual_backup *manual, const struct invocation *invocation,
                          const struct schedule *schedule, struct error *err)
 {
-    bool all = invocation->options[OPTION_ALL_DATABASES] != NULL;
-
-    if (all && names_one_database(schedule)) {
-        error_set(err, ERROR_USAGE, "schedule %s is of %s: --all-databases does not go with it",
-                  schedule->name, schedule->dbname != NULL ? schedule->dbname : schedule->service);
-        return error_hint(err, "name a schedule that has neither --dbname nor --service");
+    if (invocation->options[OPTION_ALL_DATABASES] == NULL && !schedule->all_databases) {
+        return manual_backup_run(manual, schedule, err);
     }
-    return all || schedule->all_databases ? run_each(manual, schedule, err)
-                                          : manual_backup_run(manual, schedule, err);
+    return check_all(schedule, manual->scope, err) && run_each(manual, schedule, err);
 }
 
 static bool run_to_store(struct context *context, const struct invocation *invocation,

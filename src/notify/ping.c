@@ -102,7 +102,8 @@ void ping_begin(struct ping *ping, const struct settings *settings, const char *
 {
     struct error problem = ERROR_INIT;
 
-    *ping = (struct ping){.schedule = schedule, .log_position = log_tail_position()};
+    *ping = (struct ping){.log_position = log_tail_position()};
+    snprintf(ping->schedule, sizeof(ping->schedule), "%s", schedule);
     if (settings_get(settings, SETTING_PING_URL) == NULL) {
         return;
     }

@@ -18,17 +18,18 @@
 /* No ping delays what it tells of by more than this. */
 #define PING_MS ((int64_t)5 * 1000)
 
-#define PING_RUN_SIZE 37
+#define PING_RUN_SIZE      37
+#define PING_SCHEDULE_SIZE 256
 
 struct ping {
     const struct settings *settings; /* NULL: nobody is to be told */
-    const char *schedule;
+    char schedule[PING_SCHEDULE_SIZE];
     char run[PING_RUN_SIZE]; /* tells apart the runs of one check */
     uint64_t log_position;
 };
 
-/* Tells that a run of the schedule with this name begins. Borrows both until ping_end(). Without
- * RYTHM_BACKUP_PING_URL nothing is done, here and later. */
+/* Tells that a run of the schedule with this name begins. Borrows the settings until ping_end().
+ * Without RYTHM_BACKUP_PING_URL nothing is done, here and later. */
 void ping_begin(struct ping *ping, const struct settings *settings, const char *schedule);
 /* Tells how it ended: `problem` is NULL when it went well. Also after a stop was requested. */
 void ping_end(struct ping *ping, const char *problem);

@@ -38,20 +38,32 @@ static bool ask_for_name(struct session *session, const char *name, enum history
     return true;
 }
 
+/* Whether a run stands for another of the same occurrence: all do, but two of a run of all
+ * databases. What the schedule asks for may have changed in between. */
+#define ONE_FOR(of_all, database, other_of_all, other_database)                                    \
+    "(" of_all " IS NOT TRUE OR " other_of_all " IS NOT TRUE OR " database " = " other_database ")"
+
 #define START                                                                                      \
     "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"    \
-    " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name, told_at)"         \
+    " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name, told_at,"         \
+    " of_all_databases)"                                                                           \
     " SELECT $2, $3, 'started', c.now, c.now, $4, $5::uuid,"                                       \
     " timestamptz 'epoch' + $6::float8 * interval '1 millisecond', $7, $8, $9,"                    \
-    " coalesce($11, current_database()), CASE WHEN $10::boolean THEN c.now END"                    \
+    " coalesce($11, current_database()), CASE WHEN $10::boolean THEN c.now END,"                   \
+    " nullif($12::boolean, false)"                                                                 \
     " FROM (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"            \
-    " ON CONFLICT DO NOTHING RETURNING history_id"
+    " WHERE NOT EXISTS (SELECT FROM backup_history e WHERE e.schedule_id = $5::uuid"               \
+    " AND e.occurrence_at = timestamptz 'epoch' + $6::float8 * interval '1 millisecond'"           \
+    " AND e.status IN ('started', 'completed') AND " ONE_FOR(                                      \
+        "e.of_all_databases", "e.database_name", "$12::boolean",                                   \
+        "$11::text") ")"                                                                           \
+                     " ON CONFLICT DO NOTHING RETURNING history_id"
 
 #define START_WITH_COPIES                                                                          \
     "WITH run AS (" START                                                                          \
     "), copies AS (INSERT INTO backup_copies (run_id, store, required, due_at)"                    \
     " SELECT $4, s.store, s.required, " QUERY_NOW(                                                 \
-        1) " FROM run, unnest($12::text[], $13::boolean[]) s (store, required))"                   \
+        1) " FROM run, unnest($13::text[], $14::boolean[]) s (store, required))"                   \
            " SELECT history_id FROM run"
 
 static bool format_stores(const struct history_start *start, char **stores, char **required,
@@ -95,6 +107,7 @@ bool backup_history_start(struct session *session, const struct history_start *s
         start->ledger,
         start->silent ? "true" : "false",
         start->database,
+        start->of_all_databases ? "true" : "false",
         NULL,
         NULL,
     };
@@ -103,10 +116,10 @@ bool backup_history_start(struct session *session, const struct history_start *s
     if (start->store_count > 0 && !format_stores(start, &stores, &required, err)) {
         return false;
     }
-    values[11] = stores;
-    values[12] = required;
-    PGresult *result = stores != NULL ? query_run(session, START_WITH_COPIES, 13, values, err)
-                                      : query_run(session, START, 11, values, err);
+    values[12] = stores;
+    values[13] = required;
+    PGresult *result = stores != NULL ? query_run(session, START_WITH_COPIES, 14, values, err)
+                                      : query_run(session, START, 12, values, err);
     free(stores);
     free(required);
     if (result == NULL) {
@@ -274,8 +287,9 @@ static const char compare_query[] =
     " LEFT JOIN backup_history h ON h.run_id = r.run_id"
     " LEFT JOIN backup_history c ON h.status = 'failed' AND c.status = 'completed'"
     " AND c.schedule_id = h.schedule_id AND c.occurrence_at = h.occurrence_at"
-    " AND coalesce(c.database_name = h.database_name, true)"
-    " WHERE r.run_id IS NOT NULL AND (h.run_id IS NULL OR c.run_id IS NOT NULL)";
+    " AND " ONE_FOR("c.of_all_databases", "c.database_name", "h.of_all_databases",
+                    "h.database_name") " WHERE r.run_id IS NOT NULL AND (h.run_id IS NULL OR "
+                                       "c.run_id IS NOT NULL)";
 
 bool backup_history_compare(struct session *session, const char *const runs[], size_t count,
                             struct history_standing standings[], struct error *err)
@@ -311,7 +325,7 @@ bool backup_history_compare(struct session *session, const char *const runs[], s
     return true;
 }
 
-#define FOUND_VALUES 19
+#define FOUND_VALUES 20
 struct found_values {
     const char *values[FOUND_VALUES];
     char numbers[9][NUMBER_SIZE];
@@ -342,6 +356,7 @@ static void fill_found(struct found_values *out, const struct session *session,
         *result->engine != '\0' ? result->engine : NULL,
         result->has_rows ? format_number(out->numbers[7], (int64_t)result->tables) : NULL,
         result->has_rows ? format_number(out->numbers[8], (int64_t)result->rows) : NULL,
+        start->of_all_databases ? "true" : NULL,
     };
 
     memcpy(out->values, values, sizeof(values));
@@ -360,12 +375,12 @@ bool backup_history_record_found(struct session *session, const struct history_f
         " occurrence_at, attempt, store, ledger, database_name, started_at, created_at, "
         "completed_at,"
         " told_at, file_size_bytes, raw_size_bytes, duration_seconds, sha256, engine,"
-        " table_count, row_count)"
+        " table_count, row_count, of_all_databases)"
         " SELECT $1, $2, $3, 'completed', $4::uuid, timestamptz 'epoch' + $5::float8 * u.ms, $6, "
         "$7,"
         " $8, $16, timestamptz 'epoch' + $9::float8 * u.ms, timestamptz 'epoch' + $9::float8 * "
         "u.ms,"
-        " timestamptz 'epoch' + $10::float8 * u.ms, now(), $11, $12, $13, $14, $17, $18, $19"
+        " timestamptz 'epoch' + $10::float8 * u.ms, now(), $11, $12, $13, $14, $17, $18, $19, $20"
         " FROM (SELECT interval '1 millisecond' AS ms) u ON CONFLICT DO NOTHING" RETURN_FOUND,
         FOUND_VALUES, with.values, err);
 
@@ -388,7 +403,7 @@ bool backup_history_become_found(struct session *session, const char *run_id,
     values[FOUND_VALUES] = run_id;
     PGresult *result = query_run(
         session,
-        "WITH copies AS (UPDATE backup_copies SET run_id = $1 WHERE run_id = $20 AND NOT EXISTS"
+        "WITH copies AS (UPDATE backup_copies SET run_id = $1 WHERE run_id = $21 AND NOT EXISTS"
         " (SELECT FROM backup_copies WHERE run_id = $1)),"
         " done AS (UPDATE backup_history SET run_id = $1, backup_filename = $2, backup_type = "
         "$3,"
@@ -398,9 +413,9 @@ bool backup_history_become_found(struct session *session, const char *run_id,
         " completed_at = timestamptz 'epoch' + $10::float8 * u.ms, told_at = now(),"
         " file_size_bytes = $11,"
         " raw_size_bytes = $12, duration_seconds = $13, sha256 = $14, engine = $17,"
-        " table_count = $18, row_count = $19"
+        " table_count = $18, row_count = $19, of_all_databases = $20"
         " FROM (SELECT interval '1 millisecond' AS ms) u"
-        " WHERE backup_history.run_id = $20 AND status = 'started'" RETURN_FOUND,
+        " WHERE backup_history.run_id = $21 AND status = 'started'" RETURN_FOUND,
         FOUND_VALUES + 1, values, err);
 
     if (result == NULL) {

@@ -22,6 +22,7 @@ struct history_start {
     const char *name;        /* the object's */
     const char *schedule_id; /* NULL: belongs to none */
     const char *database;    /* that is dumped; NULL: the ledger's, or not known yet */
+    bool of_all_databases;   /* one of a run of all */
     bool scheduled;          /* else manual */
     bool has_occurrence;
     int64_t occurrence_ms;
@@ -41,8 +42,8 @@ enum history_claim {
     HISTORY_NAME_TAKEN        /* another run has this name: choose another one */
 };
 
-/* Claims the occurrence: inserts the 'started' row and, of several stores, one for each into
- * backup_copies, all in one statement. */
+/* Claims the occurrence, or of a run of all databases its part in it: inserts the 'started' row
+ * and, of several stores, one for each into backup_copies, all in one statement. */
 bool backup_history_start(struct session *session, const struct history_start *start,
                           char history_id[HISTORY_ID_SIZE], enum history_claim *claim,
                           struct error *err);
@@ -88,8 +89,9 @@ struct history_standing {
 /* One standing per run; a NULL among the runs is no run, and nothing is said of it. */
 bool backup_history_compare(struct session *session, const char *const runs[], size_t count,
                             struct history_standing standings[], struct error *err);
-/* Inserts a completed row; *recorded is false when the occurrence has one of this database already,
- * or the name is taken. Both tell the schedule, too, as backup_history_complete() does. */
+/* Inserts a completed row; *recorded is false when the occurrence has one already (of all
+ * databases: of this one), or the name is taken. Both tell the schedule, too, as
+ * backup_history_complete() does. */
 bool backup_history_record_found(struct session *session, const struct history_found *found,
                                  bool *recorded, struct error *err);
 /* Turns the started row of run `run_id` into the completed row of the backup that was found, whose

@@ -47,6 +47,7 @@ static bool read_row(const PGresult *result, int row, void *item, struct error *
     query_copy(result, row, 13, out->ledger, sizeof(out->ledger));
     out->completed_ms = query_number(result, row, 14);
     query_copy(result, row, 15, out->database, sizeof(out->database));
+    out->of_all_databases = query_bool(result, row, 20);
     return query_copy_text(result, row, 6, &out->error_message, err) &&
            query_copy_text(result, row, 12, &out->store, err) &&
            read_verification(result, row, out, err);
@@ -67,7 +68,8 @@ static bool read_row(const PGresult *result, int row, void *item, struct error *
     " (extract(epoch FROM (to_jsonb(h)->>'verified_at')::timestamptz)::numeric * 1000.0)::bigint," \
     " to_jsonb(h)->>'verified_rows',"                                                              \
     " (extract(epoch FROM (to_jsonb(h)->>'verify_failed_at')::timestamptz)::numeric * "            \
-    "1000.0)::bigint, left(to_jsonb(h)->>'verify_error', 2000)"                                    \
+    "1000.0)::bigint, left(to_jsonb(h)->>'verify_error', 2000),"                                   \
+    " coalesce((to_jsonb(h)->>'of_all_databases')::boolean, false)"                                \
     " FROM backup_history h "
 
 static bool read_rows(struct session *session, const char *sql, int count,

@@ -24,6 +24,7 @@ struct history_row {
     char *store;                        /* its location, or NULL; of several the first */
     char ledger[HISTORY_NAME_SIZE * 2]; /* the one it was begun in, or "" */
     char database[64 * 4];              /* that was dumped, or "" when that was not recorded */
+    bool of_all_databases;              /* one of a run of all */
     char *error_message;                /* or NULL */
     bool has_bytes;
     int64_t bytes;

@@ -8,6 +8,7 @@ static const char read_query[] =
     " FROM backup_history h, backup_history this WHERE this.history_id = $2::uuid"
     " AND h.schedule_id = s.schedule_id AND h.status IN ('completed', 'failed')"
     " AND h.history_id <> this.history_id AND h.completed_at <= this.completed_at"
+    " AND (this.of_all_databases IS NOT TRUE OR h.database_name = this.database_name)"
     " ORDER BY h.completed_at DESC LIMIT 1), false)"
     " FROM backup_schedule s WHERE s.schedule_id = $1::uuid";
 

@@ -43,6 +43,7 @@ static const char read_query[] =
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.completed_at <= c.now"
     " AND h.completed_at > c.now - rythm_backup_longest_gap(s.frequency)"
     " AND h.backup_type = 'manual' AND s.all_databases IS NOT TRUE"
+    " AND h.of_all_databases IS NOT TRUE"
     " ORDER BY h.completed_at DESC LIMIT 1) m ON true"
     " LEFT JOIN LATERAL (SELECT n.* FROM rythm_backup_newest_runs(s.schedule_id, s.all_databases,"
     " c.now) n ORDER BY n.status = 'failed' DESC, n.completed_at DESC LIMIT 1) f ON true"

@@ -73,6 +73,7 @@ static bool write_row(struct book *book, const struct backup_object *backup, boo
         .start = {.run_id = facts->run_id,
                   .name = backup->object->name,
                   .schedule_id = facts->schedule_id[0] != '\0' ? facts->schedule_id : NULL,
+                  .of_all_databases = facts->of_all_databases,
                   .scheduled = strcmp(facts->type, "scheduled") == 0,
                   .has_occurrence = facts->has_occurrence,
                   .occurrence_ms = facts->occurrence_ms,

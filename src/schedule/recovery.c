@@ -237,8 +237,7 @@ bool recovery_run(const struct session_options *session, struct store_pool *stor
     struct deadline end = deadline_in_ms(RECOVERY_MS);
 
     *out = (struct recovery_report){.unresolved = 0};
-    bool ok =
-        session_open(session, &ledger, err) && history_rows_read_started(ledger, &rows, err);
+    bool ok = session_open(session, &ledger, err) && history_rows_read_started(ledger, &rows, err);
     session_close(ledger);
     for (size_t i = 0; ok && i < rows.count; i++) {
         struct error problem = ERROR_INIT;

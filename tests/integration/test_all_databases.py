@@ -8,6 +8,7 @@ import pytest
 import pg_dumps
 import processes
 from conftest import Database
+from hook_stubs import PingStub
 from postgres_cluster import PostgresCluster
 from tables import at, enable, history, rows, schedule
 from tool import Tool
@@ -82,7 +83,10 @@ def test_one_tick_makes_one_of_each(tool, ledger, file_store):
     result = tool.ok("check", *at("02:00:10"))
     assert made(ledger) == ALL
     assert len(file_store.list()) == 4
-    assert result.err.count("Scheduled backup completed successfully") == 4
+    for name in ALL:
+        assert f"Scheduled backup of database {name} completed successfully" in result.err
+    (table,) = {line.split()[-1] for line in tool.ok("list").out.splitlines() if "orders" in line}
+    assert table == "orders"
     assert {row["occurrence_at"].isoformat() for row in history(ledger)} == {
         row["occurrence_at"].isoformat() for row in history(ledger)[:1]}
     # Nothing is left to be done, nor is it done twice.
@@ -236,7 +240,117 @@ def test_a_database_made_later_that_day_waits_for_the_next(tool, ledger, server)
         server.drop_database("later")
 
 
+def test_one_that_stands_in_doubt_holds_up_no_other(tool, ledger, tmp_path):
+    """What became of it cannot be found out: its store is not among ours any more."""
+    doubtful(ledger, tmp_path, "ledger", of_all=True)
+    tool.run("check", *at("02:01:10"))
+    assert made(ledger) == ["orders", "postgres", ODD]
+    assert made(ledger, "started") == ["ledger"]
+
+
+def doubtful(database, folder, of, of_all):
+    """A run of this night that has begun, and whose store does not answer."""
+    database.execute(
+        "INSERT INTO backup_history (backup_filename, backup_type, status, started_at, created_at,"
+        " run_id, schedule_id, occurrence_at, attempt, store, ledger, database_name,"
+        " of_all_databases) SELECT 'rythm-backup-2031-05-06T02-00-01-000Z.sql.zst', 'scheduled',"
+        " 'started', '2031-05-06 02:00:01Z', now(), '0123456789abcdef', schedule_id,"
+        " '2031-05-06 02:00Z', 1, %s, (SELECT system_identifier || '/' || current_database()"
+        " FROM pg_control_system()), %s, %s FROM backup_schedule",
+        f"azblob://gone.{folder.name}/none", of, of_all)
+
+
+@pytest.mark.parametrize("of_all", [True, False])
+def test_another_target_is_no_second_backup_of_the_time(tool, ledger, file_store, tmp_path, of_all):
+    """Invariant I1: while the row stands, nothing else is begun for that time."""
+    doubtful(ledger, tmp_path, "orders", of_all)
+    ledger.execute("UPDATE backup_schedule SET all_databases = %s, target_dbname = %s",
+                   not of_all, None if not of_all else "postgres")
+    tool.run("check", *at("02:01:10"))
+    assert made(ledger) == [] and made(ledger, "started") == ["orders"]
+    assert file_store.list() == []
+
+
+def test_an_invalid_database_is_left_out(tool, ledger, server):
+    """As an interrupted DROP DATABASE leaves it."""
+    server.create_database("half_dropped")
+    server.execute("postgres", "UPDATE pg_database SET datconnlimit = -2"
+                               " WHERE datname = 'half_dropped'")
+    try:
+        tool.ok("check", *at("02:00:10"))
+        assert made(ledger) == ALL
+    finally:
+        server.execute("postgres", "UPDATE pg_database SET datconnlimit = -1"
+                                   " WHERE datname = 'half_dropped'")
+        server.drop_database("half_dropped")
+
+
+def test_it_is_too_late_days_after_it_died(tool, ledger):
+    """Lateness counts from what was being done, not from when somebody noticed."""
+    ledger.execute("UPDATE backup_schedule SET frequency = 'weekly', days = '{2}'")
+    ledger.execute(
+        "INSERT INTO backup_history (backup_filename, backup_type, status, started_at,"
+        " completed_at, duration_seconds, run_id, schedule_id, occurrence_at, attempt,"
+        " database_name, of_all_databases) SELECT r.run, 'scheduled', r.status,"
+        " '2031-05-06 02:00:01Z', r.completed, 0, r.run, schedule_id, '2031-05-06 02:00Z', 1,"
+        " r.of, true FROM backup_schedule, (VALUES"
+        " ('1111111111111111', 'completed', timestamptz '2031-05-06 02:00:09Z', 'ledger'),"
+        " ('2222222222222222', 'failed', '2031-05-10 14:00:00Z', 'orders'))"
+        " r (run, status, completed, of)")
+    assert tool.ok("check", "--dry-run", "--json", *at("14:02:00", day="2031-05-10")).json[
+        "schedules"][0]["state"] == "missed"
+
+
+def test_a_new_database_is_failed_not_overdue(failing, tool, server):
+    """That it was not there the night before is no news."""
+    server.execute("postgres", "ALTER DATABASE orders RENAME TO to_come")
+    try:
+        tool.ok("check", *at("02:00:10"))
+    finally:
+        server.execute("postgres", "ALTER DATABASE to_come RENAME TO orders")
+    failing.run("check", *at("02:00:10", day="2031-05-07"))
+    standing = failing.run("status", "--now", "2031-05-07 02:01Z", "--json").json["schedules"][0]
+    assert (standing["status"], standing["overdue"]) == ("failed", False)
+
+
+def test_by_hand_it_makes_up_for_no_other_schedule(tool, ledger):
+    """A schedule of one database is not served by a run of all."""
+    ledger.execute("UPDATE backup_schedule SET all_databases = NULL")
+    tool.ok("run", "--all-databases", "--no-notify")
+    ledger.execute("UPDATE backup_history SET started_at = '2031-05-06 02:20Z',"
+                   " completed_at = '2031-05-06 02:20:01Z'")
+    standing = tool.run("status", "--now", "2031-05-06 02:30Z", "--json").json["schedules"][0]
+    assert standing["overdue"]
+
+
 # What is told
+
+def test_recovery_is_of_the_same_database(failing, tool, ledger, acs):
+    ledger.execute("CREATE TABLE users (email text, role text)")
+    ledger.execute("INSERT INTO users VALUES ('ada@rythm.example', 'system_admin')")
+    ledger.execute("UPDATE backup_schedule SET notify_on = '{recovery}'")
+    failing.with_settings(**acs.settings).run("check", *at("02:00:10"))
+    assert acs.messages == []
+    tool.with_settings(**acs.settings).ok("check", *at("02:01:20"))
+    (message,) = acs.messages
+    assert name_of(ledger, "orders") in json.dumps(message)
+
+
+@pytest.fixture
+def monitor():
+    stub = PingStub()
+    yield stub
+    stub.stop()
+
+
+def test_the_monitor_hears_once(failing, tool, monitor):
+    """Not from each of them, so that the last does not hide what became of another."""
+    failing.with_settings(**monitor.settings).run("check", *at("02:00:10"))
+    tool.with_settings(**monitor.settings).ok("check", *at("02:01:20"))
+    tool.with_settings(**monitor.settings).ok("run", "--no-verify")
+    assert [signal for signal, _, _ in monitor.messages] == [
+        "start", "fail", "start", "success", "start", "success"]
+
 
 def test_one_message_tells_all(tool, ledger, acs):
     ledger.execute("CREATE TABLE users (email text, role text)")
@@ -334,7 +448,7 @@ def test_retention_judges_each_by_itself(tool, ledger, file_store):
 def test_the_first_form_of_the_tables_is_migrated(tool, ledger):
     """An earlier version allowed one run per occurrence, and its function told no database."""
     ledger.execute("""
-        DROP INDEX backup_history_one_per_database;
+        DROP INDEX backup_history_one_per_part;
         CREATE UNIQUE INDEX backup_history_one_per_occurrence
             ON backup_history (schedule_id, occurrence_at)
             WHERE status IN ('started', 'completed') AND occurrence_at IS NOT NULL;

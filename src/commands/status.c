@@ -8,12 +8,14 @@
 #include "base/text.h"
 #include "commands/command.h"
 #include "commands/context.h"
+#include "commands/credential_view.h"
 #include "commands/notification_view.h"
 #include "commands/output.h"
 #include "commands/schedule_view.h"
 #include "postgres/backup_copies.h"
 #include "postgres/delivery_status.h"
 #include "postgres/schedule_status.h"
+#include "store/store.h"
 
 enum { OPTION_NEXT, OPTION_NOW, OPTION_JSON };
 
@@ -29,6 +31,7 @@ struct look {
     struct schedule_view view;
     struct copy_rows amiss;
     struct delivery_status deliveries;
+    struct store_credentials credentials;
 };
 
 /* One schedule's part of it. */
@@ -195,6 +198,7 @@ static bool print_table(const struct look *look, bool only_bad, bool upcoming, s
     }
     if (!only_bad) {
         notification_view_print(&look->deliveries, look->schedules.now_ms);
+        credential_view_print(&look->credentials, look->schedules.now_ms);
     }
     return !upcoming || only_bad || schedule_view_print_upcoming(&look->view, err);
 }
@@ -282,12 +286,13 @@ static bool print_json(const struct look *look, bool fine, bool upcoming, struct
     if (list == NULL) {
         return error_set_memory(err);
     }
-    return output_json(json_pack("{s:o, s:b, s:I, s:o, s:o}", "now",
-                                 output_json_instant(true, look->schedules.now_ms), "fine", fine,
-                                 "pending_mails", (json_int_t)look->deliveries.waiting,
-                                 "notifications", notification_view_json(&look->deliveries),
-                                 "schedules", list),
-                       err);
+    int64_t now_ms = look->schedules.now_ms;
+    return output_json(
+        json_pack("{s:o, s:b, s:I, s:o, s:o, s:o}", "now", output_json_instant(true, now_ms),
+                  "fine", fine, "pending_mails", (json_int_t)look->deliveries.waiting,
+                  "notifications", notification_view_json(&look->deliveries), "credentials",
+                  credential_view_json(&look->credentials, now_ms), "schedules", list),
+        err);
 }
 
 static bool take_look(struct context *context, bool upcoming, struct look *look, struct error *err)
@@ -300,7 +305,8 @@ static bool take_look(struct context *context, bool upcoming, struct look *look,
               delivery_status_read(session, &look->deliveries, err) &&
               context_read_schedules_in(context, session, &look->schedules, err) &&
               (!upcoming || schedule_details_read(session, true, &look->details, err)) &&
-              schedule_view_select(&look->schedules, NULL, &look->details, &look->view, err);
+              schedule_view_select(&look->schedules, NULL, &look->details, &look->view, err) &&
+              store_credentials_read(&context->settings, &look->credentials, err);
     session_close(session);
     if (ok) {
         context_judge_stores(context, &look->schedules);
@@ -340,6 +346,7 @@ static bool run(struct context *context, const struct invocation *invocation, st
     backup_schedule_clear(&look.schedules);
     schedule_status_clear(&look.statuses);
     delivery_status_clear(&look.deliveries);
+    store_credentials_clear(&look.credentials);
     /* The output has told why. */
     return ok && (fine || error_set(err, ERROR_FAILED, "%s", ""));
 }

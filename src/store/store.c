@@ -91,6 +91,19 @@ bool store_check(const char *url, struct error *err)
     return ok;
 }
 
+bool store_credentials_read(const struct settings *settings, struct store_credentials *out,
+                            struct error *err)
+{
+    bool ok = true;
+
+    *out = (struct store_credentials){.items = NULL};
+    for (size_t i = 0; ok && i < KIND_COUNT; i++) {
+        const struct store_kind *kind = store_kinds[i].kind;
+        ok = kind->credentials == NULL || kind->credentials(settings, out, err);
+    }
+    return ok;
+}
+
 static void append_configured(struct text *urls, const char *value)
 {
     for (value += strspn(value, BLANKS); *value != '\0'; value += strspn(value, BLANKS)) {

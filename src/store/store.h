@@ -26,6 +26,7 @@
 #include "base/settings.h"
 #include "store/metadata.h"
 #include "store/objects.h"
+#include "store/store_credentials.h"
 #include "store/store_url.h"
 #include "stream/blocks.h"
 
@@ -145,6 +146,10 @@ struct store_kind {
     /* Makes no request yet. */
     bool (*open)(const struct store_url *url, const struct settings *settings, struct store **out,
                  struct error *err);
+    /* Adds what of its settings says when it ends; what cannot be read is passed over. NULL:
+     * nothing does. */
+    bool (*credentials)(const struct settings *settings, struct store_credentials *out,
+                        struct error *err);
 };
 
 /* Opens the store of a URL: azblob://ACCOUNT/CONTAINER[/PREFIX] (an empty ACCOUNT means the
@@ -156,6 +161,11 @@ bool store_check(const char *url, struct error *err);
 /* The URLs that the settings ask for (RYTHM_BACKUP_STORES, else Azure when its connection string is
  * set, else the default folder), separated by single spaces; the caller frees. NULL on failure. */
 char *store_urls(const struct settings *settings, struct error *err);
+
+/* What of the settings opens stores, of whichever kind, and says when it ends. The caller clears
+ * *out, also after a failure. */
+bool store_credentials_read(const struct settings *settings, struct store_credentials *out,
+                            struct error *err);
 
 /* As the operations above. upload_abandon, download_close and close accept NULL. */
 bool store_prepare(struct store *store, struct error *err);

@@ -475,3 +475,32 @@ def test_many_schedules_are_few_queries(tool, nightly):
         "it has gone")
     assert nightly.value("SELECT xact_commit FROM pg_stat_database"
                          " WHERE datname = current_database()") < 50
+
+
+# Signatures that end
+
+SIGNED = "AccountName={};SharedAccessSignature=sv=2022-11-02&sp=racwdl&se={}&sig=c2VjcmV0"
+
+
+def test_signature_that_ends_is_told(tool, nightly):
+    """Within a week; from the settings alone, whatever their account is for."""
+    nightly.execute("UPDATE backup_schedule SET enabled = false")
+    program = tool.with_settings(
+        AZURE_STORAGE_CONNECTION_STRING=SIGNED.format("rythm", "2031-05-10T18:00:00Z"),
+        AZURE_STORAGE_CONNECTION_STRING_OTHER=SIGNED.format("other", "2031-05-06"),
+        AZURE_STORAGE_CONNECTION_STRING_LATER=SIGNED.format("later", "2031-06-01"),
+        AZURE_STORAGE_CONNECTION_STRING_WRONG="no such thing",
+        AZURE_STORAGE_CONNECTION_STRING_KEY="AccountName=key;AccountKey=a2V5")
+    told = [line for line in program.ok("status", *at("12:00:00")).out.splitlines()
+            if "signature" in line]
+    assert sorted(told) == [
+        "The shared access signature for account other in AZURE_STORAGE_CONNECTION_STRING_OTHER"
+        " has ended, 2031-05-06T00:00Z: make a new one",
+        "The shared access signature for account rythm in AZURE_STORAGE_CONNECTION_STRING"
+        " ends in 4 days, 2031-05-10T18:00Z: make a new one in time"]
+    credentials = program.ok("status", "--json", *at("12:00:00")).json["credentials"]
+    assert {item["account"]: (item["ends"], item["ends_soon"]) for item in credentials} == {
+        "rythm": ("2031-05-10T18:00:00.000Z", True), "other": ("2031-05-06T00:00:00.000Z", True),
+        "later": ("2031-06-01T00:00:00.000Z", False)}
+    assert program.ok("status", "-q", *at("12:00:00")).out == ""
+    assert "signature" not in tool.ok("status", *at("12:00:00")).out

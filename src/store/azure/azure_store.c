@@ -397,4 +397,9 @@ static bool open_store(const struct store_url *url, const struct settings *setti
 }
 
 const struct store_kind azure_store_kind = {
-    .scheme = SCHEME, .options = azure_options_names, .check = check, .open = open_store};
+    .scheme = SCHEME,
+    .options = azure_options_names,
+    .check = check,
+    .open = open_store,
+    .credentials = azure_sas_read,
+};

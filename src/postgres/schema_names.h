@@ -1,6 +1,6 @@
 /*
- * Names of schemas as a database has them: what we are told is in UTF-8, what is compared with the
- * catalogue, and given to pg_dump, is in the database's own encoding.
+ * Names as a database has them: what we are told is in UTF-8, what is compared with the catalogue,
+ * and given to pg_dump, is in the database's own encoding, and so is what stands in its dump.
  */
 #ifndef POSTGRES_SCHEMA_NAMES_H
 #define POSTGRES_SCHEMA_NAMES_H
@@ -15,5 +15,10 @@
  * are. A character that the encoding does not have is an error. */
 bool schema_names_encode(struct session *session, char *const *names, char ***out,
                          struct error *err);
+
+/* The same for any encoding, which need not be the database's; *out is never NULL. The session is
+ * still to speak UTF-8. */
+bool schema_names_convert(struct session *session, char *const *names, const char *encoding,
+                          char ***out, struct error *err);
 
 #endif

@@ -48,7 +48,7 @@ bool target_database_lock_table(struct session *session, const char *schema, con
     PQfreemem(quoted_schema);
     PQfreemem(quoted_name);
     text_clear(&sql);
-    return ok ? true : error_prefix(err, "locking table %s.%s", schema, name);
+    return ok || error_prefix(err, "locking it");
 }
 
 /* The server ends its own autovacuum workers when they are in the way. */
@@ -196,7 +196,7 @@ bool target_database_table_state(struct session *session, const char *schema, co
                   2, values, err);
 
     if (result == NULL) {
-        return error_prefix(err, "looking for table %s.%s", schema, name);
+        return error_prefix(err, "looking for it");
     }
     bool found = PQntuples(result) == 1;
     bool none = true;

@@ -32,7 +32,8 @@ bool target_database_check_unused(struct session *session, const char *name, str
 bool target_database_find_object(struct session *session, char *out, size_t size,
                                  struct error *err);
 
-/* In a transaction: nobody else changes this table's rows until it ends. */
+/* In a transaction: nobody else changes this table's rows until it ends. The names of this one and
+ * the next are in the session's encoding; an error leaves to the caller to say which table. */
 bool target_database_lock_table(struct session *session, const char *schema, const char *name,
                                 struct error *err);
 

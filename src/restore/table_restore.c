@@ -1,9 +1,11 @@
 #include "restore/table_restore.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "postgres/schema_names.h"
 #include "postgres/target_database.h"
 #include "postgres/target_session.h"
 #include "postgres/transaction.h"
@@ -47,24 +49,34 @@ static bool learn(struct restoring *restoring, struct error *err)
                                sql_script_stage_new(&sink, err), err);
 }
 
-/* Tables to be made must not be there yet; those that get rows must be, and be empty. */
-static bool check_table(const struct restoring *restoring, const struct segment_table *table,
-                        struct error *err)
+/* As it is; when it gets rows alone, nobody changes them from then on. */
+static bool look_at_table(const struct restoring *restoring, size_t index, bool *exists,
+                          bool *is_empty, struct error *err)
 {
+    const struct segment_table *table = table_selection_written(&restoring->selection, index);
+    struct session *session = restoring->session;
+
+    bool ok =
+        target_database_table_state(session, table->schema, table->name, exists, is_empty, err);
+    if (ok && *exists && restoring->request->part == RESTORE_ROWS) {
+        ok =
+            target_database_lock_table(session, table->schema, table->name, err) &&
+            target_database_table_state(session, table->schema, table->name, exists, is_empty, err);
+    }
+    return ok;
+}
+
+/* Tables to be made must not be there yet; those that get rows must be, and be empty. */
+static bool check_table(const struct restoring *restoring, size_t index, struct error *err)
+{
+    const struct segment_table *table = &restoring->selection.segments->tables[index];
     bool exists = false;
     bool is_empty = false;
 
-    if (!target_database_table_state(restoring->session, table->schema, table->name, &exists,
-                                     &is_empty, err)) {
-        return false;
+    if (!look_at_table(restoring, index, &exists, &is_empty, err)) {
+        return error_prefix(err, "looking at table %s.%s", table->schema, table->name);
     }
     if (restoring->request->part == RESTORE_ROWS) {
-        if (exists &&
-            !(target_database_lock_table(restoring->session, table->schema, table->name, err) &&
-              target_database_table_state(restoring->session, table->schema, table->name, &exists,
-                                          &is_empty, err))) {
-            return false;
-        }
         if (!exists) {
             error_set(err, ERROR_FAILED, "there is no table %s.%s", table->schema, table->name);
             return error_hint(err, "without --data-only it is made");
@@ -85,7 +97,7 @@ static bool check_tables(const struct restoring *restoring, struct error *err)
     const struct segments *segments = restoring->selection.segments;
 
     for (size_t i = 0; i < segments->table_count; i++) {
-        if (restoring->selection.chosen[i] && !check_table(restoring, &segments->tables[i], err)) {
+        if (restoring->selection.chosen[i] && !check_table(restoring, i, err)) {
             return false;
         }
     }
@@ -137,7 +149,7 @@ static bool is_own(void *context, const struct sql_statement *statement)
 static bool replay_own_rows(struct restoring *restoring, const struct segment *segment,
                             struct error *err)
 {
-    struct own_rows own = {.table = &restoring->selection.segments->tables[segment->table]};
+    struct own_rows own = {.table = table_selection_written(&restoring->selection, segment->table)};
     const struct replay_rules rules = {.wants = is_own, .context = &own};
 
     if (!replay_segment(restoring, segment, &rules, err)) {
@@ -229,6 +241,21 @@ static bool rest_triggers(struct restoring *restoring, struct error *err)
     return true;
 }
 
+static bool rename_selection(struct restoring *restoring, struct error *err)
+{
+    const char *encoding = restoring->source->manifest.encoding;
+    char **names = NULL;
+    char **written = NULL;
+
+    bool ok = table_selection_foreign_names(&restoring->selection, encoding, &names, err);
+    if (ok && names != NULL) {
+        ok = schema_names_convert(restoring->session, names, encoding, &written, err) &&
+             table_selection_rename(&restoring->selection, written, err);
+    }
+    free(names);
+    return ok;
+}
+
 static bool prepare(struct restoring *restoring, struct error *err)
 {
     const struct restore_request *request = restoring->request;
@@ -241,7 +268,8 @@ static bool prepare(struct restoring *restoring, struct error *err)
                                 .session = restoring->session,
                                 .create_roles = request->create_roles};
 
-    return (request->part == RESTORE_ROWS || (learn(restoring, err) && needs_check(&needs, err))) &&
+    return rename_selection(restoring, err) &&
+           (request->part == RESTORE_ROWS || (learn(restoring, err) && needs_check(&needs, err))) &&
            target_session_prepare(restoring->session, &how, err);
 }
 

@@ -56,13 +56,19 @@ static bool first_name(const char *text, size_t length, struct qualified_name *o
     return next_name(&lexer, out, found, err);
 }
 
+const struct segment_table *table_selection_written(const struct table_selection *selection,
+                                                    size_t table)
+{
+    return selection->written != NULL ? &selection->written[table]
+                                      : &selection->segments->tables[table];
+}
+
 static bool has_table(const struct table_selection *selection, const struct qualified_name *name)
 {
-    const struct segments *segments = selection->segments;
-
-    for (size_t i = 0; i < segments->table_count; i++) {
-        if (selection->chosen[i] && strcmp(segments->tables[i].name, name->name) == 0 &&
-            strcmp(segments->tables[i].schema, name->schema) == 0) {
+    for (size_t i = 0; i < selection->segments->table_count; i++) {
+        const struct segment_table *table = table_selection_written(selection, i);
+        if (selection->chosen[i] && strcmp(table->name, name->name) == 0 &&
+            strcmp(table->schema, name->schema) == 0) {
             return true;
         }
     }
@@ -172,6 +178,57 @@ bool table_selection_make(struct table_selection *selection, const struct segmen
     return true;
 }
 
+bool table_selection_foreign_names(const struct table_selection *selection, const char *encoding,
+                                   char ***names, struct error *err)
+{
+    const struct segments *segments = selection->segments;
+    bool differs = false;
+    size_t count = 0;
+
+    *names = NULL;
+    if (strcmp(encoding, "UTF8") == 0 || strcmp(encoding, "SQL_ASCII") == 0) {
+        return true;
+    }
+    char **list = calloc(2 * segments->table_count + 1, sizeof(*list));
+    if (list == NULL) {
+        return error_set_memory(err);
+    }
+    for (size_t i = 0; i < segments->table_count; i++) {
+        const struct segment_table *table = &segments->tables[i];
+        if (selection->chosen[i]) {
+            list[count++] = table->schema;
+            list[count++] = table->name;
+            differs = differs || !text_is_printable_ascii(table->schema) ||
+                      !text_is_printable_ascii(table->name);
+        }
+    }
+    if (differs) {
+        *names = list;
+    } else {
+        free(list);
+    }
+    return true;
+}
+
+bool table_selection_rename(struct table_selection *selection, char **names, struct error *err)
+{
+    size_t table_count = selection->segments->table_count;
+    size_t count = 0;
+
+    selection->written_names = names;
+    selection->written = calloc(table_count + 1, sizeof(*selection->written));
+    if (selection->written == NULL) {
+        return error_set_memory(err);
+    }
+    for (size_t i = 0; i < table_count; i++) {
+        if (selection->chosen[i]) {
+            selection->written[i].schema = names[count++];
+            selection->written[i].name = names[count++];
+        }
+    }
+    return true;
+}
+
 void table_selection_clear(struct table_selection *selection)
 {
     for (size_t i = 0; i < selection->sequence_count; i++) {
@@ -179,6 +236,8 @@ void table_selection_clear(struct table_selection *selection)
     }
     free(selection->sequences);
     free(selection->chosen);
+    free(selection->written);
+    text_list_free(selection->written_names);
     *selection = (struct table_selection){.segments = NULL};
 }
 

@@ -22,6 +22,8 @@ struct qualified_name {
 struct table_selection {
     const struct segments *segments; /* borrowed */
     bool *chosen;                    /* for each table of the segments */
+    struct segment_table *written; /* the chosen, as the script writes them; NULL: as segments do */
+    char **written_names;          /* of these, in their order: schema, name, schema, ... */
     struct qualified_name *sequences;
     size_t sequence_count;
     size_t sequence_capacity;
@@ -34,6 +36,17 @@ struct table_selection {
 bool table_selection_make(struct table_selection *selection, const struct segments *segments,
                           const char *const *names, size_t count, struct error *err);
 void table_selection_clear(struct table_selection *selection);
+
+/* The manifest is in UTF-8, the script in its database's encoding. Of the chosen tables, when that
+ * is another one and a name in it differs: schema, name, schema, ..., for free() of the array; or
+ * *names is NULL. */
+bool table_selection_foreign_names(const struct table_selection *selection, const char *encoding,
+                                   char ***names, struct error *err);
+/* Takes over the same in that encoding. To be called before anything is learned. */
+bool table_selection_rename(struct table_selection *selection, char **names, struct error *err);
+/* The names of a chosen table as the script writes them. */
+const struct segment_table *table_selection_written(const struct table_selection *selection,
+                                                    size_t table);
 
 /* To be shown each statement of the pre-data section, in order, before it is asked: learns which
  * sequences belong to the tables. */

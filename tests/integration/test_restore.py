@@ -1231,6 +1231,61 @@ def test_the_schema_of_one_table(restorer, source, empty_database, cluster):
                                 " WHERE conrelid = 'parents'::regclass") == 2
 
 
+@pytest.fixture
+def foreign(make_encoded, cluster):
+    """In LATIN1, a table whose name is not ASCII, and its neighbours."""
+    name = make_encoded("LATIN1")
+    cluster.execute(name, """
+        CREATE SCHEMA "ÄÖ";
+        CREATE TABLE "ÄÖ"."größe ÿ" (id serial PRIMARY KEY, "maß" text);
+        CREATE INDEX "schlüssel" ON "ÄÖ"."größe ÿ" ("maß");
+        COMMENT ON TABLE "ÄÖ"."größe ÿ" IS 'öäü';
+        INSERT INTO "ÄÖ"."größe ÿ" ("maß") VALUES ('é'), ('ñ');
+        CREATE TABLE "ÄÖ".plain AS SELECT 1 AS a;
+        CREATE TABLE "ÄÖ"."größe" AS SELECT 1 AS a""")
+    return name
+
+
+FOREIGN = '"ÄÖ"."größe ÿ"'
+
+
+@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
+@pytest.mark.parametrize("wanted", [FOREIGN, "ÄÖ.größe ÿ"])
+def test_a_table_whose_name_is_not_ascii(restorer, foreign, make_encoded, cluster, encoding,
+                                         wanted):
+    target = make_encoded(encoding)
+    cluster.execute(target, 'CREATE SCHEMA "ÄÖ"')
+    name = restorer.back_up(foreign)
+    outcome = restorer.ok(name, target, "--table", wanted, "--json").json
+    assert (outcome["tables"], outcome["rows"]) == (1, 2)
+    dumps = [cluster.dump(database, "--encoding=UTF8", "--table", FOREIGN)
+             for database in (foreign, target)]
+    assert dumps[0] == dumps[1] and "schlüssel" in dumps[0]
+    restorer.refused(1, "there is a table ÄÖ.größe ÿ already", name, target, "--table", wanted)
+    cluster.execute(target, f"TRUNCATE {FOREIGN}")
+    restorer.ok(name, target, "--table", wanted, "--data-only")
+    assert cluster.execute(target, f'SELECT "maß" FROM {FOREIGN} ORDER BY id') == [("é",), ("ñ",)]
+    restorer.refused(1, "table ÄÖ.größe ÿ is not empty", name, target, "--table", wanted,
+                     "--data-only")
+    restorer.refused(1, "there is no table ÄÖ.größe", name, target, "--table", "ÄÖ.größe",
+                     "--data-only")
+
+
+def test_all_rows_of_tables_whose_names_are_not_ascii(restorer, foreign, cluster, target):
+    name = restorer.back_up(foreign)
+    restorer.ok(name, target, "--create", "--schema-only")
+    outcome = restorer.ok(name, target, "--data-only", "--json").json
+    assert (outcome["tables"], outcome["rows"]) == (3, 4)
+    restorer.assert_equal(target, foreign)
+
+
+def test_a_table_whose_name_the_target_cannot_write(restorer, foreign, make_encoded, cluster):
+    target = make_encoded("LATIN2")
+    result = restorer.refused(1, "writing names in the encoding LATIN1", restorer.back_up(foreign),
+                              target, "--table", FOREIGN)
+    assert 'has no equivalent in encoding "LATIN2"' in result.err
+
+
 def test_missing_roles_of_a_table(restorer, source, lost_role, empty_database):
     """Those of other tables are not asked for."""
     name = restorer.back_up(source.name)

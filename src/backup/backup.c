@@ -12,6 +12,7 @@
 #include "notify/ping.h"
 #include "postgres/backup_history.h"
 #include "postgres/server_locale.h"
+#include "postgres/session_password.h"
 #include "schedule/adoption.h"
 #include "schedule/claim.h"
 
@@ -109,6 +110,7 @@ static bool prepare(struct run *run, bool *covered, struct error *err)
     if (!open_source(run, err)) {
         return false;
     }
+    session_password_tell_exposure(run->source);
     struct dump_options dump = {.session = run->source, .settings = request->settings};
     const struct scope *scope = request->scope != NULL ? request->scope : &request->schedule->scope;
     return scope_copy(scope, &run->scope, err) && dump_check(&dump, err) &&

@@ -241,19 +241,23 @@ static bool are_local(const char *hosts)
     return true;
 }
 
-bool conninfo_is_private(const char *sslmode, const char *host, const char *hostaddr)
+enum conninfo_privacy conninfo_privacy(const struct conninfo_way *way)
 {
-    static const char *const encrypted[] = {"require", "verify-ca", "verify-full"};
+    const char *mode = way->sslmode != NULL ? way->sslmode : "";
+    bool has_root = way->sslrootcert != NULL && *way->sslrootcert != '\0';
 
-    for (size_t i = 0; sslmode != NULL && i < sizeof(encrypted) / sizeof(encrypted[0]); i++) {
-        if (strcmp(sslmode, encrypted[i]) == 0) {
-            return true;
-        }
+    if (strcmp(mode, "verify-full") == 0 || strcmp(mode, "verify-ca") == 0) {
+        return CONNINFO_PRIVATE;
     }
-    if (hostaddr != NULL && *hostaddr != '\0') {
-        return are_local(hostaddr);
+    if (way->hostaddr != NULL && *way->hostaddr != '\0'
+            ? are_local(way->hostaddr)
+            : way->host == NULL || are_local(way->host)) {
+        return CONNINFO_PRIVATE;
     }
-    return host == NULL || are_local(host);
+    if (strcmp(mode, "require") != 0) {
+        return CONNINFO_IN_THE_CLEAR;
+    }
+    return has_root ? CONNINFO_PRIVATE : CONNINFO_TO_ANYBODY;
 }
 
 void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value)

@@ -60,9 +60,21 @@ bool conninfo_database(const char *text, const char *given_by, char *out, size_t
 /* Is this keyword set? */
 bool conninfo_has(const struct conninfo *conninfo, const char *keyword);
 
-/* Of keywords with their values, as PQconninfo() gives them: may a secret be sent there as it is?
- * Over TLS it may (sslmode of require or better: the user's choice), and so to this host. */
-bool conninfo_is_private(const char *sslmode, const char *host, const char *hostaddr);
+/* Who else gets a secret that is sent there as it is? */
+enum conninfo_privacy {
+    CONNINFO_IN_THE_CLEAR,
+    CONNINFO_TO_ANYBODY, /* over TLS, to whoever answers: sslmode=require, the user's choice */
+    CONNINFO_PRIVATE,    /* this host, or one whose certificate is checked */
+};
+/* The values of keywords, as PQconninfo() gives them. With a file of root certificates libpq takes
+ * require for verify-ca (manual, "SSL Support"). */
+struct conninfo_way {
+    const char *sslmode;
+    const char *sslrootcert;
+    const char *host;
+    const char *hostaddr;
+};
+enum conninfo_privacy conninfo_privacy(const struct conninfo_way *way);
 
 /* Adds a keyword at the end unless it is set already. Both strings are borrowed. */
 void conninfo_default(struct conninfo *conninfo, const char *keyword, const char *value);

@@ -20,8 +20,13 @@ struct session_password {
     void *context;
 };
 
-/* For this folder. */
 struct session;
+
+/* Warns, of an open session whose passwords are made, when they go to a host whose certificate is
+ * not checked. */
+void session_password_tell_exposure(const struct session *session);
+
+/* For this folder. */
 
 /* Appends a password for one more connection of the session's kind; nothing where they are not
  * made. */

@@ -1,6 +1,8 @@
 """No key and no password: tokens of an identity, for the Blob service and for Postgres."""
 
+import os
 import re
+import shutil
 import stat
 
 import pytest
@@ -9,6 +11,7 @@ import azurite
 import entra_stub
 import postgres_cluster
 import processes
+import smtp_server
 from entra_stub import CLIENT, POSTGRES, STORAGE, BearerGate, EntraStub
 
 KINDS = ("machine", "app", "workload")
@@ -225,6 +228,12 @@ exec {postgres_cluster.program("pg_dump")} "$@"
     return script
 
 
+def keep_token(entra):
+    """As the metadata service does it, which keeps what it has got."""
+    issue = entra.issue
+    entra.issue = lambda resource, client: (entra.tokens(resource) or [issue(resource, client)])[0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_connection_has_a_token_of_its_own(make_tool, file_store, entra, surroundings,
                                                 token_role, recorder, tmp_path, kind):
@@ -245,9 +254,7 @@ def test_each_connection_has_a_token_of_its_own(make_tool, file_store, entra, su
 
 def test_parallel_dump_with_one_token_that_is_asked_for_often(make_tool, small_database, file_store,
                                                               entra, surroundings, token_role):
-    """As the metadata service does it, which keeps what it has got."""
-    issue = entra.issue
-    entra.issue = lambda resource, client: (entra.tokens(resource) or [issue(resource, client)])[0]
+    keep_token(entra)
     tool = make_tool(file_store, **surroundings("machine"), DATABASE_URL=token_role,
                      RYTHM_BACKUP_DATABASE_AUTH="entra", RYTHM_BACKUP_JOBS="3")
     back_up(tool)
@@ -267,6 +274,49 @@ def test_token_is_not_sent_in_the_clear(make_tool, file_store, entra):
                      DATABASE_URL="postgresql://rythm_backup@192.0.2.1/rythm")
     err = fails(tool, "check", code=2)
     assert "a token would be sent to Postgres without TLS" in err and "sslmode=verify-full" in err
+
+
+@pytest.fixture
+def certificate(cluster, tmp_path):
+    """Of the cluster, which speaks TLS meanwhile."""
+    certificate, key = smtp_server.make_certificate(tmp_path)
+    for path in (certificate, key):
+        shutil.chown(shutil.copy(path, cluster.data / path.name), "postgres")
+        os.chmod(cluster.data / path.name, 0o600)
+
+    def set_tls(state):
+        for name, value in (("ssl_cert_file", certificate.name), ("ssl_key_file", key.name),
+                            ("ssl", state)):
+            cluster.execute("postgres", f"ALTER SYSTEM SET {name} = '{value}'")
+        cluster.execute("postgres", "SELECT pg_reload_conf()")
+        processes.wait_until(lambda: cluster.execute("postgres", "SHOW ssl") == [(state,)],
+                             f"ssl is {state}")
+
+    set_tls("on")
+    yield certificate
+    set_tls("off")
+
+
+# 0.0.0.0 is this host, too, but not by its name.
+@pytest.mark.parametrize("host, parameters, warned", [
+    ("0.0.0.0", "sslmode=require", True),
+    ("0.0.0.0", "sslmode=require&sslrootcert={certificate}", False),
+    ("0.0.0.0", "sslmode=verify-ca&sslrootcert={certificate}", False),
+    ("127.0.0.1", "sslmode=require", False),
+])
+def test_token_for_whoever_answers(make_tool, file_store, entra, token_role, certificate, host,
+                                   parameters, warned):
+    keep_token(entra)
+    url = token_role.replace("127.0.0.1", host)
+    url += ("&" if "?" in url else "?") + parameters.format(certificate=certificate)
+    tool = make_tool(file_store, **entra.machine, DATABASE_URL=url,
+                     RYTHM_BACKUP_DATABASE_AUTH="entra", RYTHM_BACKUP_JOBS="3")
+    told = [line for line in back_up(tool).err.splitlines() if "Tokens for Postgres" in line]
+    assert len(told) == warned
+    for line in told:
+        assert "whoever answers as 0.0.0.0" in line
+        assert "add sslmode=verify-full and sslrootcert=FILE" in line
+    assert "Tokens for Postgres" not in tool.ok("list").err
 
 
 def test_refusal_of_the_identity_is_the_connections(make_tool, file_store, entra, cluster):

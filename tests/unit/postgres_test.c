@@ -448,27 +448,30 @@ static void test_scratch_name(void **state)
 static void what_may_be_sent_where(void **state)
 {
     static const struct {
-        const char *mode;
-        const char *host;
-        const char *hostaddr;
-        bool is_private;
+        struct conninfo_way way;
+        enum conninfo_privacy privacy;
     } cases[] = {
-        {"verify-full", "db.example.org", NULL, true},
-        {"require", "db.example.org", NULL, true},
-        {"prefer", "db.example.org", NULL, false},
-        {NULL, "db.example.org", NULL, false},
-        {"prefer", "localhost", NULL, true},
-        {"prefer", "/run/postgresql,127.0.0.1,@abstract", NULL, true},
-        {"prefer", "localhost,db.example.org", NULL, false},
-        {"prefer", "localhost", "192.0.2.1", false},
-        {"prefer", "db.example.org", "127.0.0.1", true},
-        {"disable", NULL, NULL, true},
+        {{"verify-full", NULL, "db.example.org", NULL}, CONNINFO_PRIVATE},
+        {{"verify-ca", "file", "db.example.org", NULL}, CONNINFO_PRIVATE},
+        {{"require", NULL, "db.example.org", NULL}, CONNINFO_TO_ANYBODY},
+        {{"require", "", "db.example.org", NULL}, CONNINFO_TO_ANYBODY},
+        {{"require", "file", "db.example.org", NULL}, CONNINFO_PRIVATE},
+        {{"require", NULL, "localhost", NULL}, CONNINFO_PRIVATE},
+        {{"require", NULL, "localhost", "192.0.2.1"}, CONNINFO_TO_ANYBODY},
+        {{"prefer", NULL, "db.example.org", NULL}, CONNINFO_IN_THE_CLEAR},
+        {{"prefer", "file", "db.example.org", NULL}, CONNINFO_IN_THE_CLEAR},
+        {{NULL, NULL, "db.example.org", NULL}, CONNINFO_IN_THE_CLEAR},
+        {{"prefer", NULL, "localhost", NULL}, CONNINFO_PRIVATE},
+        {{"prefer", NULL, "/run/postgresql,127.0.0.1,@abstract", NULL}, CONNINFO_PRIVATE},
+        {{"prefer", NULL, "localhost,db.example.org", NULL}, CONNINFO_IN_THE_CLEAR},
+        {{"prefer", NULL, "localhost", "192.0.2.1"}, CONNINFO_IN_THE_CLEAR},
+        {{"prefer", NULL, "db.example.org", "127.0.0.1"}, CONNINFO_PRIVATE},
+        {{"disable", NULL, NULL, NULL}, CONNINFO_PRIVATE},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(conninfo_is_private(cases[i].mode, cases[i].host, cases[i].hostaddr),
-                         cases[i].is_private);
+        assert_int_equal(conninfo_privacy(&cases[i].way), cases[i].privacy);
     }
 }
 

@@ -137,20 +137,43 @@ def test_pod_gives_nothing_away(pod):
     assert "volumes" not in pod and "volumeMounts" not in container and "env" not in container
 
 
-def test_secret_holds_known_settings(manifests, pod, make_tool):
+@pytest.fixture
+def full_secret(tmp_path):
+    """With all that is commented out in it."""
+    text, count = re.subn(r"^  # ([A-Z][A-Z_]+: |  [A-Z])", r"  \1", SECRET.read_text(),
+                          flags=re.MULTILINE)
+    assert count > 10
+    path = tmp_path / "full.yaml"
+    path.write_text(text)
+    return read_manifests(path)
+
+
+def test_secret_holds_known_settings(full_secret, manifests, pod, make_tool):
     _, secret = manifests["documents"]
     known = set(re.findall(r"^  ([A-Z][A-Z_]+)\b", make_tool().ok("--help").out, re.MULTILINE))
-    assert set(secret["stringData"]) - known == set()
+    known.add("AZURE_STORAGE_CONNECTION_STRING_ACCOUNT")
+    assert full_secret["problems"] == []
+    assert set(full_secret["documents"][0]["stringData"]) - known == set()
     assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": secret["metadata"]["name"]}}]
 
 
-def test_secret_is_complete(manifests, make_tool):
-    """With these names and no other, `check` gets as far as connecting."""
-    settings = {name: value.replace("KEY", azurite_module.KEY).replace("ACCOUNT", "account")
-                for name, value in manifests["documents"][1]["stringData"].items()}
-    settings["DATABASE_URL"] = settings["DATABASE_URL"].replace("db.example.org", "127.0.0.1:1")
+# What its values say in capitals.
+FILLED_IN = {"=KEY": f"={azurite_module.KEY}", "ACCOUNT": "account", "BUCKET": "bucket",
+             "BASE64": "A" * 43 + "=",
+             "UUID": "01234567-89ab-cdef-0123-456789abcdef", "REGION": "westeurope-5",
+             "db.example.org": "127.0.0.1:1"}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_secret_is_complete(manifests, full_secret, make_tool, full):
+    """With these names and no other, `check` gets as far as connecting; and so with all."""
+    documents = (full_secret if full else manifests)["documents"]
+    settings = dict(documents[-1]["stringData"])
+    for before, after in FILLED_IN.items():
+        settings = {name: value.replace(before, after) for name, value in settings.items()}
     result = make_tool(**settings).run("check")
     assert result.code == 1 and "127.0.0.1" in result.err and "refused" in result.err, result.err
+    assert len(result.err.splitlines()) == 1, result.err
 
 
 def test_pod_with_nothing_to_do(pod, container, small_database, azure_store):

@@ -54,8 +54,8 @@ ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS ledger text;
 ALTER TABLE backup_history ADD COLUMN IF NOT EXISTS told_at timestamptz DEFAULT now();
 ALTER TABLE backup_history ALTER COLUMN told_at DROP DEFAULT;
 
--- Invariant I1: one started or completed run per occurrence of a schedule; of a run of all databases
--- one per database. (The first form of the index did not know of these.)
+-- Invariant I1: one started or completed run per occurrence of a schedule; of a run of all
+-- databases one per database. (The first form of the index did not know of these.)
 DROP INDEX IF EXISTS backup_history_one_per_occurrence;
 CREATE UNIQUE INDEX IF NOT EXISTS backup_history_one_per_part
     ON backup_history (schedule_id, occurrence_at,

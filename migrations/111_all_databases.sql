@@ -1,5 +1,5 @@
 -- How a schedule of all databases stands is how each of those does that are there still and that
--- its last 1000 runs were of; of any other schedule only the last run counts that was not one of all
+-- its last 1000 runs were of; of any other schedule only the last run counts, but those of all
 -- databases, made by hand.
 
 -- The newest run that has ended of each.
@@ -60,4 +60,47 @@ RETURNS boolean LANGUAGE sql STABLE AS $function$
           JOIN rythm_backup_databases(true) d ON d.database = r.database_name
           GROUP BY r.database_name
           HAVING bool_or(coalesce(r.occurrence_at, r.completed_at) <= since)) n
+$function$;
+
+-- For metrics: the sums of what is known of the last backup of each and, to compare with it, of what
+-- is usual (the median of up to seven before it, or the last itself where it is the first); how many
+-- runs have failed since; the oldest of their newest good verifications, and the most backups since.
+CREATE OR REPLACE FUNCTION rythm_backup_sums(schedule uuid, at timestamptz)
+RETURNS TABLE (duration bigint, bytes bigint, raw_bytes bigint, row_count bigint,
+               table_count bigint, usual bigint, failures bigint, failed_at timestamptz,
+               proven_at timestamptz, unproven bigint)
+LANGUAGE sql STABLE AS $function$
+    SELECT sum(n.duration)::bigint, sum(n.bytes)::bigint, sum(n.raw_bytes)::bigint,
+           sum(n.row_count)::bigint, sum(n.table_count)::bigint,
+           CASE WHEN count(n.usual) > 0 THEN sum(coalesce(n.usual, n.raw_bytes))::bigint END,
+           sum(n.failures)::bigint, max(n.failed_at),
+           CASE WHEN bool_and(n.proven_at IS NOT NULL) THEN min(n.proven_at) END,
+           max(n.unproven)
+    FROM (SELECT max(r.duration_seconds) FILTER (WHERE r.is_last) AS duration,
+                 max(r.file_size_bytes) FILTER (WHERE r.is_last) AS bytes,
+                 max(r.raw_size_bytes) FILTER (WHERE r.is_last) AS raw_bytes,
+                 max(r.row_count) FILTER (WHERE r.is_last) AS row_count,
+                 max(r.table_count) FILTER (WHERE r.is_last) AS table_count,
+                 percentile_disc(0.5::float8) WITHIN GROUP (ORDER BY r.raw_size_bytes)
+                     FILTER (WHERE r.status = 'completed' AND r.position BETWEEN 2 AND 8) AS usual,
+                 count(*) FILTER (WHERE r.status = 'failed' AND r.position = 0) AS failures,
+                 max(r.completed_at) FILTER (WHERE r.status = 'failed') AS failed_at,
+                 max(r.proven_at) AS proven_at,
+                 count(*) FILTER (WHERE r.status = 'completed'
+                     AND (r.completed_at <= r.proven_at) IS NOT TRUE) AS unproven
+          FROM (SELECT w.*, w.status = 'completed' AND w.position = 1 AS is_last
+                FROM (SELECT h.*,
+                             count(*) FILTER (WHERE h.status = 'completed') OVER (
+                                 PARTITION BY h.database_name ORDER BY h.completed_at DESC)
+                                 AS position,
+                             max(h.completed_at) FILTER (WHERE h.status = 'completed'
+                                 AND h.verified_at <= at
+                                 AND (h.verify_failed_at < h.verified_at) IS NOT FALSE) OVER (
+                                 PARTITION BY h.database_name) AS proven_at
+                      FROM (SELECT e.* FROM backup_history e
+                            WHERE e.schedule_id = schedule AND e.status IN ('completed', 'failed')
+                                AND e.completed_at <= at
+                            ORDER BY e.completed_at DESC LIMIT 1000) h
+                      JOIN rythm_backup_databases(true) d ON d.database = h.database_name) w) r
+          GROUP BY r.database_name) n
 $function$;

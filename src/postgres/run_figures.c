@@ -6,10 +6,19 @@
 #include "postgres/query.h"
 
 static const char read_query[] =
-    "SELECT s.schedule_id, l.duration_seconds, l.file_size_bytes, l.raw_size_bytes, l.row_count,"
-    " l.table_count, f.median, f.failures,"
-    " (extract(epoch FROM f.failed_at)::numeric * 1000.0)::bigint,"
-    " (extract(epoch FROM v.completed_at)::numeric * 1000.0)::bigint, n.count"
+    "SELECT s.schedule_id,"
+    " CASE WHEN s.all_databases THEN a.duration ELSE l.duration_seconds END,"
+    " CASE WHEN s.all_databases THEN a.bytes ELSE l.file_size_bytes END,"
+    " CASE WHEN s.all_databases THEN a.raw_bytes ELSE l.raw_size_bytes END,"
+    " CASE WHEN s.all_databases THEN a.row_count ELSE l.row_count END,"
+    " CASE WHEN s.all_databases THEN a.table_count ELSE l.table_count END,"
+    " CASE WHEN s.all_databases THEN a.usual ELSE f.median END,"
+    " CASE WHEN s.all_databases THEN a.failures ELSE f.failures END,"
+    " (extract(epoch FROM CASE WHEN s.all_databases THEN a.failed_at ELSE f.failed_at END)"
+    "::numeric * 1000.0)::bigint,"
+    " (extract(epoch FROM CASE WHEN s.all_databases THEN a.proven_at ELSE v.completed_at END)"
+    "::numeric * 1000.0)::bigint,"
+    " CASE WHEN s.all_databases THEN a.unproven ELSE n.count END"
     " FROM backup_schedule s"
     " CROSS JOIN (SELECT clock_timestamp() + $1::float8 * interval '1 millisecond' AS now) c"
     " LEFT JOIN LATERAL (SELECT h.* FROM backup_history h WHERE h.schedule_id = s.schedule_id"
@@ -33,6 +42,7 @@ static const char read_query[] =
     " WHERE h.schedule_id = s.schedule_id AND h.status = 'completed' AND h.completed_at <= c.now"
     " AND h.completed_at > coalesce(v.completed_at, timestamptz '-infinity')"
     " ORDER BY h.completed_at DESC LIMIT greatest(s.verify_every + 1, 30)) b) n"
+    " LEFT JOIN LATERAL rythm_backup_sums(s.schedule_id, c.now) a ON s.all_databases"
     " ORDER BY s.schedule_id";
 
 static struct run_figure read_figure(const PGresult *result, int row, int column)

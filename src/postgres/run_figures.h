@@ -1,6 +1,7 @@
 /*
  * Figures of each schedule's runs, as the ledger has them, for metrics. How the schedule stands is
- * schedule_status.h's to say. What is dated after the server's clock is passed over.
+ * schedule_status.h's to say. What is dated after the server's clock is passed over. Of a schedule
+ * of all databases they are those of all together (migrations/111).
  */
 #ifndef POSTGRES_RUN_FIGURES_H
 #define POSTGRES_RUN_FIGURES_H

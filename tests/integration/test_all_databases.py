@@ -10,6 +10,7 @@ import processes
 from conftest import Database
 from hook_stubs import PingStub
 from postgres_cluster import PostgresCluster
+from pushgateway import samples
 from tables import at, enable, history, rows, schedule
 from tool import Tool
 
@@ -463,3 +464,22 @@ def test_the_first_form_of_the_tables_is_migrated(tool, ledger):
     tool.ok("check", *at("02:00:10"))
     assert made(ledger) == ALL
     tool.ok("migrate")
+
+
+def test_metrics_are_of_all_together(failing, tool, ledger, tmp_path):
+    prom = tmp_path / "of_all.prom"
+    tool.ok("check", *at("02:00:10"))
+    sizes = ledger.value("SELECT sum(raw_size_bytes)::bigint FROM backup_history")
+    failing.run("check", *at("02:00:10", day="2031-05-07"))
+    program = tool.with_settings(RYTHM_BACKUP_PROMETHEUS_FILE=str(prom))
+    ledger.execute("UPDATE backup_history SET (started_at, completed_at, occurrence_at) ="
+                   " (started_at - shift, completed_at - shift, occurrence_at - shift)"
+                   " FROM (SELECT max(completed_at) - now() + interval '1 minute' AS shift"
+                   " FROM backup_history) s")
+    ledger.execute("UPDATE backup_schedule SET timed_at = now() + interval '59 minutes'")
+    program.run("check", "-q")
+    told = {metric: value for (metric, name), value in samples(prom.read_text()).items()
+            if name == "nightly"}
+    assert told["failed_runs"] == 1
+    assert told["last_raw_size_bytes"] == pytest.approx(sizes, rel=0.2)
+    assert 'database="*"' in prom.read_text()

@@ -208,6 +208,7 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         (f"rythm_backup_newest_runs(uuid, boolean, {instant})", "FUNCTION"),
         (f"rythm_backup_newest_verifications(uuid, boolean, {instant})", "FUNCTION"),
         (f"rythm_backup_lacks_database(uuid, {instant}, {instant})", "FUNCTION"),
+        (f"rythm_backup_sums(uuid, {instant})", "FUNCTION"),
         ("rythm_backup_note_timing()", "FUNCTION"),
         ("backup_schedule rythm_backup_timing", "TRIGGER"),
         ("rythm_backup_quiet", "TABLE"),

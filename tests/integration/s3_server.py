@@ -98,6 +98,7 @@ class S3Stub:
         self.refusals = []          # codes
         self.page = 1000
         self.conditions = "kept"    # or "ignored", or "refused" (501)
+        self.late_parts = 0         # so many aborts come while a part is still being stored
         self.lock = threading.RLock()
         handler = type("Handler", (_Handler,), {"stub": self})
         self._server = Server(("127.0.0.1", 0), handler)
@@ -342,8 +343,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _delete(self, bucket, key, query, body):
         objects = self.stub.bucket(bucket)
         if "uploadId" in query:
-            self.stub.upload(bucket, key, query["uploadId"])
-            del self.stub.uploads[query["uploadId"]]
+            upload = self.stub.upload(bucket, key, query["uploadId"])
+            if self.stub.late_parts > 0:
+                self.stub.late_parts -= 1
+                upload.parts = {9: Object(b"late", '"of a late part"', {})}
+            else:
+                del self.stub.uploads[query["uploadId"]]
         elif key in objects:
             wanted = self.headers.get("If-Match", objects[key].etag)
             if wanted != objects[key].etag and self.stub.conditions == "kept":
@@ -354,8 +359,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _head(self, bucket, key, query, body):
         self._get_object(self.stub.get(bucket, key))
 
+    def _list_parts(self, upload):
+        parts = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(part.etag)}</ETag>"
+                        f"</Part>" for number, part in sorted(upload.parts.items()))
+        self._send(200, f"<ListPartsResult>{parts}</ListPartsResult>".encode())
+
     def _get(self, bucket, key, query, body):
-        if key:
+        if "uploadId" in query:
+            self._list_parts(self.stub.upload(bucket, key, query["uploadId"]))
+        elif key:
             self._get_object(self.stub.get(bucket, key))
         elif "uploads" in query:
             self._list_uploads(bucket, query)

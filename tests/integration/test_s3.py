@@ -182,6 +182,28 @@ def test_what_fails_leaves_nothing(make_backup, s3, s3_store, small_database, pa
     assert statuses(small_database) == ["failed"]
 
 
+def test_an_abort_that_comes_before_a_part(make_backup, s3):
+    """It is stored after all: the abort is repeated until the service has none."""
+    s3.fault("partNumber=2&", times=9, status=403, code="AccessDenied")
+    s3.late_parts = 2
+    make_backup(LARGE, code=1)
+    assert s3.uploads == {} and s3.count("DELETE .*uploadId=") == 3
+
+
+def test_an_abort_that_never_helps(make_backup, s3):
+    s3.fault("partNumber=2&", times=9, status=403, code="AccessDenied")
+    s3.late_parts = 99
+    result = make_backup(LARGE, code=1)
+    assert "the service still has parts of it after 8 attempts" in result.err
+
+
+def test_an_abort_by_who_may_not_look(make_backup, s3):
+    s3.fault("partNumber=2&", times=9, status=403, code="AccessDenied")
+    s3.fault("GET .*max-parts=", times=9, status=403, code="AccessDenied")
+    result = make_backup(LARGE, code=1)
+    assert s3.uploads == {} and "paid for" not in result.err
+
+
 def test_a_failure_beside_another_store_leaves_nothing(make_backup, s3, s3_store, tmp_path):
     """Where the failure gives up whatever else goes on in the store."""
     stores = f"file://{tmp_path}/beside {s3_store.settings['RYTHM_BACKUP_STORES']}"

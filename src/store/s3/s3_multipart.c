@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/wait.h"
 #include "store/backup_object.h"
 #include "store/xml.h"
 
-#define REPLY_CAP   (64 * 1024)
-#define KEY_CAP     (1024 * 3)
-#define MOST_ROUNDS 100
+#define REPLY_CAP     (64 * 1024)
+#define KEY_CAP       (1024 * 3)
+#define MOST_ROUNDS   100
+#define MOST_ABORTS   8 /* of one upload: for some 6 s in all */
+#define FIRST_WAIT_MS 50
 
 static bool read_id(const struct http_reply *reply, struct text *id, struct error *err)
 {
@@ -65,8 +68,8 @@ bool s3_multipart_put(const struct s3_session *session, const char *key, const c
     return ok ? true : error_prefix(err, "storing block %" PRIu32 " of %s", index, key);
 }
 
-bool s3_multipart_abort(const struct s3_session *session, const char *key, const char *id,
-                        struct error *err)
+static bool abort_once(const struct s3_session *session, const char *key, const char *id,
+                       struct error *err)
 {
     struct http_reply reply = HTTP_REPLY_INIT(REPLY_CAP);
     const struct s3_request request = {
@@ -74,6 +77,48 @@ bool s3_multipart_abort(const struct s3_session *session, const char *key, const
     bool ok = s3_request_send(session, &request, &reply, err);
 
     http_reply_clear(&reply);
+    return ok;
+}
+
+/* ListParts: *empty when the upload is gone or has no part. Who may not ask takes it as gone. */
+static bool is_empty(const struct s3_session *session, const char *key, const char *id, bool *empty,
+                     struct error *err)
+{
+    struct http_reply reply = HTTP_REPLY_INIT(REPLY_CAP);
+    const struct s3_request request = {.method = "GET",
+                                       .key = key,
+                                       .parameters = {{"uploadId", id}, {"max-parts", "1"}},
+                                       .answers = {403, 404, 501}};
+    bool ok = s3_request_send(session, &request, &reply, err);
+
+    *empty = true;
+    if (ok && reply.status < 300) {
+        struct xml *xml = xml_parse(reply.body.data, reply.body.length, err);
+        ok = xml != NULL;
+        *empty = ok && xml_first(xml_root(xml), "Part") == NULL;
+        xml_free(xml);
+    }
+    http_reply_clear(&reply);
+    return ok;
+}
+
+/* A part that was under way may be stored after the abort: then the service wants another one. */
+bool s3_multipart_abort(const struct s3_session *session, const char *key, const char *id,
+                        struct error *err)
+{
+    bool empty = false;
+    bool ok = true;
+
+    for (int i = 0; ok && !empty && i < MOST_ABORTS; i++) {
+        struct deadline pause = deadline_in_ms(i > 0 ? FIRST_WAIT_MS << (i - 1) : 0);
+        pause.ignore_stop = session->policy.ignore_stop;
+        ok = wait_until(&pause, err) && abort_once(session, key, id, err) &&
+             is_empty(session, key, id, &empty, err);
+    }
+    if (ok && !empty) {
+        ok = error_set(err, ERROR_FAILED, "the service still has parts of it after %d attempts",
+                       MOST_ABORTS);
+    }
     return ok ? true : error_prefix(err, "aborting an upload of %s", key);
 }
 

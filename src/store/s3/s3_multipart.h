@@ -25,7 +25,9 @@ bool s3_multipart_begin(const struct s3_session *session, const char *key,
 bool s3_multipart_put(const struct s3_session *session, const char *key, const char *id,
                       uint32_t index, const void *data, size_t size,
                       char etag[S3_MULTIPART_ETAG_SIZE], struct error *err);
-/* AbortMultipartUpload; one that is gone is no error. */
+/* AbortMultipartUpload, until ListParts tells of no part any more, a few times at most; one that is
+ * gone is no error.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html */
 bool s3_multipart_abort(const struct s3_session *session, const char *key, const char *id,
                         struct error *err);
 /* Aborts every upload of this very key (ListMultipartUploads). */

@@ -1,6 +1,5 @@
 #include "base/settings.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,6 +365,16 @@ const char *settings_get(const struct settings *settings, enum setting_id id)
     return settings->values[id] != NULL ? settings->values[id] : settings_table[id].fallback;
 }
 
+void settings_name_for(enum setting_id id, const char *member, size_t member_length,
+                       char name[SETTINGS_NAME_SIZE])
+{
+    snprintf(name, SETTINGS_NAME_SIZE, "%s_%.*s", settings_table[id].name, (int)member_length,
+             member);
+    for (char *c = name; *c != '\0'; c++) {
+        *c = settings_family_letter(*c);
+    }
+}
+
 const char *settings_get_for(const struct settings *settings, enum setting_id id,
                              const char *member, size_t member_length,
                              char name[SETTINGS_NAME_SIZE])
@@ -373,11 +382,7 @@ const char *settings_get_for(const struct settings *settings, enum setting_id id
     const char *value = settings_family_get(&settings->family, id, member, member_length);
 
     if (value != NULL) {
-        int length = snprintf(name, SETTINGS_NAME_SIZE, "%s_%.*s", settings_table[id].name,
-                              (int)member_length, member);
-        for (int i = 0; i < length && i < SETTINGS_NAME_SIZE; i++) {
-            name[i] = (char)toupper((unsigned char)name[i]);
-        }
+        settings_name_for(id, member, member_length, name);
     }
     return value;
 }

@@ -114,7 +114,7 @@ struct setting {
     const char *choices;  /* SETTING_TYPE_CHOICE: "text|json" */
     const char *fallback; /* NULL: none */
     bool secret;
-    const char *family; /* what NAME_... may set it for alone ("ACCOUNT"), or NULL */
+    const char *family; /* what NAME_... may set it for alone ("ACCOUNT", "BUCKET"), or NULL */
     const char *help;
 };
 extern const struct setting settings_table[SETTING_COUNT];
@@ -144,9 +144,11 @@ void settings_clear(struct settings *settings);
 
 /* The value, or its default, or NULL. */
 const char *settings_get(const struct settings *settings, enum setting_id id);
-/* What is set for this member of the setting's family alone, or NULL. *name (SETTINGS_NAME_SIZE) is
- * then the name of what was set. */
+/* The name of what sets it for this member of its family alone. */
 #define SETTINGS_NAME_SIZE 96
+void settings_name_for(enum setting_id id, const char *member, size_t member_length,
+                       char name[SETTINGS_NAME_SIZE]);
+/* What that is set to, or NULL. *name is its name in the first case. */
 const char *settings_get_for(const struct settings *settings, enum setting_id id,
                              const char *member, size_t member_length,
                              char name[SETTINGS_NAME_SIZE]);

@@ -1,5 +1,6 @@
 #include "base/settings_family.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,7 +9,7 @@
 #include "base/text.h"
 
 #define MEMBERS_MOST 256
-#define LETTERS      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+#define LETTERS      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 bool settings_family_match(const char *name, size_t length, int *setting, const char **member,
                            size_t *member_length)
@@ -28,13 +29,29 @@ bool settings_family_match(const char *name, size_t length, int *setting, const 
     return false;
 }
 
+char settings_family_letter(char c)
+{
+    unsigned char letter = (unsigned char)c;
+
+    return letter < 0x80 && isalnum(letter) ? (char)toupper(letter) : '_';
+}
+
+static bool is_member(const char *written, const char *member, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (written[i] != settings_family_letter(member[i])) {
+            return false;
+        }
+    }
+    return written[length] == '\0';
+}
+
 static struct settings_member *find(const struct settings_family *family, int setting,
                                     const char *member, size_t length)
 {
     for (size_t i = 0; i < family->count; i++) {
         struct settings_member *item = &family->items[i];
-        if (item->setting == setting && strlen(item->member) == length &&
-            strncasecmp(item->member, member, length) == 0) {
+        if (item->setting == setting && is_member(item->member, member, length)) {
             return item;
         }
     }

@@ -22,15 +22,17 @@ struct settings_family {
     size_t count;
 };
 
-/* True for "NAME_MEMBER" of a family, MEMBER being upper-case letters and digits; `name` need not
- * end after `length` bytes. */
+/* True for "NAME_MEMBER" of a family, MEMBER being upper-case letters, digits and '_'; `name` need
+ * not end after `length` bytes. */
 bool settings_family_match(const char *name, size_t length, int *setting, const char **member,
                            size_t *member_length);
 
 /* Sets it, or sets it anew. */
 bool settings_family_set(struct settings_family *family, int setting, const char *member,
                          size_t member_length, const char *value, struct error *err);
-/* NULL when it is not set. `member` may be written in lower case. */
+/* How a member's character stands in a name: letters in upper case, digits, and else '_'. */
+char settings_family_letter(char c);
+/* NULL when it is not set. `member` as it is called elsewhere ("my-bucket"). */
 const char *settings_family_get(const struct settings_family *family, int setting,
                                 const char *member, size_t member_length);
 /* Wipes what is secret. */

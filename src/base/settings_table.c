@@ -57,13 +57,16 @@ const struct setting settings_table[SETTING_COUNT] = {
                                  .secret = true,
                                  .help = "what IDENTITY_ENDPOINT wants to see"},
     [SETTING_AWS_ACCESS_KEY_ID] = {.name = "AWS_ACCESS_KEY_ID",
+                                   .family = "BUCKET",
                                    .help = "id of the access key for s3:// stores; unset: the "
                                            "identity of the pod, container or machine"},
     [SETTING_AWS_SECRET_ACCESS_KEY] = {.name = "AWS_SECRET_ACCESS_KEY",
                                        .secret = true,
+                                       .family = "BUCKET",
                                        .help = "secret of that access key"},
     [SETTING_AWS_SESSION_TOKEN] = {.name = "AWS_SESSION_TOKEN",
                                    .secret = true,
+                                   .family = "BUCKET",
                                    .help =
                                        "session token, where the access key is a temporary one"},
     [SETTING_AWS_REGION] = {.name = "AWS_REGION",

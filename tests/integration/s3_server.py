@@ -92,6 +92,7 @@ class S3Stub:
     def __init__(self):
         self.keys = {KEY_ID: Keys(SECRET)}
         self.buckets = {}
+        self.owners = {}            # bucket -> the only key id that may use it
         self.uploads = {}
         self.requests = []          # "METHOD /path?query"
         self.faults = []
@@ -299,6 +300,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             check_signature(self.stub, self.command, self.path, self.headers, body)
             bucket, key = self._place()
+            owner = self.stub.owners.get(bucket)
+            if owner and f"Credential={owner}/" not in self.headers["Authorization"]:
+                raise Refusal(403, "AccessDenied")
             query = dict(urllib.parse.parse_qsl(self.path.partition("?")[2],
                                                 keep_blank_values=True))
             with self.stub.lock:

@@ -256,6 +256,60 @@ def test_who_is_refused_is_told_what_to_do(make_tool, small_database, s3, s3_sto
     assert result.code == 1 and reason in result.err, result.err
 
 
+def of_bucket(bucket, key_id, secret, token=None):
+    """The settings of a key for this bucket alone."""
+    member = bucket.upper().replace("-", "_").replace(".", "_")
+    settings = {f"AWS_ACCESS_KEY_ID_{member}": key_id, f"AWS_SECRET_ACCESS_KEY_{member}": secret}
+    return settings | ({f"AWS_SESSION_TOKEN_{member}": token} if token else {})
+
+
+@pytest.fixture
+def two_keys(make_tool, small_database, s3):
+    """The program with two buckets, each with a key that the other does not accept."""
+    s3.keys = {"AKIDFIRST": s3_server.Keys("a secret of the first"),
+               "AKIDSECOND": s3_server.Keys("a secret of the second", "a token of the second")}
+    for bucket, key in ("first", "AKIDFIRST"), ("the-2nd.one", "AKIDSECOND"):
+        s3.make_bucket(bucket)
+        s3.owners[bucket] = key
+    stores = " ".join(s3_server.url(s3.port, bucket) for bucket in ("first", "the-2nd.one"))
+    return make_tool(small_database, RYTHM_BACKUP_STORES=stores,
+                     **of_bucket("the-2nd.one", "AKIDSECOND", "a secret of the second",
+                                 "a token of the second"))
+
+
+@pytest.mark.parametrize("first", ["of its own", "general"])
+def test_buckets_with_keys_of_their_own(two_keys, s3, first):
+    settings = of_bucket("first", "AKIDFIRST", "a secret of the first")
+    if first == "general":
+        settings = {name.removesuffix("_FIRST"): value for name, value in settings.items()}
+    two_keys.with_settings(**settings).ok("run", "--no-notify")
+    inside = [{key: stored.body for key, stored in s3.buckets[bucket].items()}
+              for bucket in ("first", "the-2nd.one")]
+    assert inside[0] == inside[1] != {} and set(s3.refusals) == {"NoSuchKey"}
+
+
+@pytest.mark.parametrize("settings, code, reason", [
+    ({"AWS_ACCESS_KEY_ID_FIRST": "AKIDFIRST"}, 2,
+     "AWS_ACCESS_KEY_ID_FIRST is set, but AWS_SECRET_ACCESS_KEY_FIRST is not"),
+    ({"AWS_SECRET_ACCESS_KEY_FIRST": "a secret of the first"}, 2,
+     "AWS_SECRET_ACCESS_KEY_FIRST is set, but AWS_ACCESS_KEY_ID_FIRST is not"),
+    ({"AWS_SESSION_TOKEN_FIRST": "a secret of the first"}, 2,
+     "AWS_SESSION_TOKEN_FIRST is set, but AWS_ACCESS_KEY_ID_FIRST is not"),
+    (of_bucket("first", "a b", "a secret of the first"), 2,
+     "AWS_ACCESS_KEY_ID_FIRST is not the id of an access key"),
+    (of_bucket("first", "AKIDFIRST", "a secret of the third"), 1,
+     "check AWS_ACCESS_KEY_ID_FIRST and AWS_SECRET_ACCESS_KEY_FIRST"),
+    (of_bucket("first", "AKIDFIRST", "a secret of the first", "a secret of the third"), 1,
+     "AWS_SESSION_TOKEN_FIRST has ended"),
+], ids=lambda value: str(value)[:30])
+def test_a_key_of_a_bucket_that_is_wrong(two_keys, settings, code, reason):
+    """The general one, which is whole, is not mixed in, and no secret is told."""
+    general = {"AWS_ACCESS_KEY_ID": "AKIDFIRST", "AWS_SECRET_ACCESS_KEY": "a secret of the first"}
+    result = two_keys.with_settings(**general, **settings).run("run", "--no-notify")
+    assert result.code == code and reason in result.err, result.err
+    assert "a secret of" not in result.err
+
+
 @pytest.mark.parametrize("url, settings, reason", [
     ("s3://Bucket", {}, "is not the name of a bucket"),
     ("s3://bucket", {}, "add ?region=REGION to the URL, or set AWS_REGION"),

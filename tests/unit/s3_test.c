@@ -576,7 +576,7 @@ static void test_settings_of_no_identity(void **state)
         if (rows[i].other != SETTING_COUNT) {
             settings.values[rows[i].other] = text_copy(rows[i].other_value);
         }
-        assert_false(s3_identity_new(&settings, "us-east-1", &identity, &err));
+        assert_false(s3_identity_new(&settings, "bucket", "us-east-1", &identity, &err));
         assert_error(&err, rows[i].reason);
         assert_int_equal(err.kind, ERROR_CONFIG);
         settings_clear(&settings);

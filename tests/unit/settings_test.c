@@ -419,14 +419,15 @@ static void test_families(void **state)
     struct settings settings;
     struct error err = ERROR_INIT;
     char name[SETTINGS_NAME_SIZE];
-    char text[128] = "saw canary-one, canary-two and canary-three";
+    char text[128] = "saw canary-one, canary-two, canary-three and canary-four";
 
     (void)state;
     setenv("AZURE_STORAGE_CONNECTION_STRING_FIRST", "canary-one", 1);
     setenv("AZURE_STORAGE_CONNECTION_STRING_", "of nobody", 1);
     setenv("AZURE_STORAGE_CONNECTION_STRING_lower", "of nobody", 1);
     write_file("AZURE_STORAGE_CONNECTION_STRING_FIRST=canary-two\n"
-               "AZURE_STORAGE_CONNECTION_STRING_2ND='canary-three'\n");
+               "AZURE_STORAGE_CONNECTION_STRING_2ND='canary-three'\n"
+               "AWS_SECRET_ACCESS_KEY_MY_BUCKET_2ND=canary-four\n");
     load_good(&settings, no_options);
     assert_string_equal(
         settings_get_for(&settings, SETTING_AZURE_CONNECTION_STRING, "firstly", 5, name),
@@ -436,10 +437,14 @@ static void test_families(void **state)
         settings_get_for(&settings, SETTING_AZURE_CONNECTION_STRING, "2nd", 3, name),
         "canary-three");
     assert_null(settings_get_for(&settings, SETTING_AZURE_CONNECTION_STRING, "fir", 3, name));
+    assert_string_equal(
+        settings_get_for(&settings, SETTING_AWS_SECRET_ACCESS_KEY, "my-bucket.2nd", 13, name),
+        "canary-four");
+    assert_string_equal(name, "AWS_SECRET_ACCESS_KEY_MY_BUCKET_2ND");
     assert_null(settings_get_for(&settings, SETTING_ACS_CONNECTION_STRING, "first", 5, name));
     assert_null(settings_get(&settings, SETTING_AZURE_CONNECTION_STRING));
     redact_text(text);
-    assert_string_equal(text, "saw ***, *** and ***");
+    assert_string_equal(text, "saw ***, ***, *** and ***");
     char **environment = settings_child_environment(extra, &err);
     assert_non_null(environment);
     assert_false(holds(environment, "AZURE_STORAGE_CONNECTION_STRING_FIRST="));

@@ -1,6 +1,7 @@
 #include "store/s3/s3_identity.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -29,11 +30,17 @@
 typedef bool (*fetch_keys)(const struct s3_identity_source *source, struct s3_keys *out,
                            struct error *err);
 
+enum key_part { KEY_ID, KEY_SECRET, KEY_TOKEN, KEY_PARTS };
+static const enum setting_id key_settings[] = {[KEY_ID] = SETTING_AWS_ACCESS_KEY_ID,
+                                               [KEY_SECRET] = SETTING_AWS_SECRET_ACCESS_KEY,
+                                               [KEY_TOKEN] = SETTING_AWS_SESSION_TOKEN};
+
 struct s3_identity {
     struct s3_identity_source source;
     char *region;
-    fetch_keys fetch;     /* NULL: the keys are the settings' */
-    pthread_mutex_t lock; /* of the client and what follows */
+    char names[KEY_PARTS][SETTINGS_NAME_SIZE]; /* of the settings that an access key stands in */
+    fetch_keys fetch;                          /* NULL: the keys are the settings' */
+    pthread_mutex_t lock;                      /* of the client and what follows */
     struct s3_keys keys;
     bool known;
     int64_t
@@ -96,30 +103,59 @@ bool s3_identity_ask(const struct s3_identity_source *source, const struct http_
     return error_prefix(err, "%s", what);
 }
 
-static bool set_static(struct s3_identity *identity, const struct settings *settings,
+static bool set_static(struct s3_identity *identity, const char *const values[KEY_PARTS],
                        struct error *err)
 {
-    const char *id = settings_get(settings, SETTING_AWS_ACCESS_KEY_ID);
-    const char *secret = settings_get(settings, SETTING_AWS_SECRET_ACCESS_KEY);
-    const char *token = settings_get(settings, SETTING_AWS_SESSION_TOKEN);
     struct s3_keys *keys = &identity->keys;
+    const char *id = values[KEY_ID];
+    const char *token = values[KEY_TOKEN];
 
-    if (id == NULL || secret == NULL) {
-        return error_set(err, ERROR_CONFIG, "%s is set, but %s is not",
-                         id != NULL ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
-                         id != NULL ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+    if (id == NULL || values[KEY_SECRET] == NULL) {
+        enum key_part missing = id == NULL ? KEY_ID : KEY_SECRET;
+        enum key_part there = id != NULL                   ? KEY_ID
+                              : values[KEY_SECRET] != NULL ? KEY_SECRET
+                                                           : KEY_TOKEN;
+        return error_set(err, ERROR_CONFIG, "%s is set, but %s is not", identity->names[there],
+                         identity->names[missing]);
     }
     /* It becomes a part of the header that is parsed by these. */
     if (id[strcspn(id, "/,= ")] != '\0') {
-        return error_set(err, ERROR_CONFIG, "AWS_ACCESS_KEY_ID is not the id of an access key");
+        return error_set(err, ERROR_CONFIG, "%s is not the id of an access key",
+                         identity->names[KEY_ID]);
     }
     identity->known = true;
     return s3_identity_take(keys->access_key_id, sizeof(keys->access_key_id), id,
-                            "AWS_ACCESS_KEY_ID", err) &&
-           s3_identity_take(keys->secret, sizeof(keys->secret), secret, "AWS_SECRET_ACCESS_KEY",
-                            err) &&
+                            identity->names[KEY_ID], err) &&
+           s3_identity_take(keys->secret, sizeof(keys->secret), values[KEY_SECRET],
+                            identity->names[KEY_SECRET], err) &&
            s3_identity_take(keys->session_token, sizeof(keys->session_token),
-                            token != NULL ? token : "", "AWS_SESSION_TOKEN", err);
+                            token != NULL ? token : "", identity->names[KEY_TOKEN], err);
+}
+
+/* The access key of this bucket alone, or the one for all others, never parts of both. *any: there
+ * is one, or something of it. */
+static bool use_access_key(struct s3_identity *identity, const struct settings *settings,
+                           const char *bucket, bool *any, struct error *err)
+{
+    const char *values[KEY_PARTS] = {NULL};
+    size_t length = strlen(bucket);
+
+    *any = false;
+    for (int i = 0; i < KEY_PARTS; i++) {
+        settings_name_for(key_settings[i], bucket, length, identity->names[i]);
+        values[i] = settings_get_for(settings, key_settings[i], bucket, length, identity->names[i]);
+        *any = *any || values[i] != NULL;
+    }
+    if (*any) {
+        return set_static(identity, values, err);
+    }
+    for (int i = 0; i < KEY_PARTS; i++) {
+        snprintf(identity->names[i], sizeof(identity->names[i]), "%s",
+                 settings_table[key_settings[i]].name);
+        values[i] = settings_get(settings, key_settings[i]);
+    }
+    *any = values[KEY_ID] != NULL || values[KEY_SECRET] != NULL;
+    return !*any || set_static(identity, values, err);
 }
 
 static bool check_web(const struct settings *settings, struct error *err)
@@ -166,11 +202,14 @@ static bool check_machine(const struct settings *settings, struct error *err)
                                     settings_get(settings, SETTING_AWS_METADATA_ENDPOINT), err);
 }
 
-static bool choose(struct s3_identity *identity, const struct settings *settings, struct error *err)
+static bool choose(struct s3_identity *identity, const struct settings *settings,
+                   const char *bucket, struct error *err)
 {
-    if (settings_get(settings, SETTING_AWS_ACCESS_KEY_ID) != NULL ||
-        settings_get(settings, SETTING_AWS_SECRET_ACCESS_KEY) != NULL) {
-        return set_static(identity, settings, err);
+    bool has_key = false;
+    bool ok = use_access_key(identity, settings, bucket, &has_key, err);
+
+    if (!ok || has_key) {
+        return ok;
     }
     if (settings_get(settings, SETTING_AWS_TOKEN_FILE) != NULL) {
         identity->fetch = s3_identity_web;
@@ -185,8 +224,8 @@ static bool choose(struct s3_identity *identity, const struct settings *settings
     return check_machine(settings, err);
 }
 
-bool s3_identity_new(const struct settings *settings, const char *region, struct s3_identity **out,
-                     struct error *err)
+bool s3_identity_new(const struct settings *settings, const char *bucket, const char *region,
+                     struct s3_identity **out, struct error *err)
 {
     struct s3_identity *identity = calloc(1, sizeof(*identity));
 
@@ -202,7 +241,7 @@ bool s3_identity_new(const struct settings *settings, const char *region, struct
         s3_identity_free(identity);
         return false;
     }
-    if (!choose(identity, settings, err)) {
+    if (!choose(identity, settings, bucket, err)) {
         s3_identity_free(identity);
         return false;
     }
@@ -275,6 +314,17 @@ bool s3_identity_get(struct s3_identity *identity, struct s3_keys *out, struct e
     }
     pthread_mutex_unlock(&identity->lock);
     return ok ? true : error_prefix(err, "getting credentials for S3");
+}
+
+bool s3_identity_hint_key(const struct s3_identity *identity, struct error *err)
+{
+    return error_hint(err, "check %s and %s", identity->names[KEY_ID], identity->names[KEY_SECRET]);
+}
+
+bool s3_identity_hint_token(const struct s3_identity *identity, struct error *err)
+{
+    return error_hint(err, "%s has ended: set new temporary credentials",
+                      identity->names[KEY_TOKEN]);
 }
 
 bool s3_identity_discard(struct s3_identity *identity, const struct s3_keys *keys)

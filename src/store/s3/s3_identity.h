@@ -25,14 +25,18 @@ struct s3_keys {
 
 struct s3_identity;
 
-/* Checks the settings, which are borrowed to the end, and asks nothing yet. */
-bool s3_identity_new(const struct settings *settings, const char *region, struct s3_identity **out,
-                     struct error *err);
+/* Checks the settings, which are borrowed to the end, and asks nothing yet. An access key that is
+ * set for this bucket alone (AWS_ACCESS_KEY_ID_BUCKET, ...) comes before everything else. */
+bool s3_identity_new(const struct settings *settings, const char *bucket, const char *region,
+                     struct s3_identity **out, struct error *err);
 void s3_identity_free(struct s3_identity *identity);
 
 /* Keys that are good for some minutes more. Thread-safe; may ask a service, which a stop does not
  * end (a commit needs keys, too) but a few seconds do. */
 bool s3_identity_get(struct s3_identity *identity, struct s3_keys *out, struct error *err);
+/* What to look at when the service does not accept the access key, or its session token. */
+bool s3_identity_hint_key(const struct s3_identity *identity, struct error *err);
+bool s3_identity_hint_token(const struct s3_identity *identity, struct error *err);
 /* The service refuses these keys as too old: others are fetched next time. False when there can be
  * no others. Thread-safe. */
 bool s3_identity_discard(struct s3_identity *identity, const struct s3_keys *keys);

@@ -216,9 +216,9 @@ static void hint(const struct s3_session *session, const struct http_reply *repl
         return;
     }
     if (service_reply_is_one_of(code, wrong_keys)) {
-        error_hint(err, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+        s3_identity_hint_key(session->identity, err);
     } else if (service_reply_is_one_of(code, old_keys)) {
-        error_hint(err, "AWS_SESSION_TOKEN has ended: set new temporary credentials");
+        s3_identity_hint_token(session->identity, err);
     } else if (strcmp(code, "NoSuchBucket") == 0) {
         error_hint(err, "create the bucket, or check its name, region and endpoint");
     } else if (reply->status >= 300 && reply->status < 400) {

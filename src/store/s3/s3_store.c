@@ -238,7 +238,8 @@ static bool open_store(const struct store_url *url, const struct settings *setti
     store->base.ops = &ops;
     store->base.is_remote = true;
     if (!s3_bucket_parse(url, settings, &store->bucket, err) ||
-        !s3_identity_new(settings, store->bucket.region, &store->identity, err)) {
+        !s3_identity_new(settings, store->bucket.name, store->bucket.region, &store->identity,
+                         err)) {
         close_store(&store->base);
         return error_prefix(err, "store " SCHEME "://%s", url->place);
     }

@@ -1,5 +1,6 @@
 /*
- * Manifests whose backup is not there: a run died between the two, or between their removals.
+ * Manifests whose backup is not there, and metadata whose backup or manifest is not there, where a
+ * store keeps them beside it (S3): a run died between the two, or between their removals.
  */
 #ifndef BACKUP_ORPHAN_MANIFESTS_H
 #define BACKUP_ORPHAN_MANIFESTS_H

@@ -353,7 +353,7 @@ static void remove_orphans(struct store *store, const struct prune_plan *plan)
         enum store_removal removal;
         struct error problem = ERROR_INIT;
         if (!store_remove(store, plan->orphans[i], &removal, &problem)) {
-            log_warning("manifest_not_removed", "Manifest %s, which has no backup: %s",
+            log_warning("manifest_not_removed", "%s, which has no backup: %s",
                         plan->orphans[i]->name, problem.text);
         }
     }

@@ -104,3 +104,15 @@ void metadata_clear(struct metadata *metadata)
     }
     *metadata = (struct metadata)METADATA_INIT;
 }
+
+size_t metadata_owner_length(const char *name)
+{
+    size_t length = strlen(name);
+    size_t tail = 1 + METADATA_RUN_ID_DIGITS + strlen(METADATA_SUFFIX);
+    const char *run_id = length > tail ? name + length - tail + 1 : NULL;
+    bool is_metadata = run_id != NULL && run_id[-1] == '.' &&
+                       strspn(run_id, "0123456789abcdef") == METADATA_RUN_ID_DIGITS &&
+                       strcmp(run_id + METADATA_RUN_ID_DIGITS, METADATA_SUFFIX) == 0;
+
+    return is_metadata ? length - tail : 0;
+}

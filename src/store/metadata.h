@@ -36,4 +36,10 @@ bool metadata_set(struct metadata *metadata, const char *name, const char *value
 const char *metadata_get(const struct metadata *metadata, const char *name);
 void metadata_clear(struct metadata *metadata);
 
+/* Metadata that stand in an object of their own, beside the one that they are of, are in
+ * NAME.RUN.meta: the length of NAME, or 0 for another name. */
+#define METADATA_SUFFIX        ".meta"
+#define METADATA_RUN_ID_DIGITS 16
+size_t metadata_owner_length(const char *name);
+
 #endif

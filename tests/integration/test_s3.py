@@ -1,8 +1,11 @@
 """S3: parts, conditions, what a service does on a bad day, and as whom it is asked."""
 
+import json
 import os
 import signal
+from datetime import timedelta
 
+import backups
 import pg_dumps
 import processes
 import pytest
@@ -235,6 +238,44 @@ def test_what_a_dead_run_left_is_removed(make_tool, small_database, s3, s3_store
     tool.run("check")
     assert statuses(small_database) == ["failed"]
     assert s3.uploads == {} and s3.buckets["backups"] == {}
+
+
+def put_metadata(s3_store, home, days, beside="", **changes):
+    """Metadata of a backup so many days old, without it."""
+    name, _, facts = backups.made_at(backups.now() - timedelta(days=days),
+                                     home.value(backups.SCHEDULE), home, **changes)
+    key = f"{name}{beside}.{facts['run']}.meta"
+    s3_store.put(key, json.dumps(facts).encode())
+    return key
+
+
+def test_metadata_without_their_object_go_after_a_week(make_backup, s3, s3_store, make_tool,
+                                                       small_database):
+    """No run can be about to publish then; what is not provably of this ledger stays."""
+    make_backup(LARGE)
+    home = small_database
+    before = set(s3_store._keys())
+    put_metadata(s3_store, home, 8)
+    put_metadata(s3_store, home, 9, ".json")
+    kept = {put_metadata(s3_store, home, 6), put_metadata(s3_store, home, 10, ledger="a_copy")}
+    damaged = "rythm-backup-2025-01-01T02-00-00-000Z.sql.0123456789abcdef.meta"
+    s3_store.put(damaged, b"{")
+    tool = make_tool(small_database, s3_store)
+    assert len(tool.ok("list", "--json").json["backups"]) == 1
+    tool.ok("prune", "--dry-run")
+    assert len(s3_store._keys()) == len(before) + 5
+    tool.ok("prune")
+    assert set(s3_store._keys()) == before | kept | {damaged}
+    assert len(s3_store.list()) == 1
+
+
+def test_metadata_whose_object_is_published_meanwhile(s3, s3_store, make_tool, small_database):
+    """After the list that lacks it: it is asked for once more."""
+    key = put_metadata(s3_store, small_database, 8)
+    name = key.removesuffix(key[-22:])
+    s3.fault(rf"HEAD .*{name}$", act=lambda: s3_store.put(name, b"published"))
+    make_tool(small_database, s3_store).ok("prune")
+    assert set(s3_store._keys()) == {name, key} and [fault.times for fault in s3.faults] == [0]
 
 
 # Where and as whom

@@ -408,13 +408,14 @@ static void test_page_of_a_list(void **state)
                                   "3") "<IsTruncated>true</IsTruncated><NextContinuationToken>n"
                                        "</NextContinuationToken>"),
                    &objects, &token, &err));
-    assert_int_equal(objects.count, 1);
+    assert_int_equal(objects.count, 2);
     assert_string_equal(objects.items[0].name, "rythm-+");
+    assert_string_equal(objects.items[1].name, "rythm-1.0123456789abcdef.meta");
     assert_string_equal(objects.items[0].etag, "\"e\"");
     assert_int_equal(objects.items[0].bytes, 7);
     assert_string_equal(text_string(&token), "n");
     assert_true(parse_list(LIST(ENTRY("a b/rythm-2", "0") LAST), &objects, &token, &err));
-    assert_int_equal(objects.count, 2);
+    assert_int_equal(objects.count, 3);
     assert_int_equal(token.length, 0);
     objects_clear(&objects);
     text_clear(&token);
@@ -456,11 +457,11 @@ static void test_pages_that_are_none(void **state)
 static void test_names_of_metadata_beside(void **state)
 {
     (void)state;
-    assert_true(s3_object_is_metadata("p/x.sql.0123456789abcdef.meta"));
-    assert_false(s3_object_is_metadata("x.sql.0123456789abcdeg.meta"));
-    assert_false(s3_object_is_metadata("x.sql.123456789abcdef.meta"));
-    assert_false(s3_object_is_metadata("x.meta"));
-    assert_false(s3_object_is_metadata(".0123456789abcdef.meta"));
+    assert_int_equal(metadata_owner_length("p/x.sql.0123456789abcdef.meta"), 7);
+    assert_int_equal(metadata_owner_length("x.sql.0123456789abcdeg.meta"), 0);
+    assert_int_equal(metadata_owner_length("x.sql.123456789abcdef.meta"), 0);
+    assert_int_equal(metadata_owner_length("x.meta"), 0);
+    assert_int_equal(metadata_owner_length(".0123456789abcdef.meta"), 0);
 }
 
 static void test_metadata_that_fit(void **state)

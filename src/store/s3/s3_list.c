@@ -56,9 +56,6 @@ static bool read_entry(const struct s3_list *list, const struct xml_node *entry,
     int64_t bytes = 0;
     bool ok = read_key(entry, encoded, &text, err);
 
-    if (ok && s3_object_is_metadata(text_string(&text))) {
-        goto done;
-    }
     ok = ok && name_object(list, text_string(&text), &object, err);
     if (ok && !(xml_child_text(entry, "Size", &text) &&
                 text_parse_integer(text_string(&text), 0, INT64_MAX, &bytes))) {
@@ -71,8 +68,6 @@ static bool read_entry(const struct s3_list *list, const struct xml_node *entry,
              error_prefix(err, "object '%s'", object.name);
     }
     ok = ok && objects_add(out, &object, err);
-
-done:
     object_clear(&object);
     text_clear(&text);
     return ok;
@@ -168,6 +163,39 @@ static bool fetch_page(void *context, struct objects *out, struct text *token, s
     return ok;
 }
 
+/* Whether the object of this name is among the first `count`, which services sort. */
+static bool is_listed(const struct objects *objects, size_t count, const char *name, size_t length)
+{
+    for (size_t i = count; i > 0; i--) {
+        const char *other = objects->items[i - 1].name;
+        int order = strncmp(other, name, length);
+        if (order == 0 && other[length] == '\0') {
+            return true;
+        }
+        if (order < 0) {
+            break;
+        }
+    }
+    return false;
+}
+
+/* Metadata beside an object are a part of it. */
+static void drop_metadata(struct objects *objects)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < objects->count; i++) {
+        struct object *object = &objects->items[i];
+        size_t owner = metadata_owner_length(object->name);
+        if (owner > 0 && is_listed(objects, kept, object->name, owner)) {
+            object_clear(object);
+        } else {
+            objects->items[kept++] = *object;
+        }
+    }
+    objects->count = kept;
+}
+
 /* One that is gone since it was listed is not there. */
 static bool add_metadata(const struct s3_session *session, const struct s3_list *list,
                          struct objects *objects, struct error *err)
@@ -181,9 +209,12 @@ static bool add_metadata(const struct s3_session *session, const struct s3_list 
         bool found = false;
         text_clear(&key);
         text_appendf(&key, "%s%s", list->folder, objects->items[i].name);
+        const char *name = objects->items[i].name;
+        bool is_orphan = metadata_owner_length(name) > 0;
         ok = key.failed ? error_set_memory(err)
-                        : s3_object_head(session, text_string(&key), objects->items[i].name, &known,
-                                         &found, err);
+             : is_orphan
+                 ? s3_object_head_orphan(session, text_string(&key), name, &known, &found, err)
+                 : s3_object_head(session, text_string(&key), name, &known, &found, err);
         object_clear(&objects->items[i]);
         if (ok && found) {
             objects->items[kept++] = known;
@@ -201,9 +232,10 @@ bool s3_list_all(const struct s3_session *session, const struct s3_list *list, s
 {
     struct inquiry inquiry = {.session = session, .list = list};
     struct objects objects = OBJECTS_INIT;
-    bool ok = object_pages_read(fetch_page, &inquiry, &objects, err) &&
-              add_metadata(session, list, &objects, err);
+    bool ok = object_pages_read(fetch_page, &inquiry, &objects, err);
 
+    drop_metadata(&objects);
+    ok = ok && add_metadata(session, list, &objects, err);
     if (ok) {
         *out = objects;
         return true;

@@ -3,7 +3,8 @@
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
  *
  * A list has no metadata, so each object is asked for, one after the other: a request for each, and
- * two for one whose metadata stand beside it.
+ * two for one whose metadata stand beside it. Those metadata are not in the list, unless they are
+ * orphans: a process died between the object and them.
  *
  * Invariant I6 rests on it: whatever is not exactly as the service writes it fails the listing,
  * because a list that is silently short would make retention delete.

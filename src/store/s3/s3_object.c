@@ -1,5 +1,6 @@
 #include "store/s3/s3_object.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +11,8 @@
 
 #define REPLY_CAP     (64 * 1024)
 #define KEY_CAP       1024
-#define META_SUFFIX   ".meta"
 #define META_BESIDE   "metadata"
 #define MOST_OWN_SIZE 2048 /* "User-defined object metadata", names and values together */
-#define RUN_ID_DIGITS 16
 
 bool s3_object_takes(const struct metadata *metadata)
 {
@@ -34,22 +33,12 @@ bool s3_object_refer(struct metadata *out, const char *run_id, struct error *err
 
 static bool is_run_id(const char *run_id, size_t length)
 {
-    return length == RUN_ID_DIGITS && strspn(run_id, "0123456789abcdef") >= length;
-}
-
-bool s3_object_is_metadata(const char *key)
-{
-    size_t length = strlen(key);
-    size_t tail = 1 + RUN_ID_DIGITS + strlen(META_SUFFIX);
-
-    return length > tail && key[length - tail] == '.' &&
-           is_run_id(key + length - tail + 1, RUN_ID_DIGITS) &&
-           strcmp(key + length - strlen(META_SUFFIX), META_SUFFIX) == 0;
+    return length == METADATA_RUN_ID_DIGITS && strspn(run_id, "0123456789abcdef") >= length;
 }
 
 static bool name_metadata(struct text *out, const char *key, const char *run_id, struct error *err)
 {
-    text_appendf(out, "%s.%s" META_SUFFIX, key, run_id);
+    text_appendf(out, "%s.%s" METADATA_SUFFIX, key, run_id);
     return !out->failed || error_set(err, ERROR_FAILED, "'%s' is too long for a key", key);
 }
 
@@ -164,6 +153,46 @@ bool s3_object_head(const struct s3_session *session, const char *key, const cha
              error_prefix(err, "reading the metadata of %s", key);
     }
     if (ok) {
+        *out = object;
+    } else {
+        object_clear(&object);
+    }
+    return ok;
+}
+
+/* With what is in it as its metadata; nobody's when that is damaged. */
+static bool head_metadata(const struct s3_session *session, const char *key, const char *owner,
+                          struct object *out, bool *found, struct error *err)
+{
+    char run_id[METADATA_RUN_ID_DIGITS + 1];
+
+    snprintf(run_id, sizeof(run_id), "%s", key + strlen(owner) + 1);
+    return s3_object_peek(session, key, out, found, err) &&
+           (!*found || (metadata_set(&out->metadata, BACKUP_RUN_KEY, run_id, err) &&
+                        read_metadata(session, owner, out, err)));
+}
+
+bool s3_object_head_orphan(const struct s3_session *session, const char *key, const char *name,
+                           struct object *out, bool *found, struct error *err)
+{
+    struct object object = OBJECT_INIT;
+    bool has_owner = false;
+    char *owner = strndup(key, metadata_owner_length(key));
+    bool ok = owner != NULL ? s3_object_peek(session, owner, &object, &has_owner, err)
+                            : error_set_memory(err);
+
+    *found = false;
+    object_clear(&object);
+    if (ok && !has_owner) {
+        ok = head_metadata(session, key, owner, &object, found, err);
+    }
+    if (ok && *found) {
+        free(object.name);
+        object.name = text_copy(name);
+        ok = object.name != NULL ? true : error_set_memory(err);
+    }
+    free(owner);
+    if (ok && *found) {
         *out = object;
     } else {
         object_clear(&object);

@@ -42,7 +42,9 @@ bool s3_object_put_metadata(const struct s3_session *session, const char *key, c
 /* It is no error when there are none. */
 bool s3_object_remove_metadata(const struct s3_session *session, const char *key,
                                const char *run_id, struct error *err);
-/* Whether a key is that of metadata beside an object. */
-bool s3_object_is_metadata(const char *key);
+/* HeadObject of metadata beside an object that is not there, with what they say as its metadata.
+ * *found is false, without an error, when they are gone, or no orphan any more. */
+bool s3_object_head_orphan(const struct s3_session *session, const char *key, const char *name,
+                           struct object *out, bool *found, struct error *err);
 
 #endif

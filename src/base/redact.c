@@ -89,6 +89,25 @@ static char *percent_encode(const char *plain, const char digits[16])
     return encoded;
 }
 
+/* As some writers of JSON have it: with "\\/" for each slash. */
+static char *escape_slashes(const char *plain)
+{
+    char *escaped = malloc(strlen(plain) * 2 + 1);
+    char *to = escaped;
+
+    if (escaped == NULL) {
+        return NULL;
+    }
+    for (const char *c = plain; *c != '\0'; c++) {
+        if (*c == '/') {
+            *to++ = '\\';
+        }
+        *to++ = *c;
+    }
+    *to = '\0';
+    return escaped;
+}
+
 /* What base64 makes of it where `before` bytes of the same group of three precede it: without the
  * digits at both ends, which encode its neighbours, too. NULL when nothing certain is left. */
 static char *encode_base64(const char *plain, size_t before)
@@ -121,6 +140,7 @@ void redact_register(const char *secret)
     remember(strdup(secret));
     remember(percent_encode(secret, "0123456789ABCDEF"));
     remember(percent_encode(secret, "0123456789abcdef"));
+    remember(escape_slashes(secret));
     for (size_t before = 0; before < 3; before++) {
         remember(encode_base64(secret, before));
     }

@@ -9,9 +9,10 @@
 
 #include <stddef.h>
 
-/* Remembers a secret and its percent-encoded form. Values under 4 bytes, and pieces of this
- * program's name, are ignored: they would mask ordinary words, and the patterns below catch them
- * where they stand. NULL is ignored. When the list is full or memory is out, the patterns remain.
+/* Remembers a secret and what URLs, base64 and JSON make of it. Values under 4 bytes, and pieces of
+ * this program's name, are ignored: they would mask ordinary words, and the patterns below catch
+ * them where they stand. NULL is ignored. When the list is full or memory is out, the patterns
+ * remain.
  */
 void redact_register(const char *secret);
 /* The same for what is used for an hour and then replaced: of those, the newest 16 are remembered.

@@ -551,6 +551,7 @@ static void test_redact_other_spellings(void **state)
     (void)state;
     redact_register("canary/s3cret+key");
     check_redacted("url canary%2fs3cret%2bkey!", "url ***!");
+    check_redacted("{\"x\":\"canary\\/s3cret+key\"}", "{\"x\":\"***\"}");
     check_redacted("Y2FuYXJ5L3MzY3JldCtrZXk=", "***k=");
     check_redacted("eGNhbmFyeS9zM2NyZXQra2V5", "eG***");
     check_redacted("eHljYW5hcnkvczNjcmV0K2tleQ==", "eHl***Q==");

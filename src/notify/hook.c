@@ -15,6 +15,7 @@
 
 #define LONGEST_URL   4096
 #define SHORTEST_PATH 12 /* a shorter one is a word, and no secret */
+#define SHORTEST_KEY  20 /* the same of a value in its query */
 #define STALL_S       10
 #define REPLY_MS      (15 * 1000)
 #define SHOWN         200 /* bytes of an answer */
@@ -28,6 +29,20 @@ static bool malformed(enum setting_id id, const char *why, struct error *err)
 {
     error_set(err, ERROR_CONFIG, "%s: %s (its value is not shown)", settings_table[id].name, why);
     return error_hint(err, "the form is https://HOST/PATH, as the service shows it");
+}
+
+/* A service may repeat what it did not like: a signature alone, say. */
+static void register_values(char *query)
+{
+    char *save = NULL;
+
+    for (char *pair = strtok_r(query, "&#", &save); pair != NULL;
+         pair = strtok_r(NULL, "&#", &save)) {
+        const char *value = strchr(pair, '=');
+        if (value != NULL && strlen(value + 1) >= SHORTEST_KEY) {
+            redact_register(value + 1);
+        }
+    }
 }
 
 /* Errors name the URL without its query, and a log of somebody else's may name its path. */
@@ -45,6 +60,11 @@ static void register_parts(const char *url, const char *path)
         redact_register(without_query + (path - url));
     }
     free(without_query);
+    char *query = strdup(url + length);
+    if (query != NULL) {
+        register_values(query);
+    }
+    free(query);
 }
 
 bool hook_check_url(enum setting_id id, const char *url, struct error *err)

@@ -517,6 +517,20 @@ static void test_hook_urls(void **state)
 
 /* SMTP. */
 
+static void test_hook_hides_its_signature_alone(void **state)
+{
+    char text[] = "bad signature S1gNaTuReOfAfLoW_4711-xyz of triggers";
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_true(hook_check_url(SETTING_TEAMS_WEBHOOK_URL,
+                               "https://x.example/a?sp=triggers&sig=S1gNaTuReOfAfLoW_4711-xyz#f",
+                               &err));
+    redact_text(text);
+    assert_string_equal(text, "bad signature *** of triggers");
+    redact_clear();
+}
+
 static void test_smtp_account_good(void **state)
 {
     static const struct {
@@ -998,6 +1012,7 @@ int main(void)
         cmocka_unit_test(test_webhook_signature),
         cmocka_unit_test(test_webhook_secret_bad),
         cmocka_unit_test(test_hook_urls),
+        cmocka_unit_test(test_hook_hides_its_signature_alone),
         cmocka_unit_test(test_smtp_account_good),
         cmocka_unit_test(test_smtp_message),
         cmocka_unit_test(test_smtp_lines_are_short),

@@ -80,6 +80,12 @@ bool store_url_parse(const char *string, struct store_url *out, struct error *er
     place += strlen("://");
     out->scheme = out->parts;
     out->place = place;
+    if (memchr(place, '@', strcspn(place, "/?")) != NULL) {
+        error_set(err, ERROR_CONFIG,
+                  "a store's URL has a user or a password in it (it is not "
+                  "shown)");
+        return error_hint(err, "credentials are settings of their own: see rythm-backup --help");
+    }
     char *options = place + strcspn(place, "?");
     if (*options == '?') {
         *options++ = '\0';

@@ -711,6 +711,9 @@ static void test_url_options_that_are_not(void **state)
         {"file:///a?x=canary&y=1&x=2", "'x' is given twice"},
         {"file:///a?a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1&j=1&k=1&l=1&m=1&n=1&o=1&p=1&q=canary",
          "too many options"},
+        {"s3://key:canary@bucket/x", "a user or a password in it"},
+        {"azblob://canary@account/x", "a user or a password in it"},
+        {"s3://canary@bucket?x=/", "a user or a password in it"},
         {"://a", "SCHEME://PLACE"},
         {"a", "SCHEME://PLACE"},
     };

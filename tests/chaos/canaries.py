@@ -19,6 +19,20 @@ WRONG_KEY = base64.b64encode(b"cnrY+ no key of this account: 64 bytes are what a
 WRONG_ACS_KEY = base64.b64encode(b"what does not open the mail cnrY!").decode()
 WRONG_SIGNATURE = base64.b64encode(b"a signature of none of it cnrY 12").decode()
 
+SMTP_PASSWORD = "cnrSm2tPq8VdXe7LkRw @/:?#% cnrSw5nLk3XeQa9TbZy"
+SLACK_TOKEN = "cnrSl4kWq9ZrTy7uPo3mNb2vXc6dFg8"
+TEAMS_SIGNATURE = "cnrTe6mHj2YxVb9nMk3Lp-8QwErTy5uIo7AsDf4GhJk"
+WEBHOOK_PATH = "/hooks/cnrWp5kPd8Ns3Lq7VbRt2Yx9WzMf4Gh"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"cnrWs: a key that signs, and 32 b").decode()
+PING_PATH = "/ping/cnrPg7tVb2Kx9Lm4Qw8Zr3Ny6Sd5Fj"
+AWS_SECRET = "cnrAw3sQe7Rt5Yu9Iop/Lk8jHgFd2sA4zXc+Vb6nMq1"
+AWS_TOKEN = "cnrTo9kLm4Nb7Vc2Xz/Qw5Er8Ty3Ui6Op1As+Df0Gh4Jk7Lz2Xc5Vb8Nm=="
+ENCRYPTION_KEY = base64.b64encode(b"cnrCp: a customer's own 32 bytes").decode()
+INSIGHTS_KEY = "5f3c1a52-6f0e-4b1c-9a43-c4a7b2e91d8f"
+OTEL_HEADER = "cnrOt8vBn3Mk6Lq2Wz9Xs5Ed7Rf4Tg"
+# One that none of the services above knows.
+WRONG_SECRET = "cnrNo2pQw6Er9Ty4Ui8Zx3Cv7Bn5Mk"
+
 WINDOW = 10
 
 
@@ -37,10 +51,10 @@ def in_base64(data):
 
 def traces(secret):
     """Strings of which one is in every text that holds the secret, a part of it that is worth
-    something, or either in another spelling. Letters and digits are spelled alike in URLs, JSON,
-    SQL, HTML and C."""
+    something, or either in another spelling. Letters, digits and '-' are spelled alike in URLs,
+    JSON, SQL, HTML and C."""
     found = set()
-    for run in re.findall("[A-Za-z0-9]{%d,}" % WINDOW, secret):
+    for run in re.findall("[A-Za-z0-9-]{%d,}" % WINDOW, secret):
         found |= windows(run, WINDOW)
         found |= windows(run.encode().hex(), 2 * WINDOW)
     for text in in_base64(secret.encode()):
@@ -77,7 +91,13 @@ class Canaries:
             "the account's key": azurite.KEY, "a wrong account key": WRONG_KEY,
             "the SAS": signature, "a wrong SAS": WRONG_SIGNATURE,
             "the mail service's key": acs_stub.KEY, "a wrong key of the mail service":
-            WRONG_ACS_KEY}
+            WRONG_ACS_KEY, "the mail server's password": SMTP_PASSWORD, "Slack's URL": SLACK_TOKEN,
+            "Teams' URL": TEAMS_SIGNATURE, "the webhook's URL": WEBHOOK_PATH,
+            "the webhook's key": WEBHOOK_SECRET, "the monitor's URL": PING_PATH,
+            "AWS' key": AWS_SECRET, "AWS' session token": AWS_TOKEN,
+            "the customer's key": ENCRYPTION_KEY, "Application Insights' key": INSIGHTS_KEY,
+            "the collector's header": OTEL_HEADER,
+            "the second account's key": azurite.SECOND_KEY, "a wrong secret": WRONG_SECRET}
         self._traces = [(name, trace.encode()) for name, secret in self.secrets.items()
                         for trace in traces(secret)]
 

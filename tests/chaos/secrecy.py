@@ -29,8 +29,9 @@ import urllib.parse
 from dataclasses import dataclass, field
 
 import processes
+import services
 from acs_stub import AcsStub, Answer
-from azurite import ACCOUNT, KEY
+from azurite import ACCOUNT, KEY, SECOND_ACCOUNT
 from canaries import (PASSWORD, WRONG_ACS_KEY, WRONG_KEY, WRONG_PASSWORD, WRONG_SIGNATURE, Canaries,
                       in_folder, spellings, unpacked)
 from cases import case
@@ -110,7 +111,8 @@ class _Quoting(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         said = f"{self.headers.get('Authorization', '')} {self.path} " + " ".join(self.server.texts)
         escaped = said.replace("&", "&amp;").replace("<", "&lt;")
-        if "comp=" in self.path or "restype=" in self.path or ACCOUNT in self.path:
+        if (any(word in self.path for word in ("comp=", "restype=", ACCOUNT, SECOND_ACCOUNT))
+                or self.headers.get("Authorization", "").startswith("AWS4-")):
             body = (f"<?xml version='1.0'?><Error><Code>Denied</Code><Message>{escaped}</Message>"
                     f"<AuthenticationErrorDetail>{escaped}</AuthenticationErrorDetail></Error>")
         else:
@@ -187,6 +189,7 @@ class Scene:
         self.arena.start_azurite()
         self.azure = AzureStore(self.arena.azurite, "secrecy", self.folder)
         self.azure.client.create("secrecy")
+        self.services = services.Services(self.arena.azurite, self.folder)
         self.sas, signature = shared_access(self.arena.azurite.port)
         self.canaries = Canaries(signature)
         self.mails = []             # AcsStub
@@ -257,7 +260,7 @@ class Scene:
     def stores(self):
         return {"a folder": {}, "Azure with a key": self.azure.settings | {
                     "RYTHM_BACKUP_STORES": None},
-                "Azure with a SAS": self.azure_with(self.sas)}
+                "Azure with a SAS": self.azure_with(self.sas), **self.services.stores()}
 
     def azure_with(self, connection_string, container="secrecy"):
         return {"AZURE_STORAGE_CONNECTION_STRING": connection_string,
@@ -278,8 +281,14 @@ class Scene:
         self.quoters.append(Quoter(status, texts))
         return self.quoters[-1]
 
+    def quoter_of(self, status, secret, times):
+        """The port of one that says a secret, in every spelling or so many times."""
+        said = [text for name, text in spellings(secret).items()
+                if name != "hex" and "half" not in name]
+        return self.quoter(status, said if times == 1 else [secret] * times).port
+
     def close(self):
-        for server in self.mails + self.quoters:
+        for server in [*self.mails, *self.quoters, self.services]:
             server.stop()
 
 
@@ -294,7 +303,8 @@ def successes(scene):
                 login, store = logins[number % len(logins)], stores[number % len(stores)]
                 number += 1
                 # What status has to say may be bad: that is its exit code.
-                yield Task(f"with {login[0]} and {store[0]}", arguments, {**store[1], **login[1]},
+                yield Task(f"with {login[0]} and {store[0]}", arguments,
+                           {**scene.services.settings, **store[1], **login[1]},
                            codes=(0, 1) if arguments[0] == "status" else (0,))
     for arguments in ([], *([name] for name in COMMANDS)):
         yield Task("", [*arguments, "--help"], scene.logins()["a URI"])
@@ -420,27 +430,30 @@ def failures(scene):
             yield Task(f"where pg_dump {name}", arguments, {
                 **good, "RYTHM_BACKUP_PG_DUMP": str(scene.folder / f"pg_dump-{name}")}, (1, 2))
     yield from quoted(scene, good)
+    yield from of_services(scene, good)
     yield from misused(scene, good)
     yield from misplaced(scene, good)
 
 
 def quoted(scene, good):
     """Services that say what they should not know."""
-    def server_that_says(status, secret, times):
-        said = [text for name, text in spellings(secret).items()
-                if name != "hex" and "half" not in name]
-        return scene.quoter(status, said if times == 1 else [secret] * times).port
-
     for status in (400, 403, 500):
         # Often, so that whatever cuts the text cuts one of them.
         for times in (1, 30, 300):
-            port = server_that_says(status, WRONG_KEY, times)
+            port = scene.quoter_of(status, WRONG_KEY, times)
             yield Task(f"where Azure answers {status} and quotes the key, {times} x", ["run"],
                        {**good, **scene.azure_at(port, WRONG_KEY)}, (1,))
-            port = server_that_says(status, WRONG_ACS_KEY, times)
+            port = scene.quoter_of(status, WRONG_ACS_KEY, times)
             yield Task(f"where the mail service answers {status} and quotes the key, {times} x",
                        ["notify", "--test"], {**good, "ACS_CONNECTION_STRING": "endpoint=http://"
                        f"127.0.0.1:{port}/;accesskey={WRONG_ACS_KEY}"}, (1, 2))
+
+
+def of_services(scene, good):
+    """Wrong credentials of channels, telemetry and other stores, and services that repeat them."""
+    for wrong in (*services.malformed(scene.services),
+                  *services.quoting(scene.services, scene.quoter_of)):
+        yield Task(f"with {wrong.what}", wrong.arguments, {**good, **wrong.settings}, ANY)
 
 
 def misused(scene, good):
@@ -555,8 +568,12 @@ def in_log(scene):
 
 
 def in_mails(scene):
-    return json.dumps([[stub.messages, stub.requests] for stub in [scene.lane.acs, *scene.mails]],
-                      ensure_ascii=False).encode()
+    return json.dumps([[stub.messages, stub.requests] for stub in [scene.lane.acs, *scene.mails]]
+                      + scene.services.messages(), ensure_ascii=False).encode()
+
+
+def in_telemetry(scene):
+    return json.dumps(scene.services.telemetry(), ensure_ascii=False).encode()
 
 
 def in_stores(scene):
@@ -566,11 +583,13 @@ def in_stores(scene):
         found += [data, unpacked(data)]
     if scene.lane.store.folder.exists():
         found += [str(path).encode() + data for path, data in in_folder(scene.lane.store.folder)]
+    for name, data, metadata in scene.services.contents():
+        found += [f"{name} {metadata}".encode(), data, unpacked(data)]
     return b"\n".join(found)
 
 
 PLACES = {"the database": in_database, "the server's log": in_log, "the mails": in_mails,
-          "the stores": in_stores}
+          "the telemetry": in_telemetry, "the stores": in_stores}
 
 
 def look_everywhere(scene):
@@ -619,6 +638,10 @@ def plant_in_mails(scene, planted):
     scene.mails[0].messages += [{"content": {"html": text}} for *_, text in planted]
 
 
+def plant_in_telemetry(scene, planted):
+    scene.services.otlp.documents += [("planted", {"text": text}) for *_, text in planted]
+
+
 def plant_in_stores(scene, planted):
     """As contents, packed and not, in both stores, and as metadata."""
     content = in_lines(planted).encode()
@@ -633,7 +656,8 @@ def plant_in_stores(scene, planted):
 
 
 PLANTERS = {"the database": plant_in_database, "the server's log": plant_in_log,
-            "the mails": plant_in_mails, "the stores": plant_in_stores}
+            "the mails": plant_in_mails, "the telemetry": plant_in_telemetry,
+            "the stores": plant_in_stores}
 
 
 def behind_marks(data):
@@ -792,6 +816,13 @@ def check_memory(scene):
     scene.run.note("an ordinary process", Verdict(findings))
 
 
+def check_uses(scene):
+    """Each credential of the services has opened one."""
+    for what, used in scene.services.uses():
+        scene.run.exist += 1
+        scene.run.note(f"the use of {what}", Verdict([] if used else ["it has opened nothing"]))
+
+
 def check_children(scene):
     """With -d, what pg_dump and its parent show in their arguments; and both aborted."""
     for name in ("remembers", "aborts-both"):
@@ -839,6 +870,7 @@ def secrets(run):
         run.note("/proc/*/cmdline", Verdict(
             watcher.report() + ["pg_dump was never seen"]
             * (not any(b"--dbname" in line or b"pg_dump" in line for line in watcher.seen))))
+        check_uses(scene)
         check_children(scene)
         check_memory(scene)
         look_everywhere(scene)

@@ -15,10 +15,13 @@ SECOND_ACCOUNT = "secondaccount"
 # The key that every installation of the emulator has; it opens nothing else.
 KEY = ("Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/"
        "K1SZFPTOtr/KBHBeksoGMGw==")
+SECOND_KEY = ("c2Vjb25kIGFjY291bnQncyBvd24ga2V5LCB3aGljaCBvcGVucyBub3RoaW5nIGVsc2UgYnV0IHRo"
+              "ZSB0ZXN0cw==")
+KEYS = {ACCOUNT: KEY, SECOND_ACCOUNT: SECOND_KEY}
 
 
 def connection_string(port, account=ACCOUNT):
-    return (f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={KEY};"
+    return (f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={KEYS[account]};"
             f"BlobEndpoint=http://127.0.0.1:{port}/{account};")
 
 
@@ -38,7 +41,7 @@ class Azurite:
                 ["node", str(program), "--silent", "--disableTelemetry", "--blobHost", "127.0.0.1",
                  "--blobPort", str(self.port), "--location", str(self.folder)],
                 stdout=log, stderr=log, env={**os.environ, "AZURITE_ACCOUNTS": ";".join(
-                    f"{account}:{KEY}" for account in (ACCOUNT, SECOND_ACCOUNT))})
+                    f"{account}:{key}" for account, key in KEYS.items())})
         processes.wait_until(self._is_up, f"Azurite is up (see {self.folder}/log)", timeout=60)
         self.client = AzureClient(self.connection_string)
 

@@ -67,6 +67,7 @@ class SmtpServer:
         self.rcpt_hang_ups = set()  # addresses at which it ends the connection, without a word
         self.data_answers = []  # instead of taking a mail, used up one by one
         self.hold_s = 0         # between taking a mail and saying so
+        self.password = PASSWORD  # of USER
         self.logins = []
         self._transports = []
         context = None
@@ -90,7 +91,7 @@ class SmtpServer:
 
     def _authenticate(self, server, session, envelope, mechanism, data):
         good = isinstance(data, LoginPassword) and (data.login, data.password) == (
-            USER.encode(), PASSWORD.encode())
+            USER.encode(), self.password.encode())
         self.logins.append(good)
         return AuthResult(success=good, handled=False)
 

@@ -123,13 +123,13 @@ def data_problem(kind, data):
     return texts_problem(data.get("properties", {}), 150, 8192)
 
 
-def envelope_problem(envelope):
+def envelope_problem(envelope, key):
     for name, type_ in ENVELOPE.items():
         if not isinstance(envelope.get(name), type_):
             return f"{name} is missing or of another type"
     if set(envelope) - set(ENVELOPE):
         return f"unknown members: {sorted(envelope)}"
-    if envelope["iKey"] != KEY:
+    if envelope["iKey"] != key:
         return "Invalid instrumentation key"
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", envelope["time"]):
         return f"time is {envelope['time']}"
@@ -147,6 +147,7 @@ def envelope_problem(envelope):
 class InsightsStub(_Stub):
     def __init__(self):
         super().__init__()
+        self.key = KEY
         self.accepted = []  # envelopes
         # What becomes of the next envelopes instead of being accepted: (index, status code).
         self.next_problems = []
@@ -154,7 +155,8 @@ class InsightsStub(_Stub):
     @property
     def settings(self):
         return {"APPLICATIONINSIGHTS_CONNECTION_STRING":
-                f"InstrumentationKey={KEY};IngestionEndpoint={self.url}/;LiveEndpoint=https://x/"}
+                f"InstrumentationKey={self.key};IngestionEndpoint={self.url}/;"
+                "LiveEndpoint=https://x/"}
 
     def of(self, kind):
         """The baseData of every envelope of this kind that was accepted."""
@@ -169,7 +171,7 @@ class InsightsStub(_Stub):
         errors = []
         for index, line in enumerate(lines):
             envelope = json.loads(line)
-            problem = envelope_problem(envelope)
+            problem = envelope_problem(envelope, self.key)
             if problem:
                 self.refusals.append(problem)
                 errors.append({"index": index, "statusCode": 400, "message": problem})

@@ -11,8 +11,9 @@ import postgres_cluster
 import s3_server
 from hook_stubs import PingStub, SlackStub, TeamsStub, WebhookStub
 
-SECRETS = (postgres_cluster.PASSWORD, azurite.KEY, acs_stub.KEY, s3_server.SECRET, SlackStub.path,
-           TeamsStub.query, TeamsStub.path, WebhookStub.path, WebhookStub.secret, PingStub.path)
+SECRETS = (postgres_cluster.PASSWORD, azurite.KEY, azurite.SECOND_KEY, acs_stub.KEY,
+           s3_server.SECRET, SlackStub.path, TeamsStub.query, TeamsStub.path, WebhookStub.path,
+           WebhookStub.secret, PingStub.path)
 SANITIZER_REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 # What a sanitized or faked run needs of our own environment.
 KEPT = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")

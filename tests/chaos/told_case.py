@@ -95,9 +95,15 @@ def failed_backup(scene):
 
 
 def early_teams(scene):
-    tick, arrival = arrivals_to(scene, TEAMS)[0]
-    tick.arrivals.remove(arrival)
-    scene.ticks[NEXT].arrivals.append(arrival)
+    for tick, arrival in arrivals_to(scene, TEAMS):
+        tick.arrivals.remove(arrival)
+        scene.ticks[NEXT].arrivals.append(arrival)
+
+
+def wrong_way_round(scene):
+    """Whichever of the two came first."""
+    for _, arrival in arrivals_to(scene, SLACK):
+        arrival.subject = "Backup Completed" if "Failed" in arrival.subject else "Backup Failed"
 
 
 def late_change(scene):
@@ -111,8 +117,7 @@ DOCTORED = (
         scene, SLACK, NEXT, identity="another"), "told_once", "2 messages to slack"),
     ("a message to somebody else", change(ADA, recipient="eve@rythm.example"), "truth",
      "not to be told"),
-    ("a failure told as a success", change(SLACK, subject="Backup Completed"), "truth",
-     "which tells of"),
+    ("a failure told as a success", wrong_way_round, "truth", "which tells of"),
     ("a message of nothing", change(TEAMS, text=""), "truth", "which tells of []"),
     ("a repetition after an ordinary tick", lambda scene: come_again(scene, TEAMS, QUIET),
      "repeats", "which ended by itself"),
@@ -133,7 +138,7 @@ DOCTORED = (
     ("a pause that is too short", set_row(
         WEBHOOK, NEXT, chosen="pending",
         next_attempt_at=lambda before: before["next_attempt_at"] + told.FIRST_PAUSE), "backoff",
-     "after 2 attempts it waits"),
+     "attempts it waits"),
     ("an attempt during a pause", early_teams, "backoff", "its next attempt was for"),
     ("a pause that was forgotten", set_row(TEAMS, KILLED, throttled=False), "backoff",
      "its next attempt was for"),

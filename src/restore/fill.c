@@ -8,6 +8,7 @@
 #include "postgres/target_session.h"
 #include "restore/globals.h"
 #include "restore/index_builder.h"
+#include "restore/segment_order.h"
 #include "restore/segment_reader.h"
 #include "restore/whole_object.h"
 #include "restore/workers.h"
@@ -21,6 +22,7 @@ struct filling {
     struct workers workers;
     struct segment_reader *reader; /* of the session's own */
     struct index_builder *builder;
+    struct segment_order *order; /* of what stands between the schema's two segments */
     struct row_sum sum;
     atomic_uint_least64_t raw_bytes;
 };
@@ -93,15 +95,26 @@ static bool replay_objects(struct filling *filling, struct worker *worker,
            error_prefix(err, "restoring the %s", segment_kind_name(segment->kind));
 }
 
-/* The segments between the schema's two. */
 static bool replay_data(void *context, struct worker *worker, size_t number, struct error *err)
 {
     struct filling *filling = context;
-    size_t first = segments_schema_at(filling->segments) + 1;
-    const struct segment *segment = &filling->segments->items[first + number];
+    size_t worker_number = (size_t)(worker - filling->workers.items);
+    const struct segment *segment = segment_order_take(filling->order, worker_number);
 
+    (void)number;
     return segment->kind == SEGMENT_TABLE ? replay_rows(filling, worker, segment, err)
                                           : replay_objects(filling, worker, segment, err);
+}
+
+static bool fill_data(struct filling *filling, struct error *err)
+{
+    size_t first = segments_schema_at(filling->segments) + 1;
+    size_t count = filling->segments->count - 1 - first;
+
+    filling->order =
+        segment_order_new(&filling->segments->items[first], count, filling->workers.count, err);
+    return filling->order != NULL &&
+           workers_run(&filling->workers, count, replay_data, filling, err);
 }
 
 static bool open_filling(struct filling *filling, struct error *err)
@@ -130,6 +143,7 @@ static bool open_filling(struct filling *filling, struct error *err)
 
 static void close_filling(struct filling *filling)
 {
+    segment_order_free(filling->order);
     index_builder_free(filling->builder);
     segment_reader_free(filling->reader);
     workers_close(&filling->workers);
@@ -179,8 +193,7 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
     bool ok = open_filling(&filling, err) && globals_check(options->source, filling.reader, err) &&
               make_schemas(options, err) &&
               replay_schema(&filling, &segments->items[schema_at], false, err) &&
-              (options->no_rows ||
-               workers_run(&filling.workers, last - schema_at - 1, replay_data, &filling, err)) &&
+              (options->no_rows || fill_data(&filling, err)) &&
               replay_schema(&filling, &segments->items[last], true, err);
     *result = (struct fill_result){.raw_bytes = atomic_load(&filling.raw_bytes)};
     if (ok && !options->no_rows) {

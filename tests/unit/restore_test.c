@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "restore/copy_end.h"
 #include "restore/script_facts.h"
+#include "restore/segment_order.h"
 #include "restore/sql_lexer.h"
 #include "restore/sql_script.h"
 #include "restore/toc_entry.h"
@@ -710,6 +711,56 @@ static void test_classes(void **state)
     }
 }
 
+/* "0.0 0.1 ...": table and page of what each of these workers is given, in turn. */
+static void check_order(const struct segment *segments, size_t count, const char *turns,
+                        const char *expected)
+{
+    struct error err = ERROR_INIT;
+    struct text found = TEXT_INIT(1024);
+    struct segment_order *order = segment_order_new(segments, count, 2, &err);
+
+    assert_non_null(order);
+    for (const char *turn = turns; *turn != '\0'; turn++) {
+        const struct segment *segment = segment_order_take(order, (size_t)(*turn - '0'));
+        if (segment == NULL) {
+            text_append(&found, " -");
+        } else if (segment->kind != SEGMENT_TABLE) {
+            text_appendf(&found, " %s", segment_kind_name(segment->kind));
+        } else {
+            text_appendf(&found, " %zu.%" PRIu64, segment->table, segment->from_page);
+        }
+    }
+    assert_string_equal(text_string(&found), expected);
+    text_clear(&found);
+    segment_order_free(order);
+}
+
+static void test_the_order_of_segments(void **state)
+{
+    static const struct segment segments[] = {
+        {.kind = SEGMENT_TABLE, .table = 0, .raw_length = 1},
+        {.kind = SEGMENT_TABLE, .table = 1, .from_page = 0, .raw_length = 10},
+        {.kind = SEGMENT_TABLE, .table = 1, .from_page = 5, .raw_length = 10},
+        {.kind = SEGMENT_TABLE, .table = 2, .from_page = 0, .raw_length = 10},
+        {.kind = SEGMENT_TABLE, .table = 2, .from_page = 5, .raw_length = 10},
+        {.kind = SEGMENT_TABLE, .table = 2, .from_page = 9, .raw_length = 10},
+        {.kind = SEGMENT_SEQUENCES, .table = SEGMENT_NO_TABLE, .raw_length = 5},
+        {.kind = SEGMENT_LARGE_OBJECTS, .table = SEGMENT_NO_TABLE, .raw_length = 0},
+    };
+    size_t count = sizeof(segments) / sizeof(segments[0]);
+
+    (void)state;
+    check_order(segments, 0, "01", " - -");
+    /* Each stays with its table, however fast the other is. */
+    check_order(segments, count, "0101010101",
+                " 2.0 1.0 2.5 1.5 2.9 sequences 0.0 large-objects - -");
+    check_order(segments, count, "0111111001",
+                " 2.0 1.0 1.5 sequences 0.0 large-objects 2.5 2.9 - -");
+    /* What is left to begin comes before what another has begun. */
+    check_order(segments + 1, 5, "0110100", " 2.0 1.0 1.5 2.5 2.9 - -");
+    check_order(segments + 3, 3, "0101", " 2.0 2.5 2.9 -");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -732,6 +783,7 @@ int main(void)
         cmocka_unit_test(test_facts),
         cmocka_unit_test(test_the_number_of_facts_is_bounded),
         cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_the_order_of_segments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

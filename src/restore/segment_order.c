@@ -1,0 +1,125 @@
+#include "restore/segment_order.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* The segments of one table that are left; or one segment of something else. */
+struct run {
+    const struct segment *next;
+    const struct segment *end;
+    uint64_t raw_left;
+};
+
+struct segment_order {
+    pthread_mutex_t lock; /* of what follows */
+    struct run *runs;
+    size_t count;
+    size_t begun;
+    size_t workers;
+    struct run **current; /* of each worker; NULL before its first */
+};
+
+static bool has_more(const struct run *run)
+{
+    return run->next < run->end;
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+    const struct run *left = a;
+    const struct run *right = b;
+
+    if (left->raw_left != right->raw_left) {
+        return left->raw_left > right->raw_left ? -1 : 1;
+    }
+    return left->next < right->next ? -1 : 1;
+}
+
+static void divide(struct segment_order *order, const struct segment *segments, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct segment *segment = &segments[i];
+        struct run *run = order->count > 0 ? &order->runs[order->count - 1] : NULL;
+        if (run == NULL || segment->kind != SEGMENT_TABLE || run->next->kind != SEGMENT_TABLE ||
+            run->next->table != segment->table) {
+            run = &order->runs[order->count++];
+            *run = (struct run){.next = segment};
+        }
+        run->end = segment + 1;
+        run->raw_left += segment->raw_length;
+    }
+    qsort(order->runs, order->count, sizeof(*order->runs), compare_runs);
+}
+
+struct segment_order *segment_order_new(const struct segment *segments, size_t count,
+                                        size_t workers, struct error *err)
+{
+    struct segment_order *order = calloc(1, sizeof(*order));
+
+    if (order == NULL) {
+        error_set_memory(err);
+        return NULL;
+    }
+    pthread_mutex_init(&order->lock, NULL);
+    order->workers = workers;
+    /* One more, for there may be none. */
+    order->runs = calloc(count + 1, sizeof(*order->runs));
+    order->current = calloc(workers, sizeof(struct run *));
+    if (order->runs == NULL || order->current == NULL) {
+        error_set_memory(err);
+        segment_order_free(order);
+        return NULL;
+    }
+    divide(order, segments, count);
+    return order;
+}
+
+void segment_order_free(struct segment_order *order)
+{
+    if (order == NULL) {
+        return;
+    }
+    pthread_mutex_destroy(&order->lock);
+    free(order->current);
+    free(order->runs);
+    free(order);
+}
+
+static struct run *longest_current(const struct segment_order *order)
+{
+    struct run *longest = NULL;
+
+    for (size_t i = 0; i < order->workers; i++) {
+        struct run *run = order->current[i];
+        if (run != NULL && has_more(run) &&
+            (longest == NULL || run->raw_left > longest->raw_left)) {
+            longest = run;
+        }
+    }
+    return longest;
+}
+
+static struct run *choose(struct segment_order *order, size_t worker)
+{
+    struct run *own = order->current[worker];
+
+    if (own != NULL && has_more(own)) {
+        return own;
+    }
+    return order->begun < order->count ? &order->runs[order->begun++] : longest_current(order);
+}
+
+const struct segment *segment_order_take(struct segment_order *order, size_t worker)
+{
+    const struct segment *segment = NULL;
+
+    pthread_mutex_lock(&order->lock);
+    struct run *run = choose(order, worker);
+    if (run != NULL) {
+        segment = run->next++;
+        run->raw_left -= segment->raw_length;
+        order->current[worker] = run;
+    }
+    pthread_mutex_unlock(&order->lock);
+    return segment;
+}

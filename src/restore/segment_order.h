@@ -1,0 +1,27 @@
+/*
+ * Which segment of rows each of several workers restores next.
+ *
+ * The largest table is begun first. A worker stays with its table as long as that has segments: two
+ * sessions that fill one table wait for each other whenever it grows. Only when no table is left to
+ * begin does a worker help with the one of which most is left.
+ */
+#ifndef RESTORE_SEGMENT_ORDER_H
+#define RESTORE_SEGMENT_ORDER_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "stream/segment.h"
+
+/* May be used by all workers at once. */
+struct segment_order;
+
+/* Of `count` segments, those of a table together; borrowed. NULL when memory is out. */
+struct segment_order *segment_order_new(const struct segment *segments, size_t count,
+                                        size_t workers, struct error *err);
+void segment_order_free(struct segment_order *order);
+
+/* For the worker of this number, from 0 on; NULL when all have been taken. */
+const struct segment *segment_order_take(struct segment_order *order, size_t worker);
+
+#endif

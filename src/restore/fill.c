@@ -61,9 +61,18 @@ static bool replay_schema(struct filling *filling, const struct segment *segment
            error_prefix(err, "restoring the %s section", segment_kind_name(segment->kind));
 }
 
-static bool replay_rows(struct filling *filling, struct worker *worker,
-                        const struct segment *segment, struct error *err)
+/* Only before its first rows can a table be emptied. */
+static bool is_frozen(const struct worker *worker, const struct segment_turn *turn)
 {
+    return turn->alone &&
+           (worker->frozen.is_begun ||
+            (turn->is_first && turn->segment->raw_length >= FROZEN_TABLE_LEAST_BYTES));
+}
+
+static bool replay_rows(struct filling *filling, struct worker *worker,
+                        const struct segment_turn *turn, struct error *err)
+{
+    const struct segment *segment = turn->segment;
     const struct segment_table *table = &filling->segments->tables[segment->table];
     struct replay replay = {
         .like_source = filling->like_source,
@@ -71,12 +80,14 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
         .rules = &filling->options->rules,
         .content = REPLAY_ROWS,
         .stall_ms = stall_ms(filling->options),
+        .frozen = is_frozen(worker, turn) ? &worker->frozen : NULL,
         .sum = &worker->sum,
     };
 
     row_sum_reset(&worker->sum);
     return (segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) &&
-            row_sum_check(&worker->sum, segment, err)) ||
+            row_sum_check(&worker->sum, segment, err) &&
+            (!turn->is_last || frozen_table_commit(&worker->frozen, worker->session, err))) ||
            error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
 }
 
@@ -99,13 +110,19 @@ static bool replay_data(void *context, struct worker *worker, size_t number, str
 {
     struct filling *filling = context;
     size_t worker_number = (size_t)(worker - filling->workers.items);
-    const struct segment *segment = segment_order_take(filling->order, worker_number);
+    struct segment_turn turn;
+    bool ok = true;
 
     (void)number;
-    return segment->kind == SEGMENT_TABLE ? replay_rows(filling, worker, segment, err)
-                                          : replay_objects(filling, worker, segment, err);
+    while (ok && segment_order_take(filling->order, worker_number, &turn)) {
+        ok = turn.segment->kind == SEGMENT_TABLE
+                 ? replay_rows(filling, worker, &turn, err)
+                 : replay_objects(filling, worker, turn.segment, err);
+    }
+    return ok;
 }
 
+/* One job for each worker: what it has begun, only itself can end. */
 static bool fill_data(struct filling *filling, struct error *err)
 {
     size_t first = segments_schema_at(filling->segments) + 1;
@@ -114,7 +131,7 @@ static bool fill_data(struct filling *filling, struct error *err)
     filling->order =
         segment_order_new(&filling->segments->items[first], count, filling->workers.count, err);
     return filling->order != NULL &&
-           workers_run(&filling->workers, count, replay_data, filling, err);
+           workers_run(&filling->workers, filling->workers.count, replay_data, filling, err);
 }
 
 static bool open_filling(struct filling *filling, struct error *err)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "postgres/target_session.h"
 #include "restore/script_facts.h"
 #include "restore/set_statement.h"
@@ -73,6 +74,22 @@ static bool run_statement(struct replay *replay, const struct sql_statement *sta
             replay_blame(replay->session, replay->like_source, err));
 }
 
+static bool begin_copy(struct replay *replay, const char *sql, struct error *err)
+{
+    return copy_in_begin(&replay->copy, sql, err) ||
+           replay_blame(replay->session, replay->like_source, err);
+}
+
+static bool begin_frozen(struct replay *replay, const char *copy, struct error *err)
+{
+    struct text sql = TEXT_INIT(frozen_table_length(copy));
+    bool ok = frozen_table_prepare(replay->frozen, replay->session, copy, &sql, err) &&
+              begin_copy(replay, text_string(&sql), err);
+
+    text_clear(&sql);
+    return ok;
+}
+
 static bool begin_rows(struct replay *replay, const struct sql_statement *statement,
                        struct error *err)
 {
@@ -83,8 +100,8 @@ static bool begin_rows(struct replay *replay, const struct sql_statement *statem
     replay->blocks++;
     replay->rows_before = replay->sum->rows;
     replay->copy = (struct copy_in){.session = replay->session, .stall_ms = replay->stall_ms};
-    return copy_in_begin(&replay->copy, statement->text, err) ||
-           replay_blame(replay->session, replay->like_source, err);
+    return replay->frozen != NULL ? begin_frozen(replay, statement->text, err)
+                                  : begin_copy(replay, statement->text, err);
 }
 
 static bool take_statement(void *context, const struct sql_statement *statement, struct error *err)

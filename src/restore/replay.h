@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "postgres/copy_in.h"
 #include "postgres/session.h"
+#include "restore/frozen_table.h"
 #include "restore/row_sum.h"
 #include "restore/sql_script.h"
 #include "stream/stage.h"
@@ -37,9 +38,10 @@ struct replay {
     struct session *session;
     const struct replay_rules *rules;
     enum replay_content content;
-    bool like_source;    /* all of a database, on its own server */
-    int64_t stall_ms;    /* for the server to take more rows */
-    struct row_sum *sum; /* of all rows that were sent; borrowed */
+    bool like_source;            /* all of a database, on its own server */
+    int64_t stall_ms;            /* for the server to take more rows */
+    struct frozen_table *frozen; /* that the rows are a part of; borrowed; or NULL */
+    struct row_sum *sum;         /* of all rows that were sent; borrowed */
     /* Takes over a statement that it can run later, or beside others: *taken. NULL: never. */
     bool (*defer)(void *context, const struct sql_statement *statement, bool *taken,
                   struct error *err);

@@ -5,9 +5,11 @@
 
 /* The segments of one table that are left; or one segment of something else. */
 struct run {
+    const struct segment *first;
     const struct segment *next;
     const struct segment *end;
     uint64_t raw_left;
+    bool alone;
 };
 
 struct segment_order {
@@ -15,6 +17,7 @@ struct segment_order {
     struct run *runs;
     size_t count;
     size_t begun;
+    uint64_t raw_unbegun;
     size_t workers;
     struct run **current; /* of each worker; NULL before its first */
 };
@@ -43,10 +46,11 @@ static void divide(struct segment_order *order, const struct segment *segments, 
         if (run == NULL || segment->kind != SEGMENT_TABLE || run->next->kind != SEGMENT_TABLE ||
             run->next->table != segment->table) {
             run = &order->runs[order->count++];
-            *run = (struct run){.next = segment};
+            *run = (struct run){.first = segment, .next = segment};
         }
         run->end = segment + 1;
         run->raw_left += segment->raw_length;
+        order->raw_unbegun += segment->raw_length;
     }
     qsort(order->runs, order->count, sizeof(*order->runs), compare_runs);
 }
@@ -91,12 +95,33 @@ static struct run *longest_current(const struct segment_order *order)
 
     for (size_t i = 0; i < order->workers; i++) {
         struct run *run = order->current[i];
-        if (run != NULL && has_more(run) &&
+        if (run != NULL && has_more(run) && !run->alone &&
             (longest == NULL || run->raw_left > longest->raw_left)) {
             longest = run;
         }
     }
     return longest;
+}
+
+/* Three quarters are as much: how long the server takes for a byte differs. */
+static bool keeps_others_busy(const struct segment_order *order, const struct run *run)
+{
+    size_t others = order->workers - 1;
+    uint64_t raw_left = order->raw_unbegun;
+
+    for (size_t i = 0; i < order->workers; i++) {
+        raw_left += order->current[i] != NULL ? order->current[i]->raw_left : 0;
+    }
+    return others == 0 || raw_left / others >= run->raw_left / 4 * 3;
+}
+
+static struct run *begin_next(struct segment_order *order)
+{
+    struct run *run = &order->runs[order->begun++];
+
+    order->raw_unbegun -= run->raw_left;
+    run->alone = keeps_others_busy(order, run);
+    return run;
 }
 
 static struct run *choose(struct segment_order *order, size_t worker)
@@ -106,20 +131,21 @@ static struct run *choose(struct segment_order *order, size_t worker)
     if (own != NULL && has_more(own)) {
         return own;
     }
-    return order->begun < order->count ? &order->runs[order->begun++] : longest_current(order);
+    return order->begun < order->count ? begin_next(order) : longest_current(order);
 }
 
-const struct segment *segment_order_take(struct segment_order *order, size_t worker)
+bool segment_order_take(struct segment_order *order, size_t worker, struct segment_turn *turn)
 {
-    const struct segment *segment = NULL;
-
     pthread_mutex_lock(&order->lock);
     struct run *run = choose(order, worker);
     if (run != NULL) {
-        segment = run->next++;
-        run->raw_left -= segment->raw_length;
+        turn->segment = run->next++;
+        turn->alone = run->alone;
+        turn->is_first = turn->segment == run->first;
+        turn->is_last = !has_more(run);
+        run->raw_left -= turn->segment->raw_length;
         order->current[worker] = run;
     }
     pthread_mutex_unlock(&order->lock);
-    return segment;
+    return run != NULL;
 }

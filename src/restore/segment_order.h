@@ -4,10 +4,13 @@
  * The largest table is begun first. A worker stays with its table as long as that has segments: two
  * sessions that fill one table wait for each other whenever it grows. Only when no table is left to
  * begin does a worker help with the one of which most is left.
+ *
+ * A table is filled by one worker alone as long as there is about as much for the others to do.
  */
 #ifndef RESTORE_SEGMENT_ORDER_H
 #define RESTORE_SEGMENT_ORDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -21,7 +24,13 @@ struct segment_order *segment_order_new(const struct segment *segments, size_t c
                                         size_t workers, struct error *err);
 void segment_order_free(struct segment_order *order);
 
-/* For the worker of this number, from 0 on; NULL when all have been taken. */
-const struct segment *segment_order_take(struct segment_order *order, size_t worker);
+struct segment_turn {
+    const struct segment *segment;
+    bool alone;    /* no other worker is ever given a segment of its table */
+    bool is_first; /* of its table */
+    bool is_last;
+};
+/* For the worker of this number, from 0 on; false when nothing is left for it. */
+bool segment_order_take(struct segment_order *order, size_t worker, struct segment_turn *turn);
 
 #endif

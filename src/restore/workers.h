@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "postgres/session.h"
+#include "restore/frozen_table.h"
 #include "restore/row_sum.h"
 #include "restore/segment_reader.h"
 
@@ -18,6 +19,7 @@ struct worker {
     struct session *session;
     struct segment_reader *reader; /* NULL without a source */
     struct row_sum sum;
+    struct frozen_table frozen;
     /* private */
     struct shift *shift;
     pthread_t thread;

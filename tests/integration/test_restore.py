@@ -189,6 +189,27 @@ def test_the_sample(restorer, sample, target, jobs):
     restorer.assert_equal(target, sample)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_table_that_one_session_fills_is_frozen(restorer, make_database, target, cluster, jobs):
+    """Nothing is left to be written when it is read; what is not emptied first is filled, too."""
+    database = make_database()
+    database.execute("""
+        CREATE TABLE "a ""b (c" AS SELECT g, repeat('x', 90) AS t FROM generate_series(1, 30000) g;
+        CREATE TABLE other AS SELECT * FROM "a ""b (c";
+        CREATE TYPE colour AS ENUM ('red');
+        CREATE TABLE hashed (c colour, g int, t text) PARTITION BY HASH (c);
+        CREATE TABLE part PARTITION OF hashed FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+        INSERT INTO hashed SELECT 'red', g, repeat('y', 90) FROM generate_series(1, 29000) g""")
+    name = restorer.back_up(database.name, RYTHM_BACKUP_SEGMENT_SIZE="2")
+    restorer.ok(name, target, "--create", "--jobs", jobs)
+    restorer.assert_equal(target, database.name, in_order=jobs == 1)
+    cluster.execute(target, "CREATE EXTENSION pg_visibility")
+    assert cluster.execute(target, """
+        SELECT all_frozen > 0 AND all_frozen = pg_relation_size(c.oid) / 8192
+          FROM pg_class c, pg_visibility_map_summary(c.oid)
+         WHERE relname = 'a "b (c'""") == [(True,)]
+
+
 def test_five_thousand_tables(restorer, make_database, target):
     database = make_database()
     database.execute(MANY)

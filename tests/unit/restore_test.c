@@ -711,7 +711,8 @@ static void test_classes(void **state)
     }
 }
 
-/* "0.0 0.1 ...": table and page of what each of these workers is given, in turn. */
+/* Table and page of what each of these workers is given, in turn: "^" the first of its table, "$"
+ * the last, "!" of one that is filled by one worker alone. */
 static void check_order(const struct segment *segments, size_t count, const char *turns,
                         const char *expected)
 {
@@ -721,13 +722,18 @@ static void check_order(const struct segment *segments, size_t count, const char
 
     assert_non_null(order);
     for (const char *turn = turns; *turn != '\0'; turn++) {
-        const struct segment *segment = segment_order_take(order, (size_t)(*turn - '0'));
-        if (segment == NULL) {
+        struct segment_turn taken;
+        if (!segment_order_take(order, (size_t)(*turn - '0'), &taken)) {
             text_append(&found, " -");
-        } else if (segment->kind != SEGMENT_TABLE) {
+            continue;
+        }
+        const struct segment *segment = taken.segment;
+        if (segment->kind != SEGMENT_TABLE) {
             text_appendf(&found, " %s", segment_kind_name(segment->kind));
         } else {
-            text_appendf(&found, " %zu.%" PRIu64, segment->table, segment->from_page);
+            text_appendf(&found, " %s%zu.%" PRIu64 "%s%s", taken.is_first ? "^" : "",
+                         segment->table, segment->from_page, taken.is_last ? "$" : "",
+                         taken.alone ? "!" : "");
         }
     }
     assert_string_equal(text_string(&found), expected);
@@ -753,12 +759,12 @@ static void test_the_order_of_segments(void **state)
     check_order(segments, 0, "01", " - -");
     /* Each stays with its table, however fast the other is. */
     check_order(segments, count, "0101010101",
-                " 2.0 1.0 2.5 1.5 2.9 sequences 0.0 large-objects - -");
+                " ^2.0! ^1.0! 2.5! 1.5$! 2.9$! sequences ^0.0$! large-objects - -");
     check_order(segments, count, "0111111001",
-                " 2.0 1.0 1.5 sequences 0.0 large-objects 2.5 2.9 - -");
-    /* What is left to begin comes before what another has begun. */
-    check_order(segments + 1, 5, "0110100", " 2.0 1.0 1.5 2.5 2.9 - -");
-    check_order(segments + 3, 3, "0101", " 2.0 2.5 2.9 -");
+                " ^2.0! ^1.0! 1.5$! sequences ^0.0$! large-objects - 2.5! 2.9$! -");
+    /* With too little else to do they share it. */
+    check_order(segments + 1, 5, "0110100", " ^2.0 ^1.0! 1.5$! 2.5 2.9$ - -");
+    check_order(segments + 3, 3, "0101", " ^2.0 2.5 2.9$ -");
 }
 
 int main(void)

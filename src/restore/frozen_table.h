@@ -1,0 +1,37 @@
+/*
+ * A table that is filled in one transaction, so that its rows can be frozen (manual, COPY, FREEZE).
+ *
+ * Whoever reads other rows for the first time, as the building of an index does, writes into each
+ * page that they are visible: the table once more, and on a server with checksums into the log,
+ * too.
+ */
+#ifndef RESTORE_FROZEN_TABLE_H
+#define RESTORE_FROZEN_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "postgres/session.h"
+
+/* Of a smaller one, the file that TRUNCATE makes costs more than the freezing saves. */
+#define FROZEN_TABLE_LEAST_BYTES ((uint64_t)1024 * 1024)
+
+/* Starts as zeroes; of one session, which nobody else fills the table beside. */
+struct frozen_table {
+    bool is_begun; /* a transaction is open */
+};
+
+/* The most that frozen_table_prepare() appends. */
+size_t frozen_table_length(const char *copy);
+/* Before each COPY of the table's: appends to `out` what is to be sent instead. The first begins
+ * the transaction, with TRUNCATE; where the server refuses that (a right, a partitioned table),
+ * `out` gets the COPY as it is, outside of any transaction, and so must all others of the table be
+ * sent. */
+bool frozen_table_prepare(struct frozen_table *table, struct session *session, const char *copy,
+                          struct text *out, struct error *err);
+/* After the last one; nothing where no transaction was begun. */
+bool frozen_table_commit(struct frozen_table *table, struct session *session, struct error *err);
+
+#endif

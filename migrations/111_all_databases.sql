@@ -62,9 +62,10 @@ RETURNS boolean LANGUAGE sql STABLE AS $function$
           HAVING bool_or(coalesce(r.occurrence_at, r.completed_at) <= since)) n
 $function$;
 
--- For metrics: the sums of what is known of the last backup of each and, to compare with it, of what
--- is usual (the median of up to seven before it, or the last itself where it is the first); how many
--- runs have failed since; the oldest of their newest good verifications, and the most backups since.
+-- For metrics: the sums of what is known of the last backup of each and, to compare with it, of
+-- what is usual (the median of up to seven before it, or the last itself if it is the first); how
+-- many runs have failed since; the oldest of their newest good verifications, and the most backups
+-- since.
 CREATE OR REPLACE FUNCTION rythm_backup_sums(schedule uuid, at timestamptz)
 RETURNS TABLE (duration bigint, bytes bigint, raw_bytes bigint, row_count bigint,
                table_count bigint, usual bigint, failures bigint, failed_at timestamptz,

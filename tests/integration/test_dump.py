@@ -390,8 +390,10 @@ def test_sums_are_equal_while_others_write(dumper, bench, cluster, make_database
     """Twenty times out of twenty."""
     source = make_database(bench)
     tool = dumper(source.name)
+    # Four hundred transactions a second: without a limit they would take all there is.
     writers = subprocess.Popen(
-        [postgres_cluster.program("pgbench"), "-n", "-c", "4", "-T", "600", source.url],
+        [postgres_cluster.program("pgbench"), "-n", "-c", "4", "-R", "400", "-T", "600",
+         source.url],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     seen = set()
     try:

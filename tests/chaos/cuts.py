@@ -126,7 +126,8 @@ def learn(cutters, lane, peer, settings=SETTINGS):
     lane.begin()
     cutter.transfers = []
     cutter.arm(None)
-    seen = lane.check(arena.FIRST_CHECK, settings={**settings, **through(lane, peer, cutter)})
+    seen = lane.check(arena.FIRST_CHECK, settings={
+        **settings, **through(lane, peer, cutter), "RYTHM_BACKUP_STALL_TIMEOUT": "30s"})
     transfers, cutter.transfers = cutter.transfers, None
     assert seen.code == 0, seen.err
     return transfers

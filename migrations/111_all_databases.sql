@@ -2,13 +2,23 @@
 -- its last 1000 runs were of; of any other schedule only the last run counts, but those of all
 -- databases, made by hand.
 
--- The newest run that has ended of each.
-CREATE OR REPLACE FUNCTION rythm_backup_newest_runs(schedule uuid, every boolean, at timestamptz)
+-- What came of the newest run that has ended: failed if that of one of them was, and then all that
+-- failed are named.
+CREATE OR REPLACE FUNCTION rythm_backup_newest_run(schedule uuid, every boolean, at timestamptz)
 RETURNS TABLE (status text, completed_at timestamptz, error_message text)
 LANGUAGE sql STABLE AS $function$
-    SELECT DISTINCT ON (CASE WHEN every THEN n.database_name END) n.status::text, n.completed_at,
-           CASE WHEN every THEN 'database ' || n.database_name || ': ' ELSE '' END
-               || n.error_message
+    SELECT CASE WHEN bool_or(e.failed) THEN 'failed' ELSE 'completed' END,
+           coalesce(max(e.completed_at) FILTER (WHERE e.failed), max(e.completed_at)),
+           CASE WHEN count(*) FILTER (WHERE e.failed) > 1 THEN 'databases '
+               || string_agg(e.database_name, ', ' ORDER BY e.database_name)
+                  FILTER (WHERE e.failed) || '; ' ELSE '' END
+               || string_agg(CASE WHEN every THEN 'database ' || e.database_name || ': '
+                             ELSE '' END || left(e.error_message, 2000), '; '
+                             ORDER BY e.database_name) FILTER (WHERE e.failed)
+    FROM (
+    SELECT DISTINCT ON (CASE WHEN every THEN n.database_name END) n.status = 'failed' AS failed,
+           n.completed_at, n.database_name, coalesce(n.error_message, 'no reason is recorded')
+               AS error_message
     FROM (SELECT h.status, h.completed_at, h.error_message, h.database_name FROM backup_history h
           WHERE h.schedule_id = schedule AND h.status IN ('completed', 'failed')
               AND h.completed_at <= at
@@ -16,7 +26,8 @@ LANGUAGE sql STABLE AS $function$
           ORDER BY h.completed_at DESC LIMIT CASE WHEN every THEN 1000 ELSE 1 END) n
     WHERE every IS NOT TRUE OR n.database_name IN (SELECT d.database
                                                    FROM rythm_backup_databases(true) d)
-    ORDER BY CASE WHEN every THEN n.database_name END, n.completed_at DESC
+    ORDER BY CASE WHEN every THEN n.database_name END, n.completed_at DESC) e
+    HAVING count(*) > 0
 $function$;
 
 -- The newest verification of each.

@@ -235,6 +235,10 @@ static bool report_none(const struct search *search, bool schedules_known, struc
         error_set(err, ERROR_USAGE, "there is no backup '%s'", search->wanted);
     } else if (search->schedule_id[0] == '\0') {
         error_set(err, ERROR_USAGE, "there is no backup yet");
+    } else if (search->database != NULL) {
+        const char *of = search->wanted + strlen(OF_SCHEDULE);
+        error_set(err, ERROR_USAGE, "there is no backup of database '%s' by schedule '%.*s'",
+                  search->database, (int)(search->database - of - 1), of);
     } else {
         error_set(err, ERROR_USAGE, "there is no backup of a schedule '%s'",
                   search->wanted + strlen(OF_SCHEDULE));
@@ -247,23 +251,21 @@ static bool report_none(const struct search *search, bool schedules_known, struc
 }
 
 /* The latest of all databases is that of one which only the order of their names has chosen. */
-static bool check_database(const struct search *search, const struct backup_choice *choice,
-                           struct error *err)
+static bool check_database(const struct search *search, const struct schedules *schedules,
+                           const struct backup_choice *choice, struct error *err)
 {
     const struct backup_facts *facts = &choice->backup.facts;
 
     if (search->by_name || search->database != NULL || !facts->of_all_databases) {
         return true;
     }
-    error_set(
-        err, ERROR_USAGE,
-        "the backups of its schedule are of all databases, each by itself, and the newest one "
-        "is of %s: say which database is meant",
-        facts->database);
-    return error_hint(err, "write " OF_SCHEDULE "%s/%s",
-                      search->schedule_id[0] != '\0' ? search->wanted + strlen(OF_SCHEDULE)
-                                                     : facts->schedule_id,
-                      facts->database);
+    const struct schedule *schedule =
+        schedules != NULL ? backup_schedule_find(schedules, facts->schedule_id) : NULL;
+    error_set(err, ERROR_USAGE,
+              "the latest backup is one of all databases, each by itself: say which database is "
+              "meant");
+    return error_hint(err, "write " OF_SCHEDULE "%s/DATABASE; 'rythm-backup list' shows them",
+                      schedule != NULL ? schedule->name : facts->schedule_id);
 }
 
 bool backup_choice_find(const struct store_pool *stores, const struct schedules *schedules,
@@ -287,7 +289,7 @@ bool backup_choice_find(const struct store_pool *stores, const struct schedules 
     if (out->store == NULL) {
         return report_none(&search, schedules != NULL, err);
     }
-    if (!check_database(&search, out, err)) {
+    if (!check_database(&search, schedules, out, err)) {
         return false;
     }
     if (search.unanswered.kind != ERROR_NONE) {

@@ -86,6 +86,20 @@ static bool read_databases(struct context *context, char ***out, struct error *e
     return ok;
 }
 
+/* The others may have taken hours. Where it cannot be asked, the backup tells why. */
+static bool is_there_still(struct context *context, const char *database)
+{
+    struct error ignored = ERROR_INIT;
+    char **databases = NULL;
+    bool found = !read_databases(context, &databases, &ignored);
+
+    for (size_t i = 0; databases != NULL && databases[i] != NULL && !found; i++) {
+        found = strcmp(databases[i], database) == 0;
+    }
+    text_list_free(databases);
+    return found;
+}
+
 /* How the backups of all databases came out. */
 struct tally {
     size_t made;
@@ -142,6 +156,9 @@ static bool run_each(const struct manual_backup *manual, const struct schedule *
     for (size_t i = 0; goes_on && databases[i] != NULL; i++) {
         struct error failure = ERROR_INIT;
         one.dbname = databases[i];
+        if (!is_there_still(manual->context, one.dbname)) {
+            continue;
+        }
         bool ok = manual_backup_run(&each, &one, &failure);
         goes_on = count_outcome(&tally, databases[i], ok, &failure);
         if (!goes_on) {
@@ -222,14 +239,14 @@ static bool refuse_with_output(const struct invocation *invocation, struct error
     static const int refused[] = {OPTION_NO_PRUNE, OPTION_NO_NOTIFY, OPTION_NO_VERIFY,
                                   OPTION_ALL_DATABASES, OPTION_JSON};
 
-    if (invocation->argument_count > 0) {
-        return error_set(err, ERROR_USAGE, "run --output dumps the database: it takes no schedule");
-    }
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         if (invocation->options[refused[i]] != NULL) {
             return error_set(err, ERROR_USAGE, "run --output takes no option '--%s'",
                              invocation->command->options[refused[i]].name);
         }
+    }
+    if (invocation->argument_count > 0) {
+        return error_set(err, ERROR_USAGE, "run --output dumps the database: it takes no schedule");
     }
     return true;
 }

@@ -80,7 +80,7 @@ bool store_url_parse(const char *string, struct store_url *out, struct error *er
     place += strlen("://");
     out->scheme = out->parts;
     out->place = place;
-    if (memchr(place, '@', strcspn(place, "/?")) != NULL) {
+    if (strcspn(place, "@:") < strcspn(place, "/?")) {
         error_set(err, ERROR_CONFIG,
                   "a store's URL has a user or a password in it (it is not "
                   "shown)");

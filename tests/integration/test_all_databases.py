@@ -123,7 +123,7 @@ def test_the_latest_is_asked_which(tool, server, wanted, command):
 def test_the_latest_of_a_database_that_has_none(tool):
     tool.ok("check", *at("02:00:10"))
     result = tool.run("verify", "latest:nightly/closed")
-    assert result.code == 2 and "there is no backup of a schedule 'nightly/closed'" in result.err
+    assert result.code == 2 and "no backup of database 'closed' by schedule 'nightly'" in result.err
     assert tool.run("verify", "latest:/orders").code == 2
 
 
@@ -158,6 +158,16 @@ def test_one_that_fails_keeps_no_other(failing, tool, ledger, file_store):
     assert sorted(made(ledger)) == sorted(ALL) and len(history(ledger)) == 5
     assert [row["attempt"] for row in history(ledger) if row["database_name"] == "orders"] == [1, 2]
     assert tool.ok("status", "--now", "2031-05-06 03:00Z", "--json").json["fine"]
+
+
+def test_status_names_all_that_failed(tool, ledger, tmp_path):
+    failing = tool.with_settings(**pg_dumps.script(tmp_path, 'case "$*" in *orders*|*ledger*)'
+                                                   ' echo no luck >&2; exit 1;; esac\n'
+                                                   'exec $REAL "$@"'))
+    failing.run("check", *at("02:00:10"))
+    assert made(ledger, "failed") == ["ledger", "orders"]
+    shown = failing.run("status", "-q", "--now", "2031-05-06 02:01Z")
+    assert shown.code == 1 and "databases ledger, orders; database ledger: " in shown.out
 
 
 def test_three_attempts_at_one(failing, ledger):
@@ -388,6 +398,21 @@ def test_by_hand_one_fails(failing, ledger):
     assert result.code == 1 and "Database orders was not backed up" in result.err
     assert "1 of 4 databases were not backed up" in result.err
     assert len(result.out.split()) == 3 and made(ledger) == ["ledger", "postgres", ODD]
+
+
+def test_by_hand_one_is_dropped_meanwhile(tool, ledger, server, tmp_path):
+    server.create_database("passing")
+    begun = tmp_path / "begun"
+    slow = tool.with_settings(**pg_dumps.script(
+        tmp_path, f'case "$*" in *orders*) touch {begun}; while [ -e {begun} ]; do sleep 0.1; done'
+                  ';; esac\nexec $REAL "$@"'))
+    process = slow.start("run", "--no-notify")
+    processes.wait_until(begun.exists, "the one before it is being dumped")
+    server.drop_database("passing")
+    begun.unlink()
+    result = slow.finish(process)
+    assert result.code == 0, result.err
+    assert made(ledger) == ALL and made(ledger, "failed") == []
 
 
 def test_by_hand_of_a_schedule_of_one(tool, ledger, file_store):

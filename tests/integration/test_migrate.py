@@ -205,7 +205,7 @@ def test_application_gains_only_what_100_and_later_add(make_tool, application):
         ("rythm_backup_patterns_problem(text[], text)", "FUNCTION"),
         ("rythm_backup_databases(boolean)", "FUNCTION"),
         (f"rythm_backup_schedules({instant}, interval)", "FUNCTION"),
-        (f"rythm_backup_newest_runs(uuid, boolean, {instant})", "FUNCTION"),
+        (f"rythm_backup_newest_run(uuid, boolean, {instant})", "FUNCTION"),
         (f"rythm_backup_newest_verifications(uuid, boolean, {instant})", "FUNCTION"),
         (f"rythm_backup_lacks_database(uuid, {instant}, {instant})", "FUNCTION"),
         (f"rythm_backup_sums(uuid, {instant})", "FUNCTION"),

@@ -714,6 +714,7 @@ static void test_url_options_that_are_not(void **state)
         {"s3://key:canary@bucket/x", "a user or a password in it"},
         {"azblob://canary@account/x", "a user or a password in it"},
         {"s3://canary@bucket?x=/", "a user or a password in it"},
+        {"s3://bucket:canary/x", "a user or a password in it"},
         {"://a", "SCHEME://PLACE"},
         {"a", "SCHEME://PLACE"},
     };

@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 import judge
 
 MOST_TOLD = 20      # of points that were not reached
-MOST_TRIED = 8      # of more points than this so many are tried, evenly, unless all are
+MOST_TRIED = 6      # of more points than this so many are tried, evenly, unless all are
 FEW = 2             # so many may be missed where any may
 OWN_LANES = 3       # for a case whose lanes are not the arena's
 RESTORE_EVERY = 40  # so often the judge restores with psql; always the first point

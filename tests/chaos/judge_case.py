@@ -12,7 +12,7 @@ import subprocess
 
 import arena
 import judge
-from cases import Case, Run, Tried, case
+from cases import MOST_TRIED, Case, Run, Tried, case
 from judge import Expectation, Verdict
 from tool import SECRETS
 
@@ -365,7 +365,8 @@ def nothing_is_reached(run):
 
 
 def too_little_is_reached(run):
-    run.each(range(8), lambda lane, point: Tried(reached=point > 2, recover=False), may_miss=0.2)
+    run.each(range(MOST_TRIED), lambda lane, point: Tried(reached=point > 2, recover=False),
+             may_miss=0.2)
 
 
 def a_point_fails_beside_others(run):
@@ -382,7 +383,8 @@ IN_THE_HARNESS = (
     ("a thread that ends at a point", one_thread_ends, "AssertionError: this one"),
     ("points after that one", one_thread_ends, "8 points were not tried"),
     ("points that are not reached", nothing_is_reached, "4 of 4 were not reached"),
-    ("more of them than may be", too_little_is_reached, "3 of 8 were not reached"),
+    ("more of them than may be", too_little_is_reached,
+     f"3 of {MOST_TRIED} were not reached"),
     ("a point with an exception, beside others", a_point_fails_beside_others, "no_such_thing"))
 
 

@@ -64,9 +64,8 @@ static bool replay_schema(struct filling *filling, const struct segment *segment
 /* Only before its first rows can a table be emptied. */
 static bool is_frozen(const struct worker *worker, const struct segment_turn *turn)
 {
-    return turn->alone &&
-           (worker->frozen.is_begun ||
-            (turn->is_first && turn->segment->raw_length >= FROZEN_TABLE_LEAST_BYTES));
+    return worker->frozen.is_begun ||
+           (turn->alone && turn->is_first && turn->segment->raw_length >= FROZEN_TABLE_LEAST_BYTES);
 }
 
 static bool replay_rows(struct filling *filling, struct worker *worker,
@@ -86,8 +85,7 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
 
     row_sum_reset(&worker->sum);
     return (segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) &&
-            row_sum_check(&worker->sum, segment, err) &&
-            (!turn->is_last || frozen_table_commit(&worker->frozen, worker->session, err))) ||
+            row_sum_check(&worker->sum, segment, err)) ||
            error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
 }
 
@@ -106,6 +104,23 @@ static bool replay_objects(struct filling *filling, struct worker *worker,
            error_prefix(err, "restoring the %s", segment_kind_name(segment->kind));
 }
 
+/* With the table's last rows, or so that others can help with it. */
+static bool end_turn(struct filling *filling, struct worker *worker, size_t worker_number,
+                     const struct segment_turn *turn, struct error *err)
+{
+    bool is_awaited = segment_order_is_awaited(filling->order, worker_number);
+
+    if ((turn->is_last || is_awaited) &&
+        !frozen_table_commit(&worker->frozen, worker->session, err)) {
+        const struct segment_table *table = &filling->segments->tables[turn->segment->table];
+        return error_prefix(err, "committing the rows of %s.%s", table->schema, table->name);
+    }
+    if (is_awaited) {
+        segment_order_share(filling->order, worker_number);
+    }
+    return true;
+}
+
 static bool replay_data(void *context, struct worker *worker, size_t number, struct error *err)
 {
     struct filling *filling = context;
@@ -115,9 +130,13 @@ static bool replay_data(void *context, struct worker *worker, size_t number, str
 
     (void)number;
     while (ok && segment_order_take(filling->order, worker_number, &turn)) {
-        ok = turn.segment->kind == SEGMENT_TABLE
-                 ? replay_rows(filling, worker, &turn, err)
-                 : replay_objects(filling, worker, turn.segment, err);
+        ok = (turn.segment->kind == SEGMENT_TABLE
+                  ? replay_rows(filling, worker, &turn, err)
+                  : replay_objects(filling, worker, turn.segment, err)) &&
+             end_turn(filling, worker, worker_number, &turn, err);
+    }
+    if (!ok) {
+        segment_order_stop(filling->order);
     }
     return ok;
 }

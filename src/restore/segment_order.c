@@ -3,17 +3,25 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+enum use {
+    USE_ALONE,
+    USE_AWAITED, /* alone as yet */
+    USE_SHARED,
+};
+
 /* The segments of one table that are left; or one segment of something else. */
 struct run {
     const struct segment *first;
     const struct segment *next;
     const struct segment *end;
     uint64_t raw_left;
-    bool alone;
+    enum use use; /* once it is begun */
 };
 
 struct segment_order {
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock;   /* of what follows */
+    pthread_cond_t changed; /* a run is shared now, or all is stopped */
+    bool stopped;
     struct run *runs;
     size_t count;
     size_t begun;
@@ -25,6 +33,12 @@ struct segment_order {
 static bool has_more(const struct run *run)
 {
     return run->next < run->end;
+}
+
+/* Of one that must be waited for, the next segment is gone by then. */
+static bool can_be_helped(const struct run *run)
+{
+    return run->end - run->next > (run->use == USE_SHARED ? 0 : 1);
 }
 
 static int compare_runs(const void *a, const void *b)
@@ -65,6 +79,7 @@ struct segment_order *segment_order_new(const struct segment *segments, size_t c
         return NULL;
     }
     pthread_mutex_init(&order->lock, NULL);
+    pthread_cond_init(&order->changed, NULL);
     order->workers = workers;
     /* One more, for there may be none. */
     order->runs = calloc(count + 1, sizeof(*order->runs));
@@ -83,19 +98,20 @@ void segment_order_free(struct segment_order *order)
     if (order == NULL) {
         return;
     }
+    pthread_cond_destroy(&order->changed);
     pthread_mutex_destroy(&order->lock);
     free(order->current);
     free(order->runs);
     free(order);
 }
 
-static struct run *longest_current(const struct segment_order *order)
+static struct run *longest_to_help(const struct segment_order *order)
 {
     struct run *longest = NULL;
 
     for (size_t i = 0; i < order->workers; i++) {
         struct run *run = order->current[i];
-        if (run != NULL && has_more(run) && !run->alone &&
+        if (run != NULL && can_be_helped(run) &&
             (longest == NULL || run->raw_left > longest->raw_left)) {
             longest = run;
         }
@@ -103,7 +119,7 @@ static struct run *longest_current(const struct segment_order *order)
     return longest;
 }
 
-/* Three quarters are as much: how long the server takes for a byte differs. */
+/* While at least half of it is filled: of less, being alone is not worth that others wait. */
 static bool keeps_others_busy(const struct segment_order *order, const struct run *run)
 {
     size_t others = order->workers - 1;
@@ -112,7 +128,7 @@ static bool keeps_others_busy(const struct segment_order *order, const struct ru
     for (size_t i = 0; i < order->workers; i++) {
         raw_left += order->current[i] != NULL ? order->current[i]->raw_left : 0;
     }
-    return others == 0 || raw_left / others >= run->raw_left / 4 * 3;
+    return others == 0 || raw_left / others >= run->raw_left / 2;
 }
 
 static struct run *begin_next(struct segment_order *order)
@@ -120,18 +136,30 @@ static struct run *begin_next(struct segment_order *order)
     struct run *run = &order->runs[order->begun++];
 
     order->raw_unbegun -= run->raw_left;
-    run->alone = keeps_others_busy(order, run);
+    run->use = keeps_others_busy(order, run) ? USE_ALONE : USE_SHARED;
     return run;
 }
 
+/* With the lock held, but for the time that it waits. NULL: nothing is left for it. */
 static struct run *choose(struct segment_order *order, size_t worker)
 {
     struct run *own = order->current[worker];
 
-    if (own != NULL && has_more(own)) {
-        return own;
+    while (!order->stopped) {
+        if (own != NULL && has_more(own)) {
+            return own;
+        }
+        if (order->begun < order->count) {
+            return begin_next(order);
+        }
+        struct run *run = longest_to_help(order);
+        if (run == NULL || run->use == USE_SHARED) {
+            return run;
+        }
+        run->use = USE_AWAITED;
+        pthread_cond_wait(&order->changed, &order->lock);
     }
-    return order->begun < order->count ? begin_next(order) : longest_current(order);
+    return NULL;
 }
 
 bool segment_order_take(struct segment_order *order, size_t worker, struct segment_turn *turn)
@@ -140,7 +168,7 @@ bool segment_order_take(struct segment_order *order, size_t worker, struct segme
     struct run *run = choose(order, worker);
     if (run != NULL) {
         turn->segment = run->next++;
-        turn->alone = run->alone;
+        turn->alone = run->use != USE_SHARED;
         turn->is_first = turn->segment == run->first;
         turn->is_last = !has_more(run);
         run->raw_left -= turn->segment->raw_length;
@@ -148,4 +176,28 @@ bool segment_order_take(struct segment_order *order, size_t worker, struct segme
     }
     pthread_mutex_unlock(&order->lock);
     return run != NULL;
+}
+
+bool segment_order_is_awaited(struct segment_order *order, size_t worker)
+{
+    pthread_mutex_lock(&order->lock);
+    bool is_awaited = order->current[worker]->use == USE_AWAITED;
+    pthread_mutex_unlock(&order->lock);
+    return is_awaited;
+}
+
+void segment_order_share(struct segment_order *order, size_t worker)
+{
+    pthread_mutex_lock(&order->lock);
+    order->current[worker]->use = USE_SHARED;
+    pthread_cond_broadcast(&order->changed);
+    pthread_mutex_unlock(&order->lock);
+}
+
+void segment_order_stop(struct segment_order *order)
+{
+    pthread_mutex_lock(&order->lock);
+    order->stopped = true;
+    pthread_cond_broadcast(&order->changed);
+    pthread_mutex_unlock(&order->lock);
 }

@@ -5,7 +5,9 @@
  * sessions that fill one table wait for each other whenever it grows. Only when no table is left to
  * begin does a worker help with the one of which most is left.
  *
- * A table is filled by one worker alone as long as there is about as much for the others to do.
+ * So a table is filled by one worker alone at first, and can be filled in one transaction, unless
+ * there is too little for the others to do. Who helps with it waits until that worker, asked
+ * between two segments, has ended its transaction and shares what is left.
  */
 #ifndef RESTORE_SEGMENT_ORDER_H
 #define RESTORE_SEGMENT_ORDER_H
@@ -26,11 +28,21 @@ void segment_order_free(struct segment_order *order);
 
 struct segment_turn {
     const struct segment *segment;
-    bool alone;    /* no other worker is ever given a segment of its table */
+    bool alone;    /* no other worker has been given a segment of its table, nor is, until shared */
     bool is_first; /* of its table */
     bool is_last;
 };
-/* For the worker of this number, from 0 on; false when nothing is left for it. */
+/* For the worker of this number, from 0 on; false when nothing is left for it, or the order has
+ * been stopped. May wait for another worker, which must not call it before it has asked whether it
+ * is to share. */
 bool segment_order_take(struct segment_order *order, size_t worker, struct segment_turn *turn);
+
+/* After each turn: another worker waits for the table. */
+bool segment_order_is_awaited(struct segment_order *order, size_t worker);
+/* Then, when the worker's transaction has ended. */
+void segment_order_share(struct segment_order *order, size_t worker);
+
+/* After a failure: nobody waits any longer, and nobody is given anything. */
+void segment_order_stop(struct segment_order *order);
 
 #endif

@@ -210,6 +210,23 @@ def test_a_table_that_one_session_fills_is_frozen(restorer, make_database, targe
          WHERE relname = 'a "b (c'""") == [(True,)]
 
 
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_a_table_is_frozen_until_others_help_with_it(restorer, make_database, target, cluster,
+                                                     jobs):
+    database = make_database()
+    database.execute("""
+        CREATE TABLE long AS SELECT g, md5(g::text) AS t FROM generate_series(1, 300000) g;
+        CREATE TABLE other AS SELECT * FROM long WHERE g <= 160000;
+        CREATE TABLE another AS SELECT * FROM other;
+        CREATE INDEX ON long (t)""")
+    name = restorer.back_up(database.name, RYTHM_BACKUP_SEGMENT_SIZE="2")
+    restorer.ok(name, target, "--create", "--jobs", jobs)
+    restorer.assert_equal(target, database.name, in_order=False)
+    cluster.execute(target, "CREATE EXTENSION pg_visibility")
+    assert cluster.execute(target, """
+        SELECT all_frozen > 0 FROM pg_visibility_map_summary('long')""") == [(True,)]
+
+
 def test_five_thousand_tables(restorer, make_database, target):
     database = make_database()
     database.execute(MANY)

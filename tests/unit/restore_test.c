@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "restore/copy_end.h"
@@ -727,6 +729,7 @@ static void check_order(const struct segment *segments, size_t count, const char
             text_append(&found, " -");
             continue;
         }
+        assert_false(segment_order_is_awaited(order, (size_t)(*turn - '0')));
         const struct segment *segment = taken.segment;
         if (segment->kind != SEGMENT_TABLE) {
             text_appendf(&found, " %s", segment_kind_name(segment->kind));
@@ -760,11 +763,96 @@ static void test_the_order_of_segments(void **state)
     /* Each stays with its table, however fast the other is. */
     check_order(segments, count, "0101010101",
                 " ^2.0! ^1.0! 2.5! 1.5$! 2.9$! sequences ^0.0$! large-objects - -");
-    check_order(segments, count, "0111111001",
-                " ^2.0! ^1.0! 1.5$! sequences ^0.0$! large-objects - 2.5! 2.9$! -");
+    check_order(segments, count, "01111011101",
+                " ^2.0! ^1.0! 1.5$! sequences ^0.0$! 2.5! large-objects - - 2.9$! -");
+    check_order(segments + 1, 5, "0110100", " ^2.0! ^1.0! 1.5$! 2.5! - 2.9$! -");
     /* With too little else to do they share it. */
-    check_order(segments + 1, 5, "0110100", " ^2.0 ^1.0! 1.5$! 2.5 2.9$ - -");
     check_order(segments + 3, 3, "0101", " ^2.0 2.5 2.9$ -");
+}
+
+struct helper {
+    struct segment_order *order;
+    bool found;
+    struct segment_turn turn;
+};
+
+static void *help(void *context)
+{
+    struct helper *helper = context;
+
+    helper->found = segment_order_take(helper->order, 1, &helper->turn);
+    return NULL;
+}
+
+/* Until another worker waits for the table of the first, which it has begun alone. */
+static void await_helper(struct helper *helper, const struct segment *segments, size_t count,
+                         pthread_t *thread)
+{
+    struct error err = ERROR_INIT;
+    struct segment_turn turn;
+    int waits = 10000;
+
+    helper->order = segment_order_new(segments, count, 2, &err);
+    assert_non_null(helper->order);
+    assert_true(segment_order_take(helper->order, 0, &turn));
+    assert_true(turn.alone);
+    assert_true(segment_order_take(helper->order, 1, &turn));
+    assert_int_equal(turn.segment->table, 2);
+    assert_false(segment_order_is_awaited(helper->order, 0));
+    assert_int_equal(pthread_create(thread, NULL, help, helper), 0);
+    while (!segment_order_is_awaited(helper->order, 0) && waits-- > 0) {
+        usleep(1000);
+    }
+    assert_true(segment_order_is_awaited(helper->order, 0));
+}
+
+static const struct segment one_longer[] = {
+    {.kind = SEGMENT_TABLE, .table = 1, .from_page = 0, .raw_length = 10},
+    {.kind = SEGMENT_TABLE, .table = 1, .from_page = 1, .raw_length = 10},
+    {.kind = SEGMENT_TABLE, .table = 1, .from_page = 2, .raw_length = 10},
+    {.kind = SEGMENT_TABLE, .table = 1, .from_page = 3, .raw_length = 10},
+    {.kind = SEGMENT_TABLE, .table = 2, .from_page = 0, .raw_length = 20},
+};
+#define ONE_LONGER (sizeof(one_longer) / sizeof(one_longer[0]))
+
+static void test_what_one_has_begun_alone_is_shared_when_it_says_so(void **state)
+{
+    struct helper helper = {.found = false};
+    struct segment_turn turn;
+    pthread_t thread;
+
+    (void)state;
+    await_helper(&helper, one_longer, ONE_LONGER, &thread);
+    /* One more, between two questions. */
+    assert_true(segment_order_take(helper.order, 0, &turn));
+    assert_true(turn.alone);
+    segment_order_share(helper.order, 0);
+    assert_false(segment_order_is_awaited(helper.order, 0));
+    pthread_join(thread, NULL);
+    assert_true(helper.found);
+    assert_int_equal(helper.turn.segment->from_page, 2);
+    assert_false(helper.turn.alone);
+    assert_true(segment_order_take(helper.order, 0, &turn));
+    assert_int_equal(turn.segment->from_page, 3);
+    assert_false(turn.alone);
+    assert_true(turn.is_last);
+    assert_false(segment_order_take(helper.order, 1, &turn));
+    segment_order_free(helper.order);
+}
+
+static void test_nobody_waits_for_one_that_failed(void **state)
+{
+    struct helper helper = {.found = true};
+    struct segment_turn turn;
+    pthread_t thread;
+
+    (void)state;
+    await_helper(&helper, one_longer, ONE_LONGER, &thread);
+    segment_order_stop(helper.order);
+    pthread_join(thread, NULL);
+    assert_false(helper.found);
+    assert_false(segment_order_take(helper.order, 0, &turn));
+    segment_order_free(helper.order);
 }
 
 int main(void)
@@ -790,6 +878,8 @@ int main(void)
         cmocka_unit_test(test_the_number_of_facts_is_bounded),
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_the_order_of_segments),
+        cmocka_unit_test(test_what_one_has_begun_alone_is_shared_when_it_says_so),
+        cmocka_unit_test(test_nobody_waits_for_one_that_failed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,10 @@
 
 #include "stream/decompress.h"
 
-/* Of one request to the store. */
+/* Of what is not kept. */
 #define PIECE_SIZE ((size_t)4 * 1024 * 1024)
+/* Of a segment that is kept: what was damaged on its way is another time as it should be. */
+#define MOST_READINGS 2
 
 /* Counts what is given out. Only borrowed by the chain, which neither finishes nor frees it. */
 struct tally {
@@ -89,29 +91,32 @@ static bool make_room(struct segment_reader *reader, uint64_t size, struct error
     return reader->buffer != NULL || error_set_memory(err);
 }
 
-/* What a reading of a segment feeds. */
-struct reading {
-    const struct segment *segment;
-    struct digest *digest;
-    struct digest *object_digest; /* or NULL */
-    struct stage *chain;          /* or NULL */
-    bool keep;                    /* all of it in the buffer, else piece after piece */
-};
-
-static bool read_pieces(struct segment_reader *reader, const struct reading *reading,
-                        struct error *err)
+static bool is_kept(const struct segment *segment)
 {
-    const struct segment *segment = reading->segment;
+    return segment->length <= SEGMENT_READER_MEMORY;
+}
+
+/* What the buffer begins with. */
+static bool give_out_piece(struct segment_reader *reader, size_t size, struct error *err)
+{
+    return (reader->object_digest == NULL ||
+            digest_update(reader->object_digest, reader->buffer, size, err)) &&
+           stage_write(reader->chain, reader->buffer, size, err);
+}
+
+/* All at once if it is kept, else piece after piece. */
+static bool read_pieces(struct segment_reader *reader, const struct segment *segment,
+                        struct digest *digest, bool give_out, struct error *err)
+{
+    uint64_t most = is_kept(segment) ? segment->length : PIECE_SIZE;
 
     for (uint64_t done = 0; done < segment->length;) {
         uint64_t left = segment->length - done;
-        size_t size = left < PIECE_SIZE ? (size_t)left : PIECE_SIZE;
-        unsigned char *piece = reader->buffer + (reading->keep ? done : 0);
-        if (!store_download_read(reader->download, segment->offset + done, piece, size, err) ||
-            !digest_update(reading->digest, piece, size, err) ||
-            (reading->object_digest != NULL &&
-             !digest_update(reading->object_digest, piece, size, err)) ||
-            (reading->chain != NULL && !stage_write(reading->chain, piece, size, err))) {
+        size_t size = (size_t)(left < most ? left : most);
+        if (!store_download_read(reader->download, segment->offset + done, reader->buffer, size,
+                                 err) ||
+            !digest_update(digest, reader->buffer, size, err) ||
+            (give_out && !give_out_piece(reader, size, err))) {
             return false;
         }
         done += size;
@@ -120,18 +125,29 @@ static bool read_pieces(struct segment_reader *reader, const struct reading *rea
 }
 
 /* Reads the segment, and compares its digest. */
-static bool read_once(struct segment_reader *reader, const struct reading *wanted,
+static bool read_once(struct segment_reader *reader, const struct segment *segment, bool give_out,
                       struct error *err)
 {
-    struct reading reading = *wanted;
+    struct digest *digest = digest_new(DIGEST_SHA256, err);
     unsigned char sha256[DIGEST_SHA256_SIZE];
 
-    reading.digest = digest_new(DIGEST_SHA256, err);
-    bool ok = reading.digest != NULL && read_pieces(reader, &reading, err) &&
-              digest_final(reading.digest, sha256, err);
-    digest_free(reading.digest);
-    if (ok && memcmp(sha256, reading.segment->sha256, sizeof(sha256)) != 0) {
+    bool ok = digest != NULL && read_pieces(reader, segment, digest, give_out, err) &&
+              digest_final(digest, sha256, err);
+    digest_free(digest);
+    if (ok && memcmp(sha256, segment->sha256, sizeof(sha256)) != 0) {
         ok = error_set(err, ERROR_DAMAGED, "its SHA-256 is not the one in the manifest");
+    }
+    return ok;
+}
+
+static bool read_checked(struct segment_reader *reader, const struct segment *segment,
+                         struct error *err)
+{
+    bool ok = false;
+
+    for (int i = 0; !ok && i < MOST_READINGS && (i == 0 || err->kind == ERROR_DAMAGED); i++) {
+        error_clear(err);
+        ok = read_once(reader, segment, false, err);
     }
     return ok;
 }
@@ -154,10 +170,8 @@ static bool begin_chain(struct segment_reader *reader, const struct segment *seg
 static bool give_out(struct segment_reader *reader, const struct segment *segment,
                      struct error *err)
 {
-    const struct reading again = {.segment = segment, .chain = reader->chain};
-    bool ok = segment->length <= SEGMENT_READER_MEMORY
-                  ? stage_write(reader->chain, reader->buffer, (size_t)segment->length, err)
-                  : read_once(reader, &again, err);
+    bool ok = is_kept(segment) ? give_out_piece(reader, (size_t)segment->length, err)
+                               : read_once(reader, segment, true, err);
 
     if (!ok || !stage_finish(reader->chain, err)) {
         return false;
@@ -171,12 +185,8 @@ static bool give_out(struct segment_reader *reader, const struct segment *segmen
 bool segment_reader_run(struct segment_reader *reader, const struct segment *segment,
                         struct stage *out, struct error *err)
 {
-    bool in_memory = segment->length <= SEGMENT_READER_MEMORY;
-    const struct reading check = {
-        .segment = segment, .object_digest = reader->object_digest, .keep = in_memory};
-
-    if (make_room(reader, in_memory ? segment->length : PIECE_SIZE, err) &&
-        read_once(reader, &check, err) && begin_chain(reader, segment, out, err) &&
+    if (make_room(reader, is_kept(segment) ? segment->length : PIECE_SIZE, err) &&
+        read_checked(reader, segment, err) && begin_chain(reader, segment, out, err) &&
         give_out(reader, segment, err)) {
         return true;
     }

@@ -3,7 +3,9 @@
  * has been found to be the manifest's (so that no wrong row is ever sent to a database).
  *
  * A segment of up to SEGMENT_READER_MEMORY bytes is held in memory meanwhile. A longer one is read
- * twice: once to be checked, once to be given out, and checked again (I5).
+ * twice: once to be checked, once to be given out, and checked again (I5). One that is found to be
+ * wrong when it is checked is read once more before it is called damaged, for it may have been
+ * damaged on its way.
  */
 #ifndef RESTORE_SEGMENT_READER_H
 #define RESTORE_SEGMENT_READER_H
@@ -29,8 +31,8 @@ struct segment_reader *segment_reader_new(const struct backup_source *source,
 void segment_reader_free(struct segment_reader *reader);
 /* From another thread: what it is reading ends soon, with an error. */
 void segment_reader_cancel(struct segment_reader *reader);
-/* Every byte that is read goes into this digest, too: the object's, when all of its segments are
- * read in their order. Borrowed. */
+/* Every byte that is given out goes into this digest, too: the object's, when all of its segments
+ * are read in their order. Borrowed. */
 void segment_reader_digest(struct segment_reader *reader, struct digest *digest);
 
 /* Writes the segment's text to `out`, which is neither finished nor freed. False when it is not

@@ -121,7 +121,7 @@ static bool get(const struct range_source *source, const struct range *range,
     char bytes[RANGE_TEXT_SIZE];
 
     snprintf(bytes, sizeof(bytes), "bytes=%" PRIu64 "-%" PRIu64, range->offset, last_byte(range));
-    if (source->get(source->context, bytes, reply, err)) {
+    if (source->get(source->context, bytes, range->size, reply, err)) {
         return true;
     }
     /* So much too long that it was not even read. */

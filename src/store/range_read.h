@@ -1,6 +1,7 @@
 /*
  * Reading an object of a service, a range at a time (RFC 9110, section 14), on the condition that
- * it is still the one that was listed. What was damaged on its way is asked for again.
+ * it is still the one that was listed. What was damaged on its way is asked for again,
+ * where the service tells the sum of a range; where it does not, a sum of the backup must tell.
  */
 #ifndef STORE_RANGE_READ_H
 #define STORE_RANGE_READ_H
@@ -14,7 +15,7 @@
 #include "store/store.h"
 
 /* The most that one request asks for. */
-#define RANGE_READ_SIZE ((size_t)4 * 1024 * 1024)
+#define RANGE_READ_SIZE ((size_t)16 * 1024 * 1024)
 
 struct range_source {
     const char *name; /* whole, for messages */
@@ -22,9 +23,10 @@ struct range_source {
     uint64_t bytes;
     /* The MD5 in a reply of 206 is that of the range. */
     bool tells_md5;
-    /* Gets "bytes=FIRST-LAST" of the object if its etag is still this one. Statuses 412 and 416 are
-     * answers, too, and those that `refuse` is for. */
-    bool (*get)(void *context, const char *range, struct http_reply *reply, struct error *err);
+    /* Gets "bytes=FIRST-LAST" of the object, `size` bytes, if its etag is still this one. Statuses
+     * 412 and 416 are answers, too, and those that `refuse` is for. */
+    bool (*get)(void *context, const char *range, size_t size, struct http_reply *reply,
+                struct error *err);
     /* The error for another status from 300 on; returns false. */
     bool (*refuse)(void *context, const struct http_reply *reply, struct error *err);
     /* Whether there is an object of that name, whatever its etag. */

@@ -411,6 +411,41 @@ def test_answer_that_stalls_is_asked_for_again(afar, azure_proxy, cluster, targe
     assert fault.hits == 1
 
 
+class Line:
+    """Damages so many answers, below all sums but the backup's own."""
+
+    def __init__(self, times):
+        self.left = times
+
+    def rewrite(self, status, headers, body):
+        if status == 206 and len(body) > 1000 and self.left > 0:
+            self.left -= 1
+            body = flip(body, len(body) * 4)
+            headers = [(key, value) for key, value in headers if key.lower() != "content-md5"]
+        return status, headers, body
+
+
+@pytest.mark.parametrize("command", ["restore", "verify"])
+def test_what_a_line_damages_once_is_read_again(afar, azure_proxy, cluster, target, command):
+    tool, name = afar
+    line = Line(1)
+    azure_proxy.add(f"^GET .*/{name}(\\?|$)", times=1000, rewrite=line.rewrite)
+    options = ("--to", cluster.url(target), "--clean") if command == "restore" else ("--quick",)
+    tool.ok(command, name, *options)
+    assert line.left == 0
+
+
+def test_what_a_line_always_damages_is_not_restored(afar, azure_proxy, cluster, sample, target):
+    tool, name = afar
+    before = compared(cluster, target)
+    line = Line(2)
+    azure_proxy.add(f"^GET .*/{name}(\\?|$)", times=1000, rewrite=line.rewrite)
+    result = tool.run("restore", name, "--to", cluster.url(target), "--clean", "--jobs", "1")
+    assert result.code == 1 and "its SHA-256 is not the one in the manifest" in result.err
+    assert line.left == 0 and compared(cluster, target) == before
+    assert sample.execute(SCRATCH) == []
+
+
 def test_backup_that_is_replaced_meanwhile(afar, azure_store, azure_proxy, cluster, sample, target):
     """By one with the same name: what was read before and what comes after are never mixed."""
     tool, name = afar

@@ -237,7 +237,10 @@ enum fault {
     FAULT_FORBIDDEN,     /* 403 */
 };
 
-#define BLOB_SIZE  ((size_t)9 * 1024 * 1024)
+#define MIB       ((size_t)1024 * 1024)
+#define BLOB_SIZE (17 * MIB)
+/* Azure refuses to be asked for the MD5 of more (Get Blob). */
+#define MD5_SIZE   (4 * MIB)
 #define SMALL_SIZE ((size_t)1000)
 
 struct service {
@@ -246,7 +249,7 @@ struct service {
     int requests;
     int listener;
     pthread_t thread;
-    unsigned char *blob;
+    const unsigned char *blob;
     size_t blob_size;
 };
 
@@ -322,7 +325,8 @@ static void serve_get(struct service *service, int fd, const char *head)
     assert_true(first <= last && last < BLOB_SIZE);
     assert_true(last - first < RANGE_READ_SIZE);
     assert_non_null(strcasestr(head, "\r\nIf-Match: \"0x1\"\r\n"));
-    assert_non_null(strcasestr(head, "\r\nx-ms-range-get-content-md5: true\r\n"));
+    assert_int_equal(strcasestr(head, "\r\nx-ms-range-get-content-md5: true\r\n") != NULL,
+                     last - first < MD5_SIZE);
     assert_non_null(strcasestr(head, "\r\nAuthorization: SharedKey rythm:"));
     service->faults -= service->faults > 0;
     service->requests++;
@@ -403,11 +407,16 @@ struct fixture {
     unsigned char *buffer;
 };
 
-static void fill(unsigned char *blob)
+static const unsigned char *the_blob(void)
 {
-    for (size_t i = 0; i < BLOB_SIZE; i++) {
+    static unsigned char blob[BLOB_SIZE];
+    static bool is_filled = false;
+
+    for (size_t i = 0; !is_filled && i < BLOB_SIZE; i++) {
         blob[i] = (unsigned char)(i * 2654435761U >> 13);
     }
+    is_filled = true;
+    return blob;
 }
 
 static struct fixture *fixture_new(enum fault fault, int faults)
@@ -421,11 +430,9 @@ static struct fixture *fixture_new(enum fault fault, int faults)
     assert_non_null(fixture);
     struct service *service = &fixture->service;
     *service = (struct service){
-        .fault = fault, .faults = faults, .blob = malloc(BLOB_SIZE), .blob_size = BLOB_SIZE};
+        .fault = fault, .faults = faults, .blob = the_blob(), .blob_size = BLOB_SIZE};
     fixture->buffer = malloc(BLOB_SIZE);
-    assert_non_null(service->blob);
     assert_non_null(fixture->buffer);
-    fill(service->blob);
     service->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(service->listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(service->listener, 64), 0);
@@ -457,7 +464,6 @@ static void fixture_free(struct fixture *fixture)
     shutdown(fixture->service.listener, SHUT_RDWR);
     pthread_join(fixture->service.thread, NULL);
     close(fixture->service.listener);
-    free(fixture->service.blob);
     free(fixture->buffer);
     free(fixture);
 }
@@ -492,7 +498,9 @@ static void check_fails(enum fault fault, size_t size, int requests, const char 
 static void blob_is_read_in_ranges(void **state)
 {
     (void)state;
-    check_reads(FAULT_BUSY, 0, 0, BLOB_SIZE, 3);
+    check_reads(FAULT_BUSY, 0, 0, BLOB_SIZE, 2);
+    check_reads(FAULT_BUSY, 0, 5, MD5_SIZE, 1);
+    check_reads(FAULT_BUSY, 0, 5, MD5_SIZE + 1, 1);
     check_reads(FAULT_BUSY, 0, 5, RANGE_READ_SIZE, 1);
     check_reads(FAULT_BUSY, 0, 5, RANGE_READ_SIZE + 1, 2);
     check_reads(FAULT_BUSY, 0, BLOB_SIZE - 1, 1, 1);
@@ -527,8 +535,10 @@ static void failures_that_stay_are_told(void **state)
 static void answer_to_another_question_is_refused(void **state)
 {
     (void)state;
-    check_fails(FAULT_OTHER_RANGE, 1000, 1, "Content-Range 'bytes 101-1100/9437184', not 206 with");
-    check_fails(FAULT_OTHER_TOTAL, 1000, 1, "Content-Range 'bytes 100-1099/9437185', not 206 with");
+    check_fails(FAULT_OTHER_RANGE, 1000, 1,
+                "Content-Range 'bytes 101-1100/17825792', not 206 with");
+    check_fails(FAULT_OTHER_TOTAL, 1000, 1,
+                "Content-Range 'bytes 100-1099/17825793', not 206 with");
     check_fails(FAULT_NO_RANGE, 1000, 1, "answered 206 with Content-Range ''");
     check_fails(FAULT_WHOLE, 1000, 1, "ignored the range");
     check_fails(FAULT_WHOLE, BLOB_SIZE - 100, 1, "ignored the range");
@@ -541,7 +551,7 @@ static void blob_that_is_another_one_is_refused(void **state)
     check_fails(FAULT_REPLACED, 1000, 1, "it was replaced meanwhile");
     check_fails(FAULT_GONE, 1000, 1, "it was removed meanwhile");
     check_fails(FAULT_NOT_FOUND, 1000, 1, "it was removed meanwhile: the service answered 404");
-    check_fails(FAULT_NO_SUCH_RANGE, 1000, 1, "shorter than the 9437184 bytes listed");
+    check_fails(FAULT_NO_SUCH_RANGE, 1000, 1, "shorter than the 17825792 bytes listed");
     check_fails(FAULT_ARCHIVED, 1000, 1, "archive tier");
     check_fails(FAULT_ARCHIVED, 1000, 1, "rehydrate it");
 }

@@ -10,7 +10,8 @@ struct s3_download {
     struct s3_session session;
 };
 
-static bool get(void *context, const char *range, struct http_reply *reply, struct error *err)
+static bool get(void *context, const char *range, size_t size, struct http_reply *reply,
+                struct error *err)
 {
     const struct s3_download *self = context;
     const struct s3_request request = {
@@ -20,6 +21,7 @@ static bool get(void *context, const char *range, struct http_reply *reply, stru
         .answers = {403, 404, 412, 416},
     };
 
+    (void)size;
     return s3_request_send(&self->session, &request, reply, err);
 }
 

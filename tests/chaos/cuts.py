@@ -20,8 +20,8 @@ from cutter import DOWN, HOWS, UP, Cut, Cutter
 # A stall is as good as its timeout is short.
 SETTINGS = {"RYTHM_BACKUP_CONNECT_TIMEOUT": "2s", "RYTHM_BACKUP_STALL_TIMEOUT": "1s",
             "RYTHM_BACKUP_RETRY_TIMEOUT": "2s"}
-# Where a stall costs a minute anyhow, none of them is so short that a run among ten others on a busy
-# machine fails before its place.
+# Where a stall costs a minute anyhow, none of them is so short that a run among ten others, on a
+# busy machine, fails before its place.
 LATE_SETTINGS = {"RYTHM_BACKUP_CONNECT_TIMEOUT": "8s", "RYTHM_BACKUP_STALL_TIMEOUT": "8s",
                  "RYTHM_BACKUP_RETRY_TIMEOUT": "8s"}
 # A statement may take 60 s, and so its answer may be waited for so long.

@@ -92,6 +92,7 @@ static bool set_method(struct http_client *client, const struct http_request *re
         curl_handle_set_number(handle, CURLOPT_UPLOAD_BUFFERSIZE, TRANSFER_BUFFER);
     } else {
         curl_handle_set_number(handle, CURLOPT_HTTPGET, 1);
+        curl_handle_set_number(handle, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
     }
     return curl_handle_set_string(handle, CURLOPT_CUSTOMREQUEST, request->method);
 }
@@ -106,7 +107,6 @@ static bool prepare(struct http_client *client, const struct http_request *reque
     }
     curl_handle_set_number(handle, CURLOPT_FOLLOWLOCATION, 0);
     curl_handle_set_number(handle, CURLOPT_PATH_AS_IS, 1);
-    curl_handle_set_number(handle, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
     curl_handle_set_number(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_handle_set_pointer(handle, CURLOPT_HTTPHEADER, lines);
     curl_handle_set_sink(handle, CURLOPT_HEADERFUNCTION, on_header);

@@ -104,18 +104,19 @@ static bool replay_objects(struct filling *filling, struct worker *worker,
            error_prefix(err, "restoring the %s", segment_kind_name(segment->kind));
 }
 
-/* With the table's last rows, or so that others can help with it. */
+/* Commits with the table's last rows, or so that others can help with it: at once where there is
+ * nothing to commit. */
 static bool end_turn(struct filling *filling, struct worker *worker, size_t worker_number,
                      const struct segment_turn *turn, struct error *err)
 {
-    bool is_awaited = segment_order_is_awaited(filling->order, worker_number);
+    bool shares = (turn->alone && !worker->frozen.is_begun) ||
+                  segment_order_is_awaited(filling->order, worker_number);
 
-    if ((turn->is_last || is_awaited) &&
-        !frozen_table_commit(&worker->frozen, worker->session, err)) {
+    if ((turn->is_last || shares) && !frozen_table_commit(&worker->frozen, worker->session, err)) {
         const struct segment_table *table = &filling->segments->tables[turn->segment->table];
         return error_prefix(err, "committing the rows of %s.%s", table->schema, table->name);
     }
-    if (is_awaited) {
+    if (shares) {
         segment_order_share(filling->order, worker_number);
     }
     return true;
@@ -155,6 +156,16 @@ static bool fill_data(struct filling *filling, struct error *err)
 
 static bool open_filling(struct filling *filling, struct error *err)
 {
+    filling->reader = segment_reader_new(filling->options->source, &filling->raw_bytes, err);
+    if (filling->reader == NULL || !row_sum_open(&filling->sum, err)) {
+        return false;
+    }
+    filling->builder = index_builder_new(&filling->workers, filling->like_source, err);
+    return filling->builder != NULL;
+}
+
+static bool open_sessions(struct filling *filling, struct error *err)
+{
     const struct fill_options *options = filling->options;
     const struct workers_options workers = {
         .base = options->session,
@@ -167,14 +178,8 @@ static bool open_filling(struct filling *filling, struct error *err)
 
     filling->workers.tick = tell_progress;
     filling->workers.tick_context = filling;
-    if (!row_sum_open(&filling->sum, err) ||
-        !fill_prepare_session(options, options->session, err) ||
-        !workers_open(&filling->workers, &workers, err)) {
-        return false;
-    }
-    filling->reader = segment_reader_new(options->source, &filling->raw_bytes, err);
-    filling->builder = index_builder_new(&filling->workers, filling->like_source, err);
-    return filling->reader != NULL && filling->builder != NULL;
+    return fill_prepare_session(options, options->session, err) &&
+           workers_open(&filling->workers, &workers, err);
 }
 
 static void close_filling(struct filling *filling)
@@ -186,7 +191,8 @@ static void close_filling(struct filling *filling)
     row_sum_close(&filling->sum);
 }
 
-/* Of tables alone there are no schemas in the script. */
+/* Of tables alone there are no schemas in the script. The manifest has their names in UTF-8, which
+ * the session speaks until it is prepared for the script. */
 static bool make_schemas(const struct fill_options *options, struct error *err)
 {
     const struct manifest_copy *manifest = &options->source->manifest;
@@ -199,8 +205,7 @@ static bool make_schemas(const struct fill_options *options, struct error *err)
     for (size_t i = 0; ok && i < manifest->segments.table_count; i++) {
         const char *schema = manifest->segments.tables[i].schema;
         struct text sql = TEXT_INIT(SQL_CAP);
-        if (strcmp(schema, last) == 0 ||
-            (!text_is_printable_ascii(schema) && strcmp(manifest->encoding, "UTF8") != 0)) {
+        if (strcmp(schema, last) == 0) {
             continue;
         }
         last = schema;
@@ -227,7 +232,7 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
     size_t last = segments->count - 1;
 
     bool ok = open_filling(&filling, err) && globals_check(options->source, filling.reader, err) &&
-              make_schemas(options, err) &&
+              make_schemas(options, err) && open_sessions(&filling, err) &&
               replay_schema(&filling, &segments->items[schema_at], false, err) &&
               (options->no_rows || fill_data(&filling, err)) &&
               replay_schema(&filling, &segments->items[last], true, err);

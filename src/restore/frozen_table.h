@@ -18,7 +18,7 @@
 /* Of a smaller one, the file that TRUNCATE makes costs more than the freezing saves. */
 #define FROZEN_TABLE_LEAST_BYTES ((uint64_t)1024 * 1024)
 
-/* Starts as zeroes; of one session, which nobody else fills the table beside. */
+/* Starts as zeroes; of one session. Nobody else may fill the table before the commit. */
 struct frozen_table {
     bool is_begun; /* a transaction is open */
 };
@@ -31,7 +31,9 @@ size_t frozen_table_length(const char *copy);
  * sent. */
 bool frozen_table_prepare(struct frozen_table *table, struct session *session, const char *copy,
                           struct text *out, struct error *err);
-/* After the last one; nothing where no transaction was begun. */
+/* After the last one, or earlier, when others are to fill it, too: nothing of the table may be
+ * prepared again after that, for it would be emptied. Does nothing where no transaction was begun.
+ */
 bool frozen_table_commit(struct frozen_table *table, struct session *session, struct error *err);
 
 #endif

@@ -119,16 +119,29 @@ static struct run *longest_to_help(const struct segment_order *order)
     return longest;
 }
 
-/* While at least half of it is filled: of less, being alone is not worth that others wait. */
-static bool keeps_others_busy(const struct segment_order *order, const struct run *run)
+/* That nobody has been given, for each worker but the one whose run this is. */
+static uint64_t raw_left_for_others(const struct segment_order *order, const struct run *run)
 {
-    size_t others = order->workers - 1;
     uint64_t raw_left = order->raw_unbegun;
 
     for (size_t i = 0; i < order->workers; i++) {
-        raw_left += order->current[i] != NULL ? order->current[i]->raw_left : 0;
+        const struct run *current = order->current[i];
+        raw_left += current != NULL && current != run ? current->raw_left : 0;
     }
-    return others == 0 || raw_left / others >= run->raw_left / 2;
+    return order->workers > 1 ? raw_left / (order->workers - 1) : UINT64_MAX;
+}
+
+/* While at least half of it is filled: of less, being alone is not worth that others wait. */
+static bool keeps_others_busy(const struct segment_order *order, const struct run *run)
+{
+    return raw_left_for_others(order, run) >= run->raw_left / 2;
+}
+
+/* Before its next segment is filled, the others will have nothing to do but to help. */
+static bool will_be_awaited(const struct segment_order *order, const struct run *run)
+{
+    return run->use == USE_ALONE && can_be_helped(run) &&
+           raw_left_for_others(order, run) < run->next->raw_length;
 }
 
 static struct run *begin_next(struct segment_order *order)
@@ -181,7 +194,8 @@ bool segment_order_take(struct segment_order *order, size_t worker, struct segme
 bool segment_order_is_awaited(struct segment_order *order, size_t worker)
 {
     pthread_mutex_lock(&order->lock);
-    bool is_awaited = order->current[worker]->use == USE_AWAITED;
+    const struct run *run = order->current[worker];
+    bool is_awaited = run->use == USE_AWAITED || will_be_awaited(order, run);
     pthread_mutex_unlock(&order->lock);
     return is_awaited;
 }

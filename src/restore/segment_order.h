@@ -6,8 +6,9 @@
  * begin does a worker help with the one of which most is left.
  *
  * So a table is filled by one worker alone at first, and can be filled in one transaction, unless
- * there is too little for the others to do. Who helps with it waits until that worker, asked
- * between two segments, has ended its transaction and shares what is left.
+ * there is too little for the others to do. When they have nothing else left, or soon will not,
+ * that worker, which asks between two segments, is to end its transaction and to share what is
+ * left; who comes earlier waits for it.
  */
 #ifndef RESTORE_SEGMENT_ORDER_H
 #define RESTORE_SEGMENT_ORDER_H
@@ -37,9 +38,9 @@ struct segment_turn {
  * is to share. */
 bool segment_order_take(struct segment_order *order, size_t worker, struct segment_turn *turn);
 
-/* After each turn: another worker waits for the table. */
+/* After each turn: another worker waits for the table, or soon would. */
 bool segment_order_is_awaited(struct segment_order *order, size_t worker);
-/* Then, when the worker's transaction has ended. */
+/* Then, when the worker has no transaction, or none any longer. */
 void segment_order_share(struct segment_order *order, size_t worker);
 
 /* After a failure: nobody waits any longer, and nobody is given anything. */

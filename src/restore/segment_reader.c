@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "stream/decompress.h"
 
-/* Of what is not kept. */
+/* Read at once of a segment that is not kept. */
 #define PIECE_SIZE ((size_t)4 * 1024 * 1024)
-/* Of a segment that is kept: what was damaged on its way is another time as it should be. */
+/* To be checked: what was damaged on its way is another time as it should be. */
 #define MOST_READINGS 2
 
 /* Counts what is given out. Only borrowed by the chain, which neither finishes nor frees it. */
@@ -124,6 +125,18 @@ static bool read_pieces(struct segment_reader *reader, const struct segment *seg
     return true;
 }
 
+/* What is given out only now was right when it was checked. */
+static bool refuse_digest(bool give_out, struct error *err)
+{
+    if (!give_out) {
+        return error_set(err, ERROR_DAMAGED, "its SHA-256 is not the one in the manifest");
+    }
+    error_set(err, ERROR_FAILED,
+              "its bytes are not those that were read a moment before: they were damaged on their "
+              "way");
+    return error_hint(err, "try again");
+}
+
 /* Reads the segment, and compares its digest. */
 static bool read_once(struct segment_reader *reader, const struct segment *segment, bool give_out,
                       struct error *err)
@@ -134,18 +147,20 @@ static bool read_once(struct segment_reader *reader, const struct segment *segme
     bool ok = digest != NULL && read_pieces(reader, segment, digest, give_out, err) &&
               digest_final(digest, sha256, err);
     digest_free(digest);
-    if (ok && memcmp(sha256, segment->sha256, sizeof(sha256)) != 0) {
-        ok = error_set(err, ERROR_DAMAGED, "its SHA-256 is not the one in the manifest");
-    }
-    return ok;
+    return ok &&
+           (memcmp(sha256, segment->sha256, sizeof(sha256)) == 0 || refuse_digest(give_out, err));
 }
 
 static bool read_checked(struct segment_reader *reader, const struct segment *segment,
                          struct error *err)
 {
-    bool ok = false;
+    bool ok = read_once(reader, segment, false, err);
 
-    for (int i = 0; !ok && i < MOST_READINGS && (i == 0 || err->kind == ERROR_DAMAGED); i++) {
+    for (int i = 1; !ok && err->kind == ERROR_DAMAGED && i < MOST_READINGS; i++) {
+        log_warning("segment_read_again",
+                    "Segment at byte %" PRIu64 " of %s: %s; reading it again, for it may have been "
+                    "damaged on its way",
+                    segment->offset, reader->source->backup->object->name, err->text);
         error_clear(err);
         ok = read_once(reader, segment, false, err);
     }

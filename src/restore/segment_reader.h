@@ -5,7 +5,7 @@
  * A segment of up to SEGMENT_READER_MEMORY bytes is held in memory meanwhile. A longer one is read
  * twice: once to be checked, once to be given out, and checked again (I5). One that is found to be
  * wrong when it is checked is read once more before it is called damaged, for it may have been
- * damaged on its way.
+ * damaged on its way; what differs only when a long one is given out is no damage of the backup.
  */
 #ifndef RESTORE_SEGMENT_READER_H
 #define RESTORE_SEGMENT_READER_H

@@ -52,7 +52,7 @@ void workers_close(struct workers *workers);
 
 /* Does the jobs 0 ... count - 1, begun in this order, each by the worker that is free next; returns
  * when all have ended. The first failure stops the others, whose sessions are good for closing only
- * then, and is the one that is told. */
+ * then, and is the one that is told. A job that waits for another one must be woken by that. */
 typedef bool (*worker_job)(void *context, struct worker *worker, size_t number, struct error *err);
 bool workers_run(struct workers *workers, size_t count, worker_job job, void *context,
                  struct error *err);

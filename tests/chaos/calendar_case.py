@@ -243,7 +243,7 @@ AROUND = 180        # minutes before and after it
 # So near the minutes around each quarter count, where the schedules stand and where catching up
 # ends; of the others some will do.
 DENSE = 62
-QUARTER, BESIDE = 15, 2
+QUARTER, BESIDE = 15, 1
 SPARSE_STEP = 15
 CATCH_UP_S = 3600   # the program's default
 MINUTE = datetime.timedelta(minutes=1)

@@ -159,6 +159,21 @@ def test_in_another_encoding(make_tool, make_encoded, cluster, tmp_path):
     assert contents((tmp_path / "x.sql").read_text("latin-1"))["rows"] == ["public.other"]
 
 
+def test_schemas_of_tables_in_another_encoding(make_tool, make_encoded, cluster, file_store):
+    name = make_encoded("LATIN1")
+    cluster.execute(name, 'CREATE SCHEMA "größe"')
+    cluster.execute(name, 'CREATE TABLE "größe"."ö" AS SELECT 1 AS a')
+    tool = make_tool(file_store, DATABASE_URL=cluster.url(name))
+    tool.ok("migrate")
+    made = tool.ok("run", "--no-notify", "--table", "größe.*").out.strip()
+    target = f"{name}_restored"
+    try:
+        tool.ok("restore", made, "--to", cluster.url(target), "--create")
+        assert cluster.execute(target, 'SELECT a FROM "größe"."ö"') == [(1,)]
+    finally:
+        cluster.drop_database(target)
+
+
 # A backup in a store: what is recorded, and what that is for
 
 @pytest.fixture

@@ -210,21 +210,49 @@ def test_a_table_that_one_session_fills_is_frozen(restorer, make_database, targe
          WHERE relname = 'a "b (c'""") == [(True,)]
 
 
-@pytest.mark.parametrize("jobs", [2, 3])
-def test_a_table_is_frozen_until_others_help_with_it(restorer, make_database, target, cluster,
-                                                     jobs):
+@pytest.fixture
+def long_and_short(make_database):
+    """Two tables, one of which is restored when half of the other is."""
     database = make_database()
     database.execute("""
         CREATE TABLE long AS SELECT g, md5(g::text) AS t FROM generate_series(1, 300000) g;
-        CREATE TABLE other AS SELECT * FROM long WHERE g <= 160000;
-        CREATE TABLE another AS SELECT * FROM other;
+        CREATE TABLE short AS SELECT * FROM long WHERE g <= 160000;
         CREATE INDEX ON long (t)""")
-    name = restorer.back_up(database.name, RYTHM_BACKUP_SEGMENT_SIZE="2")
-    restorer.ok(name, target, "--create", "--jobs", jobs)
-    restorer.assert_equal(target, database.name, in_order=False)
+    return database
+
+
+def test_a_table_is_frozen_until_others_help_with_it(restorer, long_and_short, target, cluster):
+    name = restorer.back_up(long_and_short.name, RYTHM_BACKUP_SEGMENT_SIZE="2")
+    restorer.ok(name, target, "--create", "--jobs", "2")
+    restorer.assert_equal(target, long_and_short.name, in_order=False)
     cluster.execute(target, "CREATE EXTENSION pg_visibility")
     assert cluster.execute(target, """
-        SELECT all_frozen > 0 FROM pg_visibility_map_summary('long')""") == [(True,)]
+        SELECT all_frozen > 0, all_frozen < pg_relation_size('long') / 8192
+          FROM pg_visibility_map_summary('long')""") == [(True, True)]
+
+
+@pytest.mark.parametrize("then, number, code", [
+    ("PERFORM pg_sleep(3); RAISE 'far from home'", None, 1),
+    ("PERFORM pg_sleep(60)", signal.SIGTERM, 143)])
+def test_who_waits_to_help_is_told_of_the_end(restorer, long_and_short, make_name, cluster, then,
+                                              number, code):
+    """The long table's first rows take so long that the other session waits for it."""
+    long_and_short.execute(
+        "CREATE FUNCTION late() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN IF current_database()"
+        f" <> '{long_and_short.name}' THEN {then}; END IF; RETURN true; END$$;"
+        "ALTER TABLE long ADD CONSTRAINT late CHECK (g <> 100 OR late())")
+    name = restorer.back_up(long_and_short.name, RYTHM_BACKUP_SEGMENT_SIZE="3")
+    process = restorer.tool.start(*restorer.arguments(name, make_name(), "--create", "--jobs", "2"))
+    processes.wait_until(lambda: sleeps(cluster), "the rows are on their way")
+    if number:
+        processes.wait_until(lambda: cluster.execute(
+            "postgres", "SELECT pid FROM pg_stat_activity WHERE datname LIKE 'rythm_restore_%'"
+                        " AND query = 'COMMIT'"), "the short table is in")
+        process.send_signal(number)
+    result = restorer.tool.finish(process, 20)
+    assert result.code == code, result.err
+    assert number or "far from home" in result.err, result.err
+    assert restorer.scratch() == []
 
 
 def test_five_thousand_tables(restorer, make_database, target):

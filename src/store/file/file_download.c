@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "store/file/file_list.h"
 
-/* By one system call: a stop is heard in between. */
+/* By one system call: a stop, and that it is given up, are heard in between. */
 #define READ_MOST ((size_t)4 * 1024 * 1024)
 
 struct file_download {
@@ -87,6 +87,9 @@ static bool read_all(const struct file_download *self, uint64_t offset, char *bu
         size_t most = size - done < READ_MOST ? size - done : READ_MOST;
         if (!stop_check(err)) {
             return false;
+        }
+        if (atomic_load(&self->download.cancelled)) {
+            return error_set(err, ERROR_STOPPED, "reading was given up");
         }
         ssize_t got = pread(self->fd, buffer + done, most, (off_t)(offset + done));
         if (got < 0 && errno != EINTR) {

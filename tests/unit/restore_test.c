@@ -799,14 +799,13 @@ static void *help(void *context)
 }
 
 /* Until another worker waits for the table of the first, which it has begun alone. */
-static void await_helper(struct helper *helper, const struct segment *segments, size_t count,
-                         pthread_t *thread)
+static void await_helper(struct helper *helper, pthread_t *thread)
 {
     struct error err = ERROR_INIT;
     struct segment_turn turn;
     int waits = 10000;
 
-    helper->order = segment_order_new(segments, count, 2, &err);
+    helper->order = segment_order_new(one_longer, ONE_LONGER, 2, &err);
     assert_non_null(helper->order);
     assert_true(segment_order_take(helper->order, 0, &turn));
     assert_true(turn.alone);
@@ -827,7 +826,7 @@ static void test_what_one_has_begun_alone_is_shared_when_it_says_so(void **state
     pthread_t thread;
 
     (void)state;
-    await_helper(&helper, one_longer, ONE_LONGER, &thread);
+    await_helper(&helper, &thread);
     /* One more, between two questions. */
     assert_true(segment_order_take(helper.order, 0, &turn));
     assert_true(turn.alone);
@@ -852,7 +851,7 @@ static void test_nobody_waits_for_one_that_failed(void **state)
     pthread_t thread;
 
     (void)state;
-    await_helper(&helper, one_longer, ONE_LONGER, &thread);
+    await_helper(&helper, &thread);
     segment_order_stop(helper.order);
     pthread_join(thread, NULL);
     assert_false(helper.found);

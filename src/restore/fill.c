@@ -8,9 +8,10 @@
 #include "postgres/target_session.h"
 #include "restore/globals.h"
 #include "restore/index_builder.h"
-#include "restore/segment_order.h"
 #include "restore/segment_reader.h"
+#include "restore/table_names.h"
 #include "restore/whole_object.h"
+#include "restore/work_order.h"
 #include "restore/workers.h"
 
 #define SQL_CAP ((size_t)8192)
@@ -22,7 +23,8 @@ struct filling {
     struct workers workers;
     struct segment_reader *reader; /* of the session's own */
     struct index_builder *builder;
-    struct segment_order *order; /* of what stands between the schema's two segments */
+    struct table_names *names;
+    struct work_order *order; /* of what stands between the schema's two segments */
     struct row_sum sum;
     atomic_uint_least64_t raw_bytes;
 };
@@ -52,31 +54,59 @@ static bool replay_schema(struct filling *filling, const struct segment *segment
         .content = REPLAY_STATEMENTS,
         .sum = &filling->sum,
         .defer = in_parallel ? index_builder_take : NULL,
-        .catch_up = in_parallel ? index_builder_run : NULL,
         .context = filling->builder,
     };
 
     return (segment_reader_take(filling->reader, segment, replay_stage_new(&replay, err), err) &&
             (!in_parallel || index_builder_run(filling->builder, err))) ||
-           error_prefix(err, "restoring the %s section", segment_kind_name(segment->kind));
+           error_prefix(err, "restoring the %s section", segment_kind_name(segment->kind)) ||
+           index_builder_blame(filling->builder, err);
+}
+
+static size_t number_of(const struct filling *filling, const struct worker *worker)
+{
+    return (size_t)(worker - filling->workers.items);
 }
 
 /* Only before its first rows can a table be emptied. */
-static bool is_frozen(const struct worker *worker, const struct segment_turn *turn)
+static bool is_frozen(const struct worker *worker, const struct work_turn *turn)
 {
     return worker->frozen.is_begun ||
            (turn->alone && turn->is_first && turn->segment->raw_length >= FROZEN_TABLE_LEAST_BYTES);
 }
 
+/* Whose rows a segment holds. */
+struct own_rows {
+    const struct table_names *names;
+    size_t table;
+    bool has_others;
+};
+
+/* In the form of struct replay_rules: all is wanted. Rows that go through a partitioned table may
+ * come into any of its partitions. */
+static bool look_for_others(void *context, const struct sql_statement *statement)
+{
+    struct own_rows *own = context;
+    struct error ignored = ERROR_INIT;
+    size_t table;
+
+    own->has_others |=
+        statement->is_copy &&
+        (!table_names_find(own->names, statement, &table, &ignored) || table != own->table);
+    return true;
+}
+
 static bool replay_rows(struct filling *filling, struct worker *worker,
-                        const struct segment_turn *turn, struct error *err)
+                        const struct work_turn *turn, struct error *err)
 {
     const struct segment *segment = turn->segment;
     const struct segment_table *table = &filling->segments->tables[segment->table];
+    struct own_rows own = {.names = filling->names, .table = segment->table};
+    const struct replay_rules rules = {.wants = look_for_others, .context = &own};
     struct replay replay = {
         .like_source = filling->like_source,
         .session = worker->session,
-        .rules = &filling->options->rules,
+        .rules = &rules,
         .content = REPLAY_ROWS,
         .stall_ms = stall_ms(filling->options),
         .frozen = is_frozen(worker, turn) ? &worker->frozen : NULL,
@@ -84,9 +114,12 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
     };
 
     row_sum_reset(&worker->sum);
-    return (segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) &&
-            row_sum_check(&worker->sum, segment, err)) ||
-           error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
+    bool ok = segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) &&
+              row_sum_check(&worker->sum, segment, err);
+    if (own.has_others) {
+        work_order_note_others(filling->order, number_of(filling, worker));
+    }
+    return ok || error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
 }
 
 static bool replay_objects(struct filling *filling, struct worker *worker,
@@ -106,52 +139,60 @@ static bool replay_objects(struct filling *filling, struct worker *worker,
 
 /* Commits with the table's last rows, or so that others can help with it: at once where there is
  * nothing to commit. */
-static bool end_turn(struct filling *filling, struct worker *worker, size_t worker_number,
-                     const struct segment_turn *turn, struct error *err)
+static bool end_turn(struct filling *filling, struct worker *worker, const struct work_turn *turn,
+                     struct error *err)
 {
-    bool shares = (turn->alone && !worker->frozen.is_begun) ||
-                  segment_order_is_awaited(filling->order, worker_number);
+    size_t number = number_of(filling, worker);
+    bool shares =
+        (turn->alone && !worker->frozen.is_begun) || work_order_is_to_share(filling->order, number);
 
     if ((turn->is_last || shares) && !frozen_table_commit(&worker->frozen, worker->session, err)) {
         const struct segment_table *table = &filling->segments->tables[turn->segment->table];
         return error_prefix(err, "committing the rows of %s.%s", table->schema, table->name);
     }
     if (shares) {
-        segment_order_share(filling->order, worker_number);
+        work_order_share(filling->order, number);
     }
     return true;
 }
 
-static bool replay_data(void *context, struct worker *worker, size_t number, struct error *err)
+static bool fill_segment(void *context, struct worker *worker, const struct work_turn *turn,
+                         struct error *err)
 {
     struct filling *filling = context;
-    size_t worker_number = (size_t)(worker - filling->workers.items);
-    struct segment_turn turn;
-    bool ok = true;
 
-    (void)number;
-    while (ok && segment_order_take(filling->order, worker_number, &turn)) {
-        ok = (turn.segment->kind == SEGMENT_TABLE
-                  ? replay_rows(filling, worker, &turn, err)
-                  : replay_objects(filling, worker, turn.segment, err)) &&
-             end_turn(filling, worker, worker_number, &turn, err);
-    }
-    if (!ok) {
-        segment_order_stop(filling->order);
-    }
-    return ok;
+    return (turn->segment->kind == SEGMENT_TABLE
+                ? replay_rows(filling, worker, turn, err)
+                : replay_objects(filling, worker, turn->segment, err)) &&
+           end_turn(filling, worker, turn, err);
 }
 
-/* One job for each worker: what it has begun, only itself can end. */
-static bool fill_data(struct filling *filling, struct error *err)
+static bool open_builder(struct filling *filling, const struct index_builder_rows *rows,
+                         struct error *err)
 {
-    size_t first = segments_schema_at(filling->segments) + 1;
-    size_t count = filling->segments->count - 1 - first;
+    filling->builder = index_builder_new(&filling->workers, rows, filling->like_source, err);
+    return filling->builder != NULL;
+}
 
-    filling->order =
-        segment_order_new(&filling->segments->items[first], count, filling->workers.count, err);
-    return filling->order != NULL &&
-           workers_run(&filling->workers, filling->workers.count, replay_data, filling, err);
+static size_t count_jobs(const struct filling *filling)
+{
+    return (size_t)settings_get_number(filling->options->settings, SETTING_JOBS);
+}
+
+static bool plan_rows(struct filling *filling, struct error *err)
+{
+    const struct segments *segments = filling->segments;
+    size_t first = segments_schema_at(segments) + 1;
+
+    filling->names = table_names_new(segments, err);
+    if (filling->names == NULL) {
+        return false;
+    }
+    filling->order = work_order_new(&segments->items[first], segments->count - 1 - first,
+                                    segments->table_count, count_jobs(filling), err);
+    const struct index_builder_rows rows = {
+        .order = filling->order, .names = filling->names, .fill = fill_segment, .context = filling};
+    return filling->order != NULL && open_builder(filling, &rows, err);
 }
 
 static bool open_filling(struct filling *filling, struct error *err)
@@ -160,8 +201,7 @@ static bool open_filling(struct filling *filling, struct error *err)
     if (filling->reader == NULL || !row_sum_open(&filling->sum, err)) {
         return false;
     }
-    filling->builder = index_builder_new(&filling->workers, filling->like_source, err);
-    return filling->builder != NULL;
+    return filling->options->no_rows ? open_builder(filling, NULL, err) : plan_rows(filling, err);
 }
 
 static bool open_sessions(struct filling *filling, struct error *err)
@@ -169,7 +209,7 @@ static bool open_sessions(struct filling *filling, struct error *err)
     const struct fill_options *options = filling->options;
     const struct workers_options workers = {
         .base = options->session,
-        .count = (size_t)settings_get_number(options->settings, SETTING_JOBS),
+        .count = count_jobs(filling),
         .prepare = fill_prepare_session,
         .context = options,
         .source = options->source,
@@ -184,8 +224,9 @@ static bool open_sessions(struct filling *filling, struct error *err)
 
 static void close_filling(struct filling *filling)
 {
-    segment_order_free(filling->order);
     index_builder_free(filling->builder);
+    work_order_free(filling->order);
+    table_names_free(filling->names);
     segment_reader_free(filling->reader);
     workers_close(&filling->workers);
     row_sum_close(&filling->sum);
@@ -234,7 +275,6 @@ static bool fill_by_segments(const struct fill_options *options, struct fill_res
     bool ok = open_filling(&filling, err) && globals_check(options->source, filling.reader, err) &&
               make_schemas(options, err) && open_sessions(&filling, err) &&
               replay_schema(&filling, &segments->items[schema_at], false, err) &&
-              (options->no_rows || fill_data(&filling, err)) &&
               replay_schema(&filling, &segments->items[last], true, err);
     *result = (struct fill_result){.raw_bytes = atomic_load(&filling.raw_bytes)};
     if (ok && !options->no_rows) {

@@ -7,6 +7,7 @@
 #include "postgres/target_session.h"
 #include "restore/replay.h"
 #include "restore/set_statement.h"
+#include "restore/sql_lexer.h"
 #include "restore/statement_entry.h"
 
 /* Of one batch, in memory. */
@@ -27,13 +28,23 @@ struct step {
     char *text;
     char *entry;
     uint64_t line;
-    bool begins; /* an entry: the steps up to the next such one are one job */
+    bool begins;             /* an entry: the steps up to the next such one are one job */
+    struct work_build build; /* of the job that begins */
+};
+
+/* What the workers do at once. */
+struct round {
+    struct index_builder *builder;
+    struct work_order *order;
 };
 
 struct index_builder {
     struct workers *workers;
+    struct index_builder_rows rows;
+    bool has_rows; /* that are not there yet */
     bool like_source;
-    enum kind kind; /* of the batch */
+    struct error failure; /* of the workers */
+    enum kind kind;       /* of the batch */
     struct step *steps;
     size_t count;
     size_t capacity;
@@ -42,7 +53,8 @@ struct index_builder {
     size_t job_count;
 };
 
-struct index_builder *index_builder_new(struct workers *workers, bool like_source,
+struct index_builder *index_builder_new(struct workers *workers,
+                                        const struct index_builder_rows *rows, bool like_source,
                                         struct error *err)
 {
     struct index_builder *builder = calloc(1, sizeof(*builder));
@@ -52,7 +64,12 @@ struct index_builder *index_builder_new(struct workers *workers, bool like_sourc
         return NULL;
     }
     builder->workers = workers;
+    builder->has_rows = rows != NULL;
+    if (rows != NULL) {
+        builder->rows = *rows;
+    }
     builder->like_source = like_source;
+    builder->failure = (struct error)ERROR_INIT;
     return builder;
 }
 
@@ -100,6 +117,33 @@ static enum kind kind_of(const struct sql_statement *statement)
     return KIND_NONE;
 }
 
+/* Columns in one pair of parentheses, and no condition: nothing in it can read another table. */
+static bool has_plain_columns(const struct sql_statement *statement)
+{
+    struct sql_lexer lexer;
+    struct sql_token token;
+    int depth = 0;
+
+    sql_lexer_init(&lexer, statement->text, statement->length);
+    while (sql_lexer_next_solid(&lexer, &token) != SQL_TOKEN_MORE) {
+        depth += sql_token_is_symbol(&token, '(');
+        depth -= sql_token_is_symbol(&token, ')');
+        if (depth > 1 || sql_token_is_word(&token, "where")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool describe(const struct index_builder *builder, const struct sql_statement *statement,
+                     struct work_build *build, struct error *err)
+{
+    build->table = SEGMENT_NO_TABLE;
+    build->is_exclusive = statement_entry_has_type(statement, "CONSTRAINT");
+    return !builder->has_rows || builder->kind != KIND_BUILD || !has_plain_columns(statement) ||
+           table_names_find(builder->rows.names, statement, &build->table, err);
+}
+
 static bool add_step(struct index_builder *builder, const struct sql_statement *statement,
                      bool begins, struct error *err)
 {
@@ -118,14 +162,17 @@ static bool add_step(struct index_builder *builder, const struct sql_statement *
                           .line = statement->line,
                           .begins = begins};
     builder->bytes += statement->length + strlen(statement->entry);
-    return (step->text != NULL && step->entry != NULL) || error_set_memory(err);
+    if (step->text == NULL || step->entry == NULL) {
+        return error_set_memory(err);
+    }
+    return !begins || describe(builder, statement, &step->build, err);
 }
 
-/* What follows relies on it, whoever runs that. */
+/* What follows relies on it, whoever runs that. The rows, if they are not there yet, do not. */
 static bool set_in_all(struct index_builder *builder, const struct sql_statement *statement,
                        struct error *err)
 {
-    bool ok = index_builder_run(builder, err);
+    bool ok = builder->count == 0 || index_builder_run(builder, err);
 
     for (size_t i = 0; ok && i < builder->workers->count; i++) {
         ok = target_session_run(builder->workers->items[i].session, statement->text, err);
@@ -148,12 +195,14 @@ bool index_builder_take(void *context, const struct sql_statement *statement, bo
     }
     *taken = goes_on || kind == KIND_BUILD || kind == KIND_FOREIGN_KEY;
     if (!*taken) {
-        return true;
+        return index_builder_run(builder, err);
     }
-    if (!goes_on && (kind != builder->kind || builder->bytes >= BATCH_MOST_BYTES)) {
-        if (!index_builder_run(builder, err)) {
-            return false;
-        }
+    if (!goes_on && builder->count > 0 &&
+        (kind != builder->kind || builder->bytes >= BATCH_MOST_BYTES) &&
+        !index_builder_run(builder, err)) {
+        return false;
+    }
+    if (!goes_on) {
         builder->kind = kind;
     }
     return add_step(builder, statement, !goes_on, err);
@@ -171,12 +220,13 @@ static bool run_step(const struct index_builder *builder, struct worker *worker,
         deadlock = !ok && strcmp(target_session_sqlstate(worker->session), DEADLOCK) == 0;
     }
     return ok || replay_blame(worker->session, builder->like_source, err) ||
-           statement_entry_prefix(&statement, err);
+           statement_entry_prefix(&statement, err) ||
+           error_prefix(err, "building indexes and keys");
 }
 
-static bool run_job(void *context, struct worker *worker, size_t number, struct error *err)
+static bool run_job(struct index_builder *builder, struct worker *worker, size_t number,
+                    struct error *err)
 {
-    struct index_builder *builder = context;
     size_t step = builder->jobs[number];
 
     do {
@@ -188,29 +238,87 @@ static bool run_job(void *context, struct worker *worker, size_t number, struct 
     return true;
 }
 
-static bool divide(struct index_builder *builder, struct error *err)
+/* All jobs of one worker: what it has begun to fill, only itself can end. */
+static bool work(void *context, struct worker *worker, size_t number, struct error *err)
 {
-    builder->jobs = calloc(builder->count, sizeof(*builder->jobs));
-    if (builder->jobs == NULL) {
+    struct round *round = context;
+    struct index_builder *builder = round->builder;
+    size_t place = (size_t)(worker - builder->workers->items);
+    struct work_turn turn;
+    bool ok = true;
+
+    (void)number;
+    while (ok && work_order_take(round->order, place, &turn)) {
+        ok = turn.segment != NULL ? builder->rows.fill(builder->rows.context, worker, &turn, err)
+                                  : run_job(builder, worker, turn.build, err);
+    }
+    if (!ok) {
+        work_order_stop(round->order);
+    }
+    return ok;
+}
+
+/* Cuts the batch into jobs, and puts them into the order. */
+static bool divide(struct index_builder *builder, struct work_order *order, struct error *err)
+{
+    /* One more, for there may be none. */
+    struct work_build *builds = calloc(builder->count + 1, sizeof(*builds));
+
+    builder->jobs = calloc(builder->count + 1, sizeof(*builder->jobs));
+    if (builds == NULL || builder->jobs == NULL) {
+        free(builds);
         return error_set_memory(err);
     }
     for (size_t i = 0; i < builder->count; i++) {
         if (builder->steps[i].begins) {
+            builds[builder->job_count] = builder->steps[i].build;
             builder->jobs[builder->job_count++] = i;
         }
     }
-    return true;
+    bool ok = work_order_add_builds(order, builds, builder->job_count, err);
+    free(builds);
+    return ok;
+}
+
+static bool run_in(struct index_builder *builder, struct work_order *order, struct error *err)
+{
+    struct round round = {.builder = builder, .order = order};
+
+    builder->has_rows = false;
+    return divide(builder, order, err) &&
+           workers_run(builder->workers, builder->workers->count, work, &round, err);
+}
+
+static bool run_batch(struct index_builder *builder, struct error *err)
+{
+    if (builder->has_rows) {
+        return run_in(builder, builder->rows.order, err);
+    }
+    struct work_order *order = work_order_new(NULL, 0, 0, builder->workers->count, err);
+    bool ok = order != NULL && run_in(builder, order, err);
+    work_order_free(order);
+    return ok;
 }
 
 bool index_builder_run(void *context, struct error *err)
 {
     struct index_builder *builder = context;
 
-    if (builder->count == 0) {
+    if (builder->count == 0 && !builder->has_rows) {
         return true;
     }
-    bool ok = divide(builder, err) &&
-              workers_run(builder->workers, builder->job_count, run_job, builder, err);
+    bool ok = run_batch(builder, err);
+    if (!ok) {
+        builder->failure = *err;
+    }
     empty(builder);
     return ok;
+}
+
+bool index_builder_blame(const struct index_builder *builder, struct error *err)
+{
+    if (builder->failure.kind != ERROR_NONE) {
+        *err = builder->failure;
+    }
+    return false;
 }

@@ -57,21 +57,25 @@ static bool hint_owner(const struct replay *replay, const struct sql_statement *
 static bool run_statement(struct replay *replay, const struct sql_statement *statement,
                           struct error *err)
 {
+    return target_session_run(replay->session, statement->text, err) ||
+           hint_owner(replay, statement, err) ||
+           replay_blame(replay->session, replay->like_source, err);
+}
+
+/* What others fail in, who ran what stood before, is not this statement. */
+static bool take_other(struct replay *replay, const struct sql_statement *statement,
+                       struct error *err)
+{
     bool taken = false;
 
     if (replay->content == REPLAY_ROWS) {
-        return error_set(err, ERROR_DAMAGED, "there is a statement where only rows may be");
+        error_set(err, ERROR_DAMAGED, "there is a statement where only rows may be");
+        return statement_entry_prefix(statement, err);
     }
     if (replay->defer != NULL && !replay->defer(replay->context, statement, &taken, err)) {
         return false;
     }
-    if (taken) {
-        return true;
-    }
-    return (replay->catch_up == NULL || replay->catch_up(replay->context, err)) &&
-           (target_session_run(replay->session, statement->text, err) ||
-            hint_owner(replay, statement, err) ||
-            replay_blame(replay->session, replay->like_source, err));
+    return taken || run_statement(replay, statement, err) || statement_entry_prefix(statement, err);
 }
 
 static bool begin_copy(struct replay *replay, const char *sql, struct error *err)
@@ -112,9 +116,10 @@ static bool take_statement(void *context, const struct sql_statement *statement,
     if (replay->skipping) {
         return true;
     }
-    bool ok = statement->is_copy ? begin_rows(replay, statement, err)
-                                 : run_statement(replay, statement, err);
-    return ok ? true : statement_entry_prefix(statement, err);
+    if (!statement->is_copy) {
+        return take_other(replay, statement, err);
+    }
+    return begin_rows(replay, statement, err) || statement_entry_prefix(statement, err);
 }
 
 static bool take_rows(void *context, const char *rows, size_t size, struct error *err)

@@ -42,11 +42,10 @@ struct replay {
     int64_t stall_ms;            /* for the server to take more rows */
     struct frozen_table *frozen; /* that the rows are a part of; borrowed; or NULL */
     struct row_sum *sum;         /* of all rows that were sent; borrowed */
-    /* Takes over a statement that it can run later, or beside others: *taken. NULL: never. */
+    /* Takes over a statement that it can run later, or beside others: *taken. Before one that is
+     * not taken it runs what that may need. NULL: takes nothing. */
     bool (*defer)(void *context, const struct sql_statement *statement, bool *taken,
                   struct error *err);
-    /* Called before a statement that was not taken. */
-    bool (*catch_up)(void *context, struct error *err);
     void *context;
     /* private */
     struct copy_in copy;

@@ -1,6 +1,7 @@
 #include "restore/set_statement.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "restore/sql_lexer.h"
 
@@ -17,9 +18,10 @@ static bool read_name(const struct sql_statement *statement, struct sql_token *n
 
 bool set_statement_is(const struct sql_statement *statement)
 {
+    static const char function[] = "SELECT pg_catalog.set_config(";
     struct sql_token name;
 
-    return read_name(statement, &name);
+    return read_name(statement, &name) || strncmp(statement->text, function, strlen(function)) == 0;
 }
 
 bool set_statement_is_of_time(const struct sql_statement *statement)

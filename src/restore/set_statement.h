@@ -8,6 +8,7 @@
 
 #include "restore/sql_script.h"
 
+/* SET, or the call of set_config() that pg_dump writes instead for the search path. */
 bool set_statement_is(const struct sql_statement *statement);
 /* SET statement_timeout and the like, which the session has set for itself, and of which an older
  * server does not know each. */

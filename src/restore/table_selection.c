@@ -12,50 +12,6 @@
 /* Bytes of a wrong name that are told. */
 #define SHOWN 200
 
-static void clear_name(struct qualified_name *name)
-{
-    free(name->schema);
-    free(name->name);
-    *name = (struct qualified_name){NULL, NULL};
-}
-
-/* The next SCHEMA.NAME from where the lexer is; *found is false at the end of the text. */
-static bool next_name(struct sql_lexer *lexer, struct qualified_name *out, bool *found,
-                      struct error *err)
-{
-    struct sql_token before = {.kind = SQL_TOKEN_MORE};
-    struct sql_token token;
-    bool after_dot = false;
-
-    *found = false;
-    while (!*found && sql_lexer_next_solid(lexer, &token) != SQL_TOKEN_MORE) {
-        if (after_dot && sql_token_is_name(&token)) {
-            out->schema = sql_token_unquote(&before, err);
-            out->name = out->schema != NULL ? sql_token_unquote(&token, err) : NULL;
-            *found = true;
-        }
-        after_dot = sql_token_is_symbol(&token, '.') && sql_token_is_name(&before);
-        if (!after_dot) {
-            before = token;
-        }
-    }
-    if (*found && out->name == NULL) {
-        clear_name(out);
-        *found = false;
-        return false;
-    }
-    return true;
-}
-
-static bool first_name(const char *text, size_t length, struct qualified_name *out, bool *found,
-                       struct error *err)
-{
-    struct sql_lexer lexer;
-
-    sql_lexer_init(&lexer, text, length);
-    return next_name(&lexer, out, found, err);
-}
-
 const struct segment_table *table_selection_written(const struct table_selection *selection,
                                                     size_t table)
 {
@@ -232,7 +188,7 @@ bool table_selection_rename(struct table_selection *selection, char **names, str
 void table_selection_clear(struct table_selection *selection)
 {
     for (size_t i = 0; i < selection->sequence_count; i++) {
-        clear_name(&selection->sequences[i]);
+        qualified_name_clear(&selection->sequences[i]);
     }
     free(selection->sequences);
     free(selection->chosen);
@@ -249,11 +205,11 @@ static bool learn_owned(struct table_selection *selection, struct sql_lexer *lex
     struct qualified_name table = {NULL, NULL};
     bool found = false;
 
-    bool ok = next_name(lexer, &sequence, &found, err) &&
-              (!found || next_name(lexer, &table, &found, err)) &&
+    bool ok = qualified_name_next(lexer, &sequence, &found, err) &&
+              (!found || qualified_name_next(lexer, &table, &found, err)) &&
               (!found || !has_table(selection, &table) || add_sequence(selection, &sequence, err));
-    clear_name(&sequence);
-    clear_name(&table);
+    qualified_name_clear(&sequence);
+    qualified_name_clear(&table);
     return ok;
 }
 
@@ -265,12 +221,12 @@ static bool learn_identity(struct table_selection *selection, struct sql_lexer *
     struct qualified_name sequence = {NULL, NULL};
     bool found = false;
 
-    bool ok =
-        next_name(lexer, &table, &found, err) &&
-        (!found || !has_table(selection, &table) || next_name(lexer, &sequence, &found, err)) &&
-        (sequence.name == NULL || add_sequence(selection, &sequence, err));
-    clear_name(&table);
-    clear_name(&sequence);
+    bool ok = qualified_name_next(lexer, &table, &found, err) &&
+              (!found || !has_table(selection, &table) ||
+               qualified_name_next(lexer, &sequence, &found, err)) &&
+              (sequence.name == NULL || add_sequence(selection, &sequence, err));
+    qualified_name_clear(&table);
+    qualified_name_clear(&sequence);
     return ok;
 }
 
@@ -330,9 +286,10 @@ static bool names_wanted(struct table_selection *selection, const struct sql_sta
     if (!is_wanted_type(statement)) {
         return false;
     }
-    selection->failed |= !first_name(statement->text, statement->length, &name, &found, &ignored);
+    selection->failed |=
+        !qualified_name_first(statement->text, statement->length, &name, &found, &ignored);
     bool wanted = found && (has_table(selection, &name) || has_sequence(selection, &name));
-    clear_name(&name);
+    qualified_name_clear(&name);
     return wanted;
 }
 
@@ -371,13 +328,13 @@ bool table_selection_wants_value(void *context, const struct sql_statement *stat
         return false;
     }
     char *ident = sql_token_unquote(&token, &ignored);
-    if (ident == NULL || !first_name(ident, strlen(ident), &name, &found, &ignored)) {
+    if (ident == NULL || !qualified_name_first(ident, strlen(ident), &name, &found, &ignored)) {
         selection->failed = true;
         free(ident);
         return false;
     }
     bool wanted = found && has_sequence(selection, &name);
-    clear_name(&name);
+    qualified_name_clear(&name);
     free(ident);
     return wanted;
 }
@@ -388,11 +345,11 @@ bool table_selection_names(const struct sql_statement *statement, const struct s
     struct qualified_name name = {NULL, NULL};
     bool found = false;
 
-    if (!first_name(statement->text, statement->length, &name, &found, err)) {
+    if (!qualified_name_first(statement->text, statement->length, &name, &found, err)) {
         return false;
     }
     *names =
         found && strcmp(name.schema, table->schema) == 0 && strcmp(name.name, table->name) == 0;
-    clear_name(&name);
+    qualified_name_clear(&name);
     return true;
 }

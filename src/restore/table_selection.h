@@ -11,13 +11,9 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "restore/qualified_name.h"
 #include "restore/sql_script.h"
 #include "stream/segment.h"
-
-struct qualified_name {
-    char *schema;
-    char *name;
-};
 
 struct table_selection {
     const struct segments *segments; /* borrowed */

@@ -128,7 +128,7 @@ static bool open_replaying(struct replaying *replaying, struct error *err)
         !workers_open(&replaying->workers, &workers, err)) {
         return false;
     }
-    replaying->builder = index_builder_new(&replaying->workers, replaying->like_source, err);
+    replaying->builder = index_builder_new(&replaying->workers, NULL, replaying->like_source, err);
     return replaying->builder != NULL;
 }
 
@@ -154,7 +154,6 @@ static bool replay_all(struct replaying *replaying, struct error *err)
         .stall_ms = settings_get_number(options->settings, SETTING_STALL_TIMEOUT) * 1000,
         .sum = &replaying->sum,
         .defer = index_builder_take,
-        .catch_up = index_builder_run,
         .context = replaying->builder,
     };
 
@@ -163,7 +162,7 @@ static bool replay_all(struct replaying *replaying, struct error *err)
               whole_object_read(options->source, &replaying->stage, &replaying->raw_bytes, err) &&
               stage_finish(replaying->out, err) && index_builder_run(replaying->builder, err);
     stage_free(replaying->out);
-    return ok;
+    return ok || index_builder_blame(replaying->builder, err);
 }
 
 bool whole_object_replay(const struct fill_options *options, struct fill_result *result,

@@ -19,10 +19,10 @@
 #include "base/text.h"
 #include "restore/copy_end.h"
 #include "restore/script_facts.h"
-#include "restore/segment_order.h"
 #include "restore/sql_lexer.h"
 #include "restore/sql_script.h"
 #include "restore/toc_entry.h"
+#include "restore/work_order.h"
 
 #define TRANSCRIPT_MOST ((size_t)256 * 1024 * 1024)
 
@@ -713,38 +713,63 @@ static void test_classes(void **state)
     }
 }
 
-/* Table and page of what each of these workers is given, in turn: "^" the first of its table, "$"
- * the last, "!" of one that is filled by one worker alone; "+": it shares the table then. */
-static void check_order(const struct segment *segments, size_t count, const char *turns,
-                        const char *expected)
+static struct work_order *order_of(const struct segment *segments, size_t count,
+                                   const struct work_build *builds, size_t build_count)
 {
     struct error err = ERROR_INIT;
-    struct text found = TEXT_INIT(1024);
-    struct segment_order *order = segment_order_new(segments, count, 2, &err);
+    struct work_order *order = work_order_new(segments, count, 4, 2, &err);
 
     assert_non_null(order);
-    for (const char *turn = turns; *turn != '\0'; turn++) {
-        struct segment_turn taken;
-        if (!segment_order_take(order, (size_t)(*turn - '0'), &taken)) {
+    assert_true(work_order_add_builds(order, builds, build_count, &err));
+    return order;
+}
+
+static void add_turn(struct text *text, const struct work_turn *turn)
+{
+    const struct segment *segment = turn->segment;
+
+    if (segment == NULL) {
+        text_appendf(text, " #%zu", turn->build);
+    } else if (segment->kind != SEGMENT_TABLE) {
+        text_appendf(text, " %s", segment_kind_name(segment->kind));
+    } else {
+        text_appendf(text, " %s%zu.%" PRIu64 "%s%s", turn->is_first ? "^" : "", segment->table,
+                     segment->from_page, turn->is_last ? "$" : "", turn->alone ? "!" : "");
+    }
+}
+
+/* Table and page of what each of these workers is given, in turn: "^" the first of its table, "$"
+ * the last, "!" of one that is filled by one worker alone; "+": it shares the table then. "#": a
+ * build. A worker in lower case ("a" for 0) fills in rows of other tables, too. */
+static void check_turns(struct work_order *order, const char *turns, const char *expected)
+{
+    struct text found = TEXT_INIT(1024);
+
+    for (const char *at = turns; *at != '\0'; at++) {
+        size_t worker = (size_t)(*at >= 'a' ? *at - 'a' : *at - '0');
+        struct work_turn turn;
+        if (!work_order_take(order, worker, &turn)) {
             text_append(&found, " -");
             continue;
         }
-        const struct segment *segment = taken.segment;
-        if (segment->kind != SEGMENT_TABLE) {
-            text_appendf(&found, " %s", segment_kind_name(segment->kind));
-        } else {
-            text_appendf(&found, " %s%zu.%" PRIu64 "%s%s", taken.is_first ? "^" : "",
-                         segment->table, segment->from_page, taken.is_last ? "$" : "",
-                         taken.alone ? "!" : "");
+        add_turn(&found, &turn);
+        if (*at >= 'a') {
+            work_order_note_others(order, worker);
         }
-        if (segment_order_is_awaited(order, (size_t)(*turn - '0'))) {
-            segment_order_share(order, (size_t)(*turn - '0'));
+        if (turn.segment != NULL && work_order_is_to_share(order, worker)) {
+            work_order_share(order, worker);
             text_append(&found, "+");
         }
     }
     assert_string_equal(text_string(&found), expected);
     text_clear(&found);
-    segment_order_free(order);
+    work_order_free(order);
+}
+
+static void check_order(const struct segment *segments, size_t count, const char *turns,
+                        const char *expected)
+{
+    check_turns(order_of(segments, count, NULL, 0), turns, expected);
 }
 
 static const struct segment one_longer[] = {
@@ -784,17 +809,58 @@ static void test_the_order_of_segments(void **state)
     check_order(one_longer, ONE_LONGER, "0100101", " ^1.0! ^2.0$! 1.1!+ 1.2 1.3$ - -");
 }
 
+static void check_builds(const struct segment *segments, size_t count,
+                         const struct work_build *builds, size_t build_count, const char *turns,
+                         const char *expected)
+{
+    check_turns(order_of(segments, count, builds, build_count), turns, expected);
+}
+
+static const struct segment with_builds[] = {
+    {.kind = SEGMENT_TABLE, .table = 0, .from_page = 0, .raw_length = 10},
+    {.kind = SEGMENT_TABLE, .table = 0, .from_page = 1, .raw_length = 10},
+    {.kind = SEGMENT_TABLE, .table = 1, .raw_length = 15, .rows = 1},
+    {.kind = SEGMENT_TABLE, .table = 2, .raw_length = 9, .rows = 2},
+    {.kind = SEGMENT_TABLE, .table = 3, .raw_length = 8, .rows = 1},
+};
+#define WITH_BUILDS (sizeof(with_builds) / sizeof(with_builds[0]))
+static const struct work_build builds[] = {
+    {.table = SEGMENT_NO_TABLE, .is_exclusive = true},
+    {.table = 1},
+    {.table = 1},
+    {.table = 2, .is_exclusive = true},
+    {.table = 2},
+    {.table = 9},
+};
+#define BUILDS (sizeof(builds) / sizeof(builds[0]))
+
+static void test_builds_among_the_segments(void **state)
+{
+    static const struct work_build two_tables[] = {{.table = 1}, {.table = 2}, {.table = 1}};
+
+    (void)state;
+    /* After the rows of its table, and before those of others; without one, after all rows. */
+    check_builds(with_builds, WITH_BUILDS, builds, BUILDS, "0000000000000",
+                 " ^0.0! 0.1$! ^1.0$! #1 #2 ^2.0$! #3 #4 ^3.0$ #0 #5 - -");
+    /* Nothing else is built on a table meanwhile. */
+    check_builds(with_builds, WITH_BUILDS, builds, BUILDS, "01110010110",
+                 " ^0.0! ^1.0$! #1 #2 0.1$! ^2.0$! ^3.0$ #3 #0 #5 #4");
+    check_builds(with_builds, 0, builds, BUILDS, "01010101", " #0 #1 #2 #3 #4 #5 - -");
+    /* The longest first; and none before the last row, when rows go into other tables, too. */
+    check_builds(with_builds + 2, 2, two_tables, 3, "a00000", " ^1.0$! ^2.0$ #1 #0 #2 -");
+}
+
 struct helper {
-    struct segment_order *order;
+    struct work_order *order;
     bool found;
-    struct segment_turn turn;
+    struct work_turn turn;
 };
 
 static void *help(void *context)
 {
     struct helper *helper = context;
 
-    helper->found = segment_order_take(helper->order, 1, &helper->turn);
+    helper->found = work_order_take(helper->order, 1, &helper->turn);
     return NULL;
 }
 
@@ -802,61 +868,61 @@ static void *help(void *context)
 static void await_helper(struct helper *helper, pthread_t *thread)
 {
     struct error err = ERROR_INIT;
-    struct segment_turn turn;
+    struct work_turn turn;
     int waits = 10000;
 
-    helper->order = segment_order_new(one_longer, ONE_LONGER, 2, &err);
+    helper->order = work_order_new(one_longer, ONE_LONGER, 4, 2, &err);
     assert_non_null(helper->order);
-    assert_true(segment_order_take(helper->order, 0, &turn));
+    assert_true(work_order_take(helper->order, 0, &turn));
     assert_true(turn.alone);
-    assert_true(segment_order_take(helper->order, 1, &turn));
+    assert_true(work_order_take(helper->order, 1, &turn));
     assert_int_equal(turn.segment->table, 2);
-    assert_false(segment_order_is_awaited(helper->order, 0));
+    assert_false(work_order_is_to_share(helper->order, 0));
     assert_int_equal(pthread_create(thread, NULL, help, helper), 0);
-    while (!segment_order_is_awaited(helper->order, 0) && waits-- > 0) {
+    while (!work_order_is_to_share(helper->order, 0) && waits-- > 0) {
         usleep(1000);
     }
-    assert_true(segment_order_is_awaited(helper->order, 0));
+    assert_true(work_order_is_to_share(helper->order, 0));
 }
 
 static void test_what_one_has_begun_alone_is_shared_when_it_says_so(void **state)
 {
     struct helper helper = {.found = false};
-    struct segment_turn turn;
+    struct work_turn turn;
     pthread_t thread;
 
     (void)state;
     await_helper(&helper, &thread);
     /* One more, between two questions. */
-    assert_true(segment_order_take(helper.order, 0, &turn));
+    assert_true(work_order_take(helper.order, 0, &turn));
     assert_true(turn.alone);
-    segment_order_share(helper.order, 0);
-    assert_false(segment_order_is_awaited(helper.order, 0));
+    work_order_share(helper.order, 0);
+    assert_false(work_order_is_to_share(helper.order, 0));
     pthread_join(thread, NULL);
     assert_true(helper.found);
     assert_int_equal(helper.turn.segment->from_page, 2);
     assert_false(helper.turn.alone);
-    assert_true(segment_order_take(helper.order, 0, &turn));
+    assert_true(work_order_take(helper.order, 0, &turn));
     assert_int_equal(turn.segment->from_page, 3);
     assert_false(turn.alone);
     assert_true(turn.is_last);
-    assert_false(segment_order_take(helper.order, 1, &turn));
-    segment_order_free(helper.order);
+    assert_false(work_order_take(helper.order, 1, &turn));
+    work_order_free(helper.order);
 }
 
 static void test_nobody_waits_for_one_that_failed(void **state)
 {
     struct helper helper = {.found = true};
-    struct segment_turn turn;
+    struct work_turn turn;
     pthread_t thread;
 
     (void)state;
     await_helper(&helper, &thread);
-    segment_order_stop(helper.order);
+    work_order_stop(helper.order);
     pthread_join(thread, NULL);
     assert_false(helper.found);
-    assert_false(segment_order_take(helper.order, 0, &turn));
-    segment_order_free(helper.order);
+    assert_false(work_order_take(helper.order, 0, &turn));
+    work_order_free(helper.order);
 }
 
 int main(void)
@@ -882,6 +948,7 @@ int main(void)
         cmocka_unit_test(test_the_number_of_facts_is_bounded),
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_the_order_of_segments),
+        cmocka_unit_test(test_builds_among_the_segments),
         cmocka_unit_test(test_what_one_has_begun_alone_is_shared_when_it_says_so),
         cmocka_unit_test(test_nobody_waits_for_one_that_failed),
     };

@@ -164,12 +164,13 @@ bool target_database_find_object(struct session *session, char *out, size_t size
     return true;
 }
 
-static bool has_no_row(struct session *session, const char *ident, bool *empty, struct error *err)
+bool target_database_has_no_row(struct session *session, const char *table, bool *empty,
+                                struct error *err)
 {
     struct text sql = TEXT_INIT(4096);
     PGresult *result = NULL;
 
-    text_appendf(&sql, "SELECT NOT EXISTS (SELECT FROM %s)", ident);
+    text_appendf(&sql, "SELECT NOT EXISTS (SELECT FROM %s)", table);
     if (sql.failed) {
         error_set_memory(err);
     } else {
@@ -177,7 +178,7 @@ static bool has_no_row(struct session *session, const char *ident, bool *empty, 
     }
     text_clear(&sql);
     if (result == NULL) {
-        return error_prefix(err, "looking whether table %s is empty", ident);
+        return error_prefix(err, "looking whether table %s is empty", table);
     }
     *empty = query_bool(result, 0, 0);
     PQclear(result);
@@ -205,7 +206,7 @@ bool target_database_table_state(struct session *session, const char *schema, co
         ok = error_set(err, ERROR_CONFIG, "%s is there, but is not a table",
                        PQgetvalue(result, 0, 0));
     } else if (found) {
-        ok = has_no_row(session, PQgetvalue(result, 0, 0), &none, err);
+        ok = target_database_has_no_row(session, PQgetvalue(result, 0, 0), &none, err);
     }
     PQclear(result);
     if (ok) {

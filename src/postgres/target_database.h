@@ -37,6 +37,10 @@ bool target_database_find_object(struct session *session, char *out, size_t size
 bool target_database_lock_table(struct session *session, const char *schema, const char *name,
                                 struct error *err);
 
+/* A table as SQL has it: quoted, with ONLY in front or without. */
+bool target_database_has_no_row(struct session *session, const char *table, bool *empty,
+                                struct error *err);
+
 /* A table, partitioned or not, by its names as they are in the database, unquoted. *empty is true
  * for one that does not exist. A view or anything else of that name is an error. */
 bool target_database_table_state(struct session *session, const char *schema, const char *name,

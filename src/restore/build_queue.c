@@ -1,10 +1,9 @@
 #include "restore/build_queue.h"
 
-void build_group_add(struct build_group *group, struct build *build)
+void build_list_put(struct build **list, struct build *build)
 {
-    build->group = group;
-    build->next = group->waiting;
-    group->waiting = build;
+    build->next = *list;
+    *list = build;
 }
 
 static struct build **end_of(struct build **list)
@@ -15,31 +14,25 @@ static struct build **end_of(struct build **list)
     return list;
 }
 
-void build_group_join(struct build_group *group, struct build_group *from)
+void build_list_join(struct build **list, struct build **from)
 {
-    *end_of(&from->waiting) = group->waiting;
-    group->waiting = from->waiting;
-    from->waiting = NULL;
+    *end_of(from) = *list;
+    *list = *from;
+    *from = NULL;
 }
 
-uint64_t build_queue_release(struct build_queue *queue, struct build_group *group)
+uint64_t build_queue_release(struct build_queue *queue, struct build **list)
 {
-    struct build *list = group->waiting;
     struct build **at = &queue->first;
     uint64_t work = 0;
 
-    if (list == NULL) {
-        return 0;
-    }
-    for (const struct build *build = list; build != NULL; build = build->next) {
+    for (const struct build *build = *list; build != NULL; build = build->next) {
         work += build->work;
     }
-    while (*at != NULL && (*at)->work >= list->work) {
+    while (*list != NULL && *at != NULL && (*at)->work >= (*list)->work) {
         at = &(*at)->next;
     }
-    *end_of(&group->waiting) = *at;
-    *at = list;
-    group->waiting = NULL;
+    build_list_join(at, list);
     return work;
 }
 
@@ -47,7 +40,7 @@ static bool is_kept_waiting(const struct build *build)
 {
     const struct build_group *group = build->group;
 
-    return group->has_exclusive || (build->is_exclusive && group->in_work > 0);
+    return group != NULL && (group->has_exclusive || (build->is_exclusive && group->in_work > 0));
 }
 
 struct build *build_queue_take(struct build_queue *queue)
@@ -58,8 +51,11 @@ struct build *build_queue_take(struct build_queue *queue)
         at = &(*at)->next;
     }
     struct build *build = *at;
-    if (build != NULL) {
-        *at = build->next;
+    if (build == NULL) {
+        return NULL;
+    }
+    *at = build->next;
+    if (build->group != NULL) {
         build->group->in_work++;
         build->group->has_exclusive = build->is_exclusive;
     }
@@ -68,6 +64,8 @@ struct build *build_queue_take(struct build_queue *queue)
 
 void build_queue_end(struct build *build)
 {
-    build->group->in_work--;
-    build->group->has_exclusive = false;
+    if (build->group != NULL) {
+        build->group->in_work--;
+        build->group->has_exclusive = false;
+    }
 }

@@ -1,6 +1,6 @@
 /*
- * Indexes that may be built now, the longest first. Those of one table are in a group, which is
- * released when the table's rows are there; in a group, one that is exclusive is built alone.
+ * Indexes to be built: those that may be begun now, the longest first, and lists of those that wait
+ * for rows. Those of one table are a group, in which one that is exclusive is built alone.
  */
 #ifndef RESTORE_BUILD_QUEUE_H
 #define RESTORE_BUILD_QUEUE_H
@@ -9,10 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All that a group holds must stay where it is. Starts as zeroes. */
+/* Starts as zeroes. */
 struct build_group {
-    /* private */
-    struct build *waiting;
     size_t in_work;
     bool has_exclusive; /* in work */
 };
@@ -20,26 +18,25 @@ struct build_group {
 struct build {
     size_t number;
     uint64_t work;
+    struct build_group *group; /* NULL: of none, it keeps nothing waiting */
     bool is_exclusive;
-    /* private */
-    struct build_group *group;
-    struct build *next;
+    struct build *next; /* private */
 };
 
-/* In front of what the group has. */
-void build_group_add(struct build_group *group, struct build *build);
-/* What waits in `from` waits for what `group` waits for. */
-void build_group_join(struct build_group *group, struct build_group *from);
+/* A list is its first build, or NULL; the longest comes first. Into front of it: */
+void build_list_put(struct build **list, struct build *build);
+/* What is in `from`, which is empty then, comes in front, in about that order. */
+void build_list_join(struct build **list, struct build **from);
 
 /* Starts as zeroes. */
 struct build_queue {
     struct build *first;
 };
 
-/* Returns the work of all of the group's builds. They are put where the first of them belongs: they
- * are as long, mostly. */
-uint64_t build_queue_release(struct build_queue *queue, struct build_group *group);
-/* The longest that is not kept waiting by another one of its group; NULL: there is none. */
+/* May be begun now: all of the list, which is empty then. It stays together, where the longest of
+ * it belongs. Returns its work. */
+uint64_t build_queue_release(struct build_queue *queue, struct build **list);
+/* The longest that no other one of its group keeps waiting; NULL: there is none. */
 struct build *build_queue_take(struct build_queue *queue);
 /* It is built. */
 void build_queue_end(struct build *build);

@@ -23,7 +23,6 @@ struct filling {
     struct workers workers;
     struct segment_reader *reader; /* of the session's own */
     struct index_builder *builder;
-    struct table_names *names;
     struct work_order *order; /* of what stands between the schema's two segments */
     struct row_sum sum;
     atomic_uint_least64_t raw_bytes;
@@ -77,13 +76,14 @@ static bool is_frozen(const struct worker *worker, const struct work_turn *turn)
 
 /* Whose rows a segment holds. */
 struct own_rows {
-    const struct table_names *names;
+    const struct replay_rules *rules; /* that are asked, too */
+    const struct segments *segments;
     size_t table;
     bool has_others;
 };
 
-/* In the form of struct replay_rules: all is wanted. Rows that go through a partitioned table may
- * come into any of its partitions. */
+/* In the form of struct replay_rules. Rows that go through a partitioned table may come into any of
+ * its partitions. */
 static bool look_for_others(void *context, const struct sql_statement *statement)
 {
     struct own_rows *own = context;
@@ -92,8 +92,8 @@ static bool look_for_others(void *context, const struct sql_statement *statement
 
     own->has_others |=
         statement->is_copy &&
-        (!table_names_find(own->names, statement, &table, &ignored) || table != own->table);
-    return true;
+        (!table_names_find(own->segments, statement, &table, &ignored) || table != own->table);
+    return own->rules->wants == NULL || own->rules->wants(own->rules->context, statement);
 }
 
 static bool replay_rows(struct filling *filling, struct worker *worker,
@@ -101,8 +101,9 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
 {
     const struct segment *segment = turn->segment;
     const struct segment_table *table = &filling->segments->tables[segment->table];
-    struct own_rows own = {.names = filling->names, .table = segment->table};
-    const struct replay_rules rules = {.wants = look_for_others, .context = &own};
+    struct own_rows own = {
+        .rules = &filling->options->rules, .segments = filling->segments, .table = segment->table};
+    struct replay_rules rules = filling->options->rules;
     struct replay replay = {
         .like_source = filling->like_source,
         .session = worker->session,
@@ -113,6 +114,8 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
         .sum = &worker->sum,
     };
 
+    rules.wants = look_for_others;
+    rules.context = &own;
     row_sum_reset(&worker->sum);
     bool ok = segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) &&
               row_sum_check(&worker->sum, segment, err);
@@ -184,14 +187,10 @@ static bool plan_rows(struct filling *filling, struct error *err)
     const struct segments *segments = filling->segments;
     size_t first = segments_schema_at(segments) + 1;
 
-    filling->names = table_names_new(segments, err);
-    if (filling->names == NULL) {
-        return false;
-    }
     filling->order = work_order_new(&segments->items[first], segments->count - 1 - first,
                                     segments->table_count, count_jobs(filling), err);
     const struct index_builder_rows rows = {
-        .order = filling->order, .names = filling->names, .fill = fill_segment, .context = filling};
+        .order = filling->order, .segments = segments, .fill = fill_segment, .context = filling};
     return filling->order != NULL && open_builder(filling, &rows, err);
 }
 
@@ -226,7 +225,6 @@ static void close_filling(struct filling *filling)
 {
     index_builder_free(filling->builder);
     work_order_free(filling->order);
-    table_names_free(filling->names);
     segment_reader_free(filling->reader);
     workers_close(&filling->workers);
     row_sum_close(&filling->sum);

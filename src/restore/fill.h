@@ -1,6 +1,6 @@
 /*
  * Fills an empty database from a backup: the schema before the data, the rows by several sessions
- * at once, the schema after the data, with indexes and constraints by all of them.
+ * at once, which also build indexes and constraints, and what else the schema has after the data.
  *
  * What it leaves when it fails is a part of the backup: the database is for dropping then.
  */

@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "postgres/target_database.h"
 #include "postgres/target_session.h"
 
 #define COPY    "COPY "
 #define FROM    " FROM stdin"
 #define OPTIONS " WITH (FREEZE)"
-#define BEGIN   "BEGIN; TRUNCATE ONLY "
+#define ONLY    "ONLY "
+#define BEGIN   "BEGIN; TRUNCATE " ONLY
 
 /* The length of the table's name, with its schema, in front of a blank or a list of columns. */
 static size_t measure_name(const char *name)
@@ -38,12 +40,22 @@ static const char *end_of_copy(const char *copy)
     return last != NULL && (*last == '\0' || strcmp(last, ";") == 0) ? last : NULL;
 }
 
+/* An extension may have put rows into a table of its own. */
+static bool is_empty(struct session *session, const char *from)
+{
+    struct error refused = ERROR_INIT;
+    bool empty = false;
+
+    return target_database_has_no_row(session, from, &empty, &refused) && empty;
+}
+
 static bool begin(struct frozen_table *table, struct session *session, const char *name,
                   struct error *err)
 {
     size_t length = measure_name(name);
     struct text sql = TEXT_INIT(strlen(BEGIN) + length);
     struct error refused = ERROR_INIT;
+    bool ok = true;
 
     text_append(&sql, BEGIN);
     text_append_bytes(&sql, name, length);
@@ -51,9 +63,12 @@ static bool begin(struct frozen_table *table, struct session *session, const cha
         text_clear(&sql);
         return error_set_memory(err);
     }
-    table->is_begun = target_session_run(session, text_string(&sql), &refused);
+    if (is_empty(session, text_string(&sql) + strlen(BEGIN) - strlen(ONLY))) {
+        table->is_begun = target_session_run(session, text_string(&sql), &refused);
+        ok = table->is_begun || target_session_run(session, "ROLLBACK", err);
+    }
     text_clear(&sql);
-    return table->is_begun || target_session_run(session, "ROLLBACK", err);
+    return ok;
 }
 
 size_t frozen_table_length(const char *copy)

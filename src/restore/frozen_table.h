@@ -26,9 +26,9 @@ struct frozen_table {
 /* The most that frozen_table_prepare() appends. */
 size_t frozen_table_length(const char *copy);
 /* Before each COPY of the table's: appends to `out` what is to be sent instead. The first begins
- * the transaction, with TRUNCATE; where the server refuses that (a right, a partitioned table),
- * `out` gets the COPY as it is, outside of any transaction, and so must all others of the table be
- * sent. */
+ * the transaction, with TRUNCATE; where the server refuses that (a right, a partitioned table), or
+ * the table has rows (its extension's), `out` gets the COPY as it is, outside of any transaction,
+ * and so must all others of the table be sent. */
 bool frozen_table_prepare(struct frozen_table *table, struct session *session, const char *copy,
                           struct text *out, struct error *err);
 /* After the last one, or earlier, when others are to fill it, too: nothing of the table may be

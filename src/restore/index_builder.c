@@ -9,6 +9,7 @@
 #include "restore/set_statement.h"
 #include "restore/sql_lexer.h"
 #include "restore/statement_entry.h"
+#include "restore/table_names.h"
 
 /* Of one batch, in memory. */
 #define BATCH_MOST_BYTES ((size_t)16 * 1024 * 1024)
@@ -21,13 +22,14 @@ enum kind {
     KIND_NONE,
     KIND_BUILD,
     KIND_FOREIGN_KEY,
-    KIND_REMARK, /* about what stands before it */
+    KIND_REMARK, /* about something that stands before it, the last or not */
 };
 
 struct step {
     char *text;
     char *entry;
     uint64_t line;
+    bool is_remark;          /* of no job: run when all are done */
     bool begins;             /* an entry: the steps up to the next such one are one job */
     struct work_build build; /* of the job that begins */
 };
@@ -117,11 +119,13 @@ static enum kind kind_of(const struct sql_statement *statement)
     return KIND_NONE;
 }
 
-/* Columns in one pair of parentheses, and no condition: nothing in it can read another table. */
+/* Only columns in parentheses, and no condition: nothing in it can read another table. (A NOT NULL
+ * without parentheses is of the table's children, too.) */
 static bool has_plain_columns(const struct sql_statement *statement)
 {
     struct sql_lexer lexer;
     struct sql_token token;
+    bool has_columns = false;
     int depth = 0;
 
     sql_lexer_init(&lexer, statement->text, statement->length);
@@ -131,21 +135,23 @@ static bool has_plain_columns(const struct sql_statement *statement)
         if (depth > 1 || sql_token_is_word(&token, "where")) {
             return false;
         }
+        has_columns |= depth == 1;
     }
-    return true;
+    return has_columns;
 }
 
 static bool describe(const struct index_builder *builder, const struct sql_statement *statement,
                      struct work_build *build, struct error *err)
 {
     build->table = SEGMENT_NO_TABLE;
+    build->needs_all_rows = !has_plain_columns(statement);
     build->is_exclusive = statement_entry_has_type(statement, "CONSTRAINT");
-    return !builder->has_rows || builder->kind != KIND_BUILD || !has_plain_columns(statement) ||
-           table_names_find(builder->rows.names, statement, &build->table, err);
+    return !builder->has_rows || builder->kind != KIND_BUILD ||
+           table_names_find(builder->rows.segments, statement, &build->table, err);
 }
 
 static bool add_step(struct index_builder *builder, const struct sql_statement *statement,
-                     bool begins, struct error *err)
+                     bool is_remark, bool begins, struct error *err)
 {
     if (builder->count == builder->capacity) {
         size_t capacity = builder->capacity > 0 ? builder->capacity * 2 : 64;
@@ -160,6 +166,7 @@ static bool add_step(struct index_builder *builder, const struct sql_statement *
     *step = (struct step){.text = text_copy(statement->text),
                           .entry = text_copy(statement->entry),
                           .line = statement->line,
+                          .is_remark = is_remark,
                           .begins = begins};
     builder->bytes += statement->length + strlen(statement->entry);
     if (step->text == NULL || step->entry == NULL) {
@@ -175,7 +182,10 @@ static bool set_in_all(struct index_builder *builder, const struct sql_statement
     bool ok = builder->count == 0 || index_builder_run(builder, err);
 
     for (size_t i = 0; ok && i < builder->workers->count; i++) {
-        ok = target_session_run(builder->workers->items[i].session, statement->text, err);
+        struct session *session = builder->workers->items[i].session;
+        ok = target_session_run(session, statement->text, err) ||
+             replay_blame(session, builder->like_source, err) ||
+             statement_entry_prefix(statement, err);
     }
     return ok;
 }
@@ -205,7 +215,7 @@ bool index_builder_take(void *context, const struct sql_statement *statement, bo
     if (!goes_on) {
         builder->kind = kind;
     }
-    return add_step(builder, statement, !goes_on, err);
+    return add_step(builder, statement, kind == KIND_REMARK, !goes_on, err);
 }
 
 static bool run_step(const struct index_builder *builder, struct worker *worker,
@@ -227,14 +237,26 @@ static bool run_step(const struct index_builder *builder, struct worker *worker,
 static bool run_job(struct index_builder *builder, struct worker *worker, size_t number,
                     struct error *err)
 {
-    size_t step = builder->jobs[number];
+    size_t i = builder->jobs[number];
 
     do {
-        if (!run_step(builder, worker, &builder->steps[step], err)) {
+        const struct step *step = &builder->steps[i++];
+        if (!step->is_remark && !run_step(builder, worker, step, err)) {
             return false;
         }
-        step++;
-    } while (step < builder->count && !builder->steps[step].begins);
+    } while (i < builder->count && !builder->steps[i].begins);
+    return true;
+}
+
+/* What they are about may have been another's job. */
+static bool run_remarks(const struct index_builder *builder, struct error *err)
+{
+    for (size_t i = 0; i < builder->count; i++) {
+        const struct step *step = &builder->steps[i];
+        if (step->is_remark && !run_step(builder, &builder->workers->items[0], step, err)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -286,7 +308,8 @@ static bool run_in(struct index_builder *builder, struct work_order *order, stru
 
     builder->has_rows = false;
     return divide(builder, order, err) &&
-           workers_run(builder->workers, builder->workers->count, work, &round, err);
+           workers_run(builder->workers, builder->workers->count, work, &round, err) &&
+           run_remarks(builder, err);
 }
 
 static bool run_batch(struct index_builder *builder, struct error *err)

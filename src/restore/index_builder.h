@@ -4,7 +4,8 @@
  *
  * Statements are handed in, in order. Those of entries that only need what stands before them all
  * (indexes, primary keys, unique and exclusion constraints, each of one table) make a batch; so do
- * foreign keys. What is neither ends the batch: it waits until all of it is there.
+ * foreign keys. Comments among them are made when the batch is there. What is neither ends the
+ * batch: it waits until all of it is there.
  */
 #ifndef RESTORE_INDEX_BUILDER_H
 #define RESTORE_INDEX_BUILDER_H
@@ -13,9 +14,9 @@
 
 #include "base/error.h"
 #include "restore/sql_script.h"
-#include "restore/table_names.h"
 #include "restore/work_order.h"
 #include "restore/workers.h"
+#include "stream/segment.h"
 
 struct index_builder;
 
@@ -24,7 +25,7 @@ struct index_builder;
  * read others) are begun when these are there. */
 struct index_builder_rows {
     struct work_order *order;        /* of their segments, and nothing else; borrowed */
-    const struct table_names *names; /* borrowed */
+    const struct segments *segments; /* borrowed */
     /* Fills in the segment that the order has given to the worker. */
     bool (*fill)(void *context, struct worker *worker, const struct work_turn *turn,
                  struct error *err);

@@ -9,12 +9,6 @@
  * take for each: measured, with narrow rows, and no more than a guess for a longer key. */
 #define BUILD_BYTES_PER_ROW 32
 
-enum use {
-    USE_ALONE,
-    USE_AWAITED, /* alone as yet */
-    USE_SHARED,
-};
-
 /* The segments of one table that are left; or one segment of something else. */
 struct run {
     const struct segment *first;
@@ -23,9 +17,11 @@ struct run {
     uint64_t left;   /* of the segments that nobody was given */
     uint64_t rows;   /* of all its segments */
     size_t undone;   /* segments, with those that are being filled in */
-    enum use use;    /* once it is begun */
+    bool is_shared;  /* or filled by one worker alone, once it is begun */
+    size_t awaited;  /* workers that wait until it is shared */
     bool has_others; /* its segments hold rows of other tables, too */
-    struct build_group builds;
+    struct build_group group;
+    struct build *builds; /* that wait for its rows */
 };
 
 /* What a worker was given. */
@@ -52,7 +48,7 @@ struct work_order {
     struct build *all_builds;
     size_t build_count;
     size_t builds_given;
-    struct build_group late; /* these need all rows */
+    struct build *late; /* builds that wait for all rows */
     struct build_queue queue;
     struct place *places;
     size_t workers;
@@ -142,17 +138,9 @@ void work_order_free(struct work_order *order)
     free(order);
 }
 
-/* Builds without a table may be of any: nothing is known of whom they keep waiting. */
-static void add_build(struct work_order *order, struct build *build, struct run *run)
+static void release(struct work_order *order, struct build **list)
 {
-    build->is_exclusive = build->is_exclusive && run != NULL;
-    build->work = run != NULL ? run->rows * BUILD_BYTES_PER_ROW : 0;
-    build_group_add(run != NULL ? &run->builds : &order->late, build);
-}
-
-static void release(struct work_order *order, struct build_group *group)
-{
-    order->building += build_queue_release(&order->queue, group);
+    order->building += build_queue_release(&order->queue, list);
 }
 
 static void release_late(struct work_order *order)
@@ -160,6 +148,22 @@ static void release_late(struct work_order *order)
     if (order->undone == 0) {
         release(order, &order->late);
     }
+}
+
+static int compare_builds(const void *a, const void *b)
+{
+    const struct build *left = a;
+    const struct build *right = b;
+
+    if (left->work != right->work) {
+        return left->work < right->work ? -1 : 1;
+    }
+    return left->number > right->number ? -1 : 1;
+}
+
+static struct run *run_of(const struct work_order *order, const struct work_build *build)
+{
+    return build->table < order->table_count ? order->of_table[build->table] : NULL;
 }
 
 bool work_order_add_builds(struct work_order *order, const struct work_build *builds, size_t count,
@@ -170,13 +174,21 @@ bool work_order_add_builds(struct work_order *order, const struct work_build *bu
         return error_set_memory(err);
     }
     order->build_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct run *run = run_of(order, &builds[i]);
+        order->all_builds[i] =
+            (struct build){.number = i,
+                           .work = run != NULL ? run->rows * BUILD_BYTES_PER_ROW : 0,
+                           .group = run != NULL ? &run->group : NULL,
+                           .is_exclusive = builds[i].is_exclusive};
+    }
     /* Each is put in front of those that are there. */
-    for (size_t i = count; i-- > 0;) {
-        size_t table = builds[i].table;
-        order->all_builds[i].number = i;
-        order->all_builds[i].is_exclusive = builds[i].is_exclusive;
-        add_build(order, &order->all_builds[i],
-                  table < order->table_count ? order->of_table[table] : NULL);
+    qsort(order->all_builds, count, sizeof(*order->all_builds), compare_builds);
+    for (size_t i = 0; i < count; i++) {
+        struct build *build = &order->all_builds[i];
+        struct run *run = run_of(order, &builds[build->number]);
+        bool is_late = run == NULL || builds[build->number].needs_all_rows;
+        build_list_put(is_late ? &order->late : &run->builds, build);
     }
     release_late(order);
     return true;
@@ -200,7 +212,7 @@ static struct run *begin_next(struct work_order *order)
 {
     struct run *run = &order->runs[order->begun++];
 
-    run->use = keeps_others_busy(order, run) ? USE_ALONE : USE_SHARED;
+    run->is_shared = !keeps_others_busy(order, run);
     order->open[order->open_count++] = run;
     return run;
 }
@@ -218,14 +230,13 @@ static void close_run(struct work_order *order, const struct run *run)
 /* Of one that must be waited for, the next segment is gone by then. */
 static bool can_be_helped(const struct run *run)
 {
-    return run->end - run->next > (run->use == USE_SHARED ? 0 : 1);
+    return run->end - run->next > (run->is_shared ? 0 : 1);
 }
 
 /* Before its next segment is filled, the others will have nothing to do but to help. */
 static bool will_be_awaited(const struct work_order *order, const struct run *run)
 {
-    return run->use == USE_ALONE && can_be_helped(run) &&
-           left_for_others(order, run) < run->next->raw_length;
+    return can_be_helped(run) && left_for_others(order, run) < run->next->raw_length;
 }
 
 static struct run *longest_to_help(const struct work_order *order)
@@ -244,7 +255,7 @@ static struct run *longest_to_help(const struct work_order *order)
 /* What it has begun alone, only this worker can end. */
 static bool is_bound(const struct run *own)
 {
-    return own != NULL && has_more(own) && own->use != USE_SHARED;
+    return own != NULL && has_more(own) && !own->is_shared;
 }
 
 static struct build *choose_build(struct work_order *order, const struct run *own)
@@ -255,10 +266,10 @@ static struct build *choose_build(struct work_order *order, const struct run *ow
     return build;
 }
 
-/* NULL: there is none for it, or (*must_wait) one that its worker is to share first. */
-static struct run *choose_run(struct work_order *order, struct run *own, bool *must_wait)
+/* NULL: there is none for it, or (*awaited, else NULL) one that its worker is to share first. */
+static struct run *choose_run(struct work_order *order, struct run *own, struct run **awaited)
 {
-    *must_wait = false;
+    *awaited = NULL;
     if (own != NULL && has_more(own)) {
         return own;
     }
@@ -266,34 +277,44 @@ static struct run *choose_run(struct work_order *order, struct run *own, bool *m
         return begin_next(order);
     }
     struct run *run = longest_to_help(order);
-    if (run == NULL || run->use == USE_SHARED) {
+    if (run == NULL || run->is_shared) {
         return run;
     }
-    run->use = USE_AWAITED;
-    *must_wait = true;
+    *awaited = run;
     return NULL;
+}
+
+static void await_change(struct work_order *order, struct run *awaited)
+{
+    if (awaited != NULL) {
+        awaited->awaited++;
+    }
+    pthread_cond_wait(&order->changed, &order->lock);
+    if (awaited != NULL) {
+        awaited->awaited--;
+    }
 }
 
 /* With the lock held, but for the time that it waits. False: nothing is left for it. */
 static bool choose(struct work_order *order, struct place *place)
 {
-    bool must_wait;
+    struct run *awaited;
 
     while (!order->stopped) {
         place->build = choose_build(order, place->run);
         if (place->build != NULL) {
             return true;
         }
-        struct run *run = choose_run(order, place->run, &must_wait);
+        struct run *run = choose_run(order, place->run, &awaited);
         if (run != NULL) {
             place->run = run;
             place->is_filling = true;
             return true;
         }
-        if (!must_wait && order->builds_given == order->build_count) {
+        if (awaited == NULL && order->builds_given == order->build_count) {
             return false;
         }
-        pthread_cond_wait(&order->changed, &order->lock);
+        await_change(order, awaited);
     }
     return false;
 }
@@ -303,7 +324,7 @@ static void end_filling(struct work_order *order, struct run *run)
     order->undone--;
     run->undone--;
     if (run->undone == 0 && run->has_others) {
-        build_group_join(&order->late, &run->builds);
+        build_list_join(&order->late, &run->builds);
     } else if (run->undone == 0) {
         release(order, &run->builds);
     }
@@ -327,7 +348,7 @@ static void end_turn(struct work_order *order, struct place *place)
 static void give_segment(struct work_order *order, struct run *run, struct work_turn *turn)
 {
     turn->segment = run->next++;
-    turn->alone = run->use != USE_SHARED;
+    turn->alone = !run->is_shared;
     turn->is_first = turn->segment == run->first;
     turn->is_last = !has_more(run);
     run->left -= turn->segment->raw_length;
@@ -365,7 +386,7 @@ bool work_order_is_to_share(struct work_order *order, size_t worker)
 {
     pthread_mutex_lock(&order->lock);
     const struct run *run = order->places[worker].run;
-    bool is_to_share = run->use == USE_AWAITED || will_be_awaited(order, run);
+    bool is_to_share = !run->is_shared && (run->awaited > 0 || will_be_awaited(order, run));
     pthread_mutex_unlock(&order->lock);
     return is_to_share;
 }
@@ -373,7 +394,7 @@ bool work_order_is_to_share(struct work_order *order, size_t worker)
 void work_order_share(struct work_order *order, size_t worker)
 {
     pthread_mutex_lock(&order->lock);
-    order->places[worker].run->use = USE_SHARED;
+    order->places[worker].run->is_shared = true;
     pthread_cond_broadcast(&order->changed);
     pthread_mutex_unlock(&order->lock);
 }

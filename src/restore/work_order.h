@@ -3,8 +3,9 @@
  * which index it builds.
  *
  * The largest table is begun first. A worker stays with its table as long as that has segments: two
- * sessions that fill one table wait for each other whenever it grows. An index is built as soon as
- * the rows that it needs are there, the longest first.
+ * sessions that fill one table wait for each other whenever it grows. An index is built when the
+ * rows that it needs are there, the longest first, by the worker that is free next, or that fills a
+ * table which others can go on with.
  *
  * So a table is filled by one worker alone at first, and can be filled in one transaction, unless
  * there is too little for the others to do. When they have nothing else left, or soon will not,
@@ -30,9 +31,9 @@ struct work_order *work_order_new(const struct segment *segments, size_t count, 
 void work_order_free(struct work_order *order);
 
 struct work_build {
-    /* Whose rows it needs, an index into segments.tables; SEGMENT_NO_TABLE: all rows. */
-    size_t table;
-    bool is_exclusive; /* keeps others from building on that table */
+    size_t table;        /* an index into segments.tables, or SEGMENT_NO_TABLE */
+    bool needs_all_rows; /* not only those of its table; so does one without a table */
+    bool is_exclusive;   /* keeps others from building on its table */
 };
 /* Before the first turn, and once at most: the builds, which turns name by their number here. */
 bool work_order_add_builds(struct work_order *order, const struct work_build *builds, size_t count,
@@ -47,7 +48,7 @@ struct work_turn {
 };
 /* For the worker of this number, from 0 on, which has done, and committed, what it was given
  * before; false when nothing is left for it, or the order has been stopped. May wait for other
- * workers. After a segment, work_order_is_to_share() must have been asked. */
+ * workers. After a segment, work_order_is_to_share() must have been asked, or the table shared. */
 bool work_order_take(struct work_order *order, size_t worker, struct work_turn *turn);
 
 /* Of the segment that the worker was given: it holds rows for other tables than its own, which no

@@ -14,10 +14,10 @@ import subprocess
 import pytest
 
 import backups
+import pg_dumps
 import processes
 from contents import HASHED, LARGE_OBJECTS, MANY, compared
 from fault_proxy import ALWAYS
-from pg_dumps import of_version_17
 from postgres_cluster import PASSWORD, PostgresCluster
 from stores import FileStore
 
@@ -210,6 +210,22 @@ def test_a_table_that_one_session_fills_is_frozen(restorer, make_database, targe
          WHERE relname = 'a "b (c'""") == [(True,)]
 
 
+def test_rows_of_an_extension_stay(restorer, make_database, target, cluster, tmp_path):
+    """CREATE EXTENSION may make some; the backup has the others. Here pg_dump adds one."""
+    database = make_database()
+    database.execute("CREATE TABLE known AS SELECT g, repeat('x', 90) AS t"
+                     " FROM generate_series(1, 30000) g")
+    settings = pg_dumps.script(tmp_path, """
+set -o pipefail
+"$REAL" "$@" |
+    sed -E "/^ALTER TABLE public.known OWNER/a INSERT INTO public.known VALUES (0, 'own');"
+""")
+    settings |= {"RYTHM_BACKUP_ENGINE": "parallel", "RYTHM_BACKUP_SEGMENT_SIZE": "2"}
+    name = restorer.back_up(database.name, **settings)
+    restorer.ok(name, target, "--create", "--jobs", "1")
+    assert cluster.execute(target, "SELECT count(*), min(g) FROM known") == [(30001, 0)]
+
+
 @pytest.fixture
 def long_and_short(make_database):
     """Two tables, one of which is restored when half of the other is."""
@@ -288,6 +304,45 @@ def test_an_index_is_built_when_its_rows_are_there(restorer, make_database, targ
     name = restorer.back_up(database.name)
     restorer.ok(name, target, "--create", "--jobs", "2")
     restorer.assert_equal(target, database.name)
+
+
+# Of one that ends while the other is filled, in a transaction of its own; and what needs both.
+APART = """
+CREATE TABLE z AS SELECT g AS id, repeat('x', 90) AS t FROM generate_series(1, 60000) g;
+ALTER TABLE z ADD PRIMARY KEY (id);
+CREATE TABLE a (id integer PRIMARY KEY, z integer);
+INSERT INTO a SELECT g, g FROM generate_series(1, 10) g;
+CREATE INDEX a_z ON a (z);
+COMMENT ON INDEX z_pkey IS 'of the other table, behind an index of this one';
+COMMENT ON CONSTRAINT z_pkey ON z IS 'key';
+CREATE TABLE parent (id integer PRIMARY KEY);
+CREATE TABLE child (more text, PRIMARY KEY (id)) INHERITS (parent);
+INSERT INTO parent SELECT generate_series(1, 10);
+INSERT INTO child SELECT g, repeat('y', 90) FROM generate_series(11, 30000) g;
+"""
+LATER = {
+    "keys": "",
+    "foreign keys": "ALTER TABLE a ADD FOREIGN KEY (z) REFERENCES z",
+    "foreign keys alone": "ALTER TABLE a DROP CONSTRAINT a_pkey; DROP INDEX a_z;"
+                          "ALTER TABLE parent DROP CONSTRAINT parent_pkey;"
+                          "ALTER TABLE child DROP CONSTRAINT child_pkey;"
+                          "ALTER TABLE z DROP CONSTRAINT z_pkey; ALTER TABLE z ADD UNIQUE (id);"
+                          "ALTER TABLE a ADD FOREIGN KEY (z) REFERENCES z (id)",
+    "triggers alone": "DROP TABLE a, z, child, parent; CREATE TABLE a AS SELECT 1 AS b;"
+                      "CREATE TRIGGER t BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION"
+                      " suppress_redundant_updates_trigger()",
+}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("what", list(LATER))
+def test_what_comes_after_the_rows(restorer, make_database, target, what, jobs):
+    database = make_database()
+    database.execute(APART)
+    database.execute(LATER[what] or "SELECT")
+    name = restorer.back_up(database.name, RYTHM_BACKUP_SEGMENT_SIZE="2")
+    restorer.ok(name, target, "--create", "--jobs", jobs)
+    restorer.assert_equal(target, database.name, in_order=jobs == 1)
 
 
 def test_no_index_before_the_rows_that_come_through_a_root(restorer, make_database, target):
@@ -494,7 +549,7 @@ def large_objects(make_database, cluster, tmp_path):
 def test_large_objects(restorer, large_objects, make_name, cluster, tmp_path, jobs, of_17):
     """pg_dump writes what makes them, or leaves it to us."""
     target = make_name()
-    settings = of_version_17(tmp_path) if of_17 else {}
+    settings = pg_dumps.of_version_17(tmp_path) if of_17 else {}
     name = restorer.back_up(large_objects.name, **settings)
     restorer.ok(name, target, "--create", "--jobs", jobs)
     restorer.assert_equal(target, large_objects.name)

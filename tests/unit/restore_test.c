@@ -831,6 +831,7 @@ static const struct work_build builds[] = {
     {.table = 2, .is_exclusive = true},
     {.table = 2},
     {.table = 9},
+    {.table = 2, .needs_all_rows = true},
 };
 #define BUILDS (sizeof(builds) / sizeof(builds[0]))
 
@@ -840,12 +841,12 @@ static void test_builds_among_the_segments(void **state)
 
     (void)state;
     /* After the rows of its table, and before those of others; without one, after all rows. */
-    check_builds(with_builds, WITH_BUILDS, builds, BUILDS, "0000000000000",
-                 " ^0.0! 0.1$! ^1.0$! #1 #2 ^2.0$! #3 #4 ^3.0$ #0 #5 - -");
+    check_builds(with_builds, WITH_BUILDS, builds, BUILDS, "00000000000000",
+                 " ^0.0! 0.1$! ^1.0$! #1 #2 ^2.0$! #3 #4 ^3.0$ #6 #0 #5 - -");
     /* Nothing else is built on a table meanwhile. */
-    check_builds(with_builds, WITH_BUILDS, builds, BUILDS, "01110010110",
-                 " ^0.0! ^1.0$! #1 #2 0.1$! ^2.0$! ^3.0$ #3 #0 #5 #4");
-    check_builds(with_builds, 0, builds, BUILDS, "01010101", " #0 #1 #2 #3 #4 #5 - -");
+    check_builds(with_builds, WITH_BUILDS, builds, BUILDS, "011100101101",
+                 " ^0.0! ^1.0$! #1 #2 0.1$! ^2.0$! ^3.0$ #3 #0 #5 #4 #6");
+    check_builds(with_builds, 0, builds, BUILDS, "010101010", " #0 #1 #2 #3 #4 #5 #6 - -");
     /* The longest first; and none before the last row, when rows go into other tables, too. */
     check_builds(with_builds + 2, 2, two_tables, 3, "a00000", " ^1.0$! ^2.0$ #1 #0 #2 -");
 }
@@ -910,6 +911,46 @@ static void test_what_one_has_begun_alone_is_shared_when_it_says_so(void **state
     work_order_free(helper.order);
 }
 
+/* Worker 1 has nothing to do before the rows of worker 0 are there. */
+static void await_rows(struct helper *helper, pthread_t *thread)
+{
+    static const struct segment rows[] = {
+        {.kind = SEGMENT_TABLE, .table = 0, .raw_length = 2},
+        {.kind = SEGMENT_TABLE, .table = 1, .raw_length = 1},
+    };
+    static const struct work_build build = {.table = 0};
+    struct work_turn turn;
+
+    helper->order = order_of(rows, 2, &build, 1);
+    assert_true(work_order_take(helper->order, 0, &turn));
+    assert_true(work_order_take(helper->order, 1, &turn));
+    assert_int_equal(pthread_create(thread, NULL, help, helper), 0);
+    usleep(10000);
+}
+
+static void test_who_waits_for_an_index_is_woken(void **state)
+{
+    struct helper helper = {.found = false};
+    struct work_turn turn;
+    pthread_t thread;
+
+    (void)state;
+    /* Whoever asks first is given it; the other one has nothing left. */
+    await_rows(&helper, &thread);
+    bool found = work_order_take(helper.order, 0, &turn);
+    pthread_join(thread, NULL);
+    assert_true(found != helper.found);
+    assert_null(found ? turn.segment : helper.turn.segment);
+    work_order_free(helper.order);
+
+    helper.found = true;
+    await_rows(&helper, &thread);
+    work_order_stop(helper.order);
+    pthread_join(thread, NULL);
+    assert_false(helper.found);
+    work_order_free(helper.order);
+}
+
 static void test_nobody_waits_for_one_that_failed(void **state)
 {
     struct helper helper = {.found = true};
@@ -950,6 +991,7 @@ int main(void)
         cmocka_unit_test(test_the_order_of_segments),
         cmocka_unit_test(test_builds_among_the_segments),
         cmocka_unit_test(test_what_one_has_begun_alone_is_shared_when_it_says_so),
+        cmocka_unit_test(test_who_waits_for_an_index_is_woken),
         cmocka_unit_test(test_nobody_waits_for_one_that_failed),
     };
 

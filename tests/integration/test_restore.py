@@ -345,6 +345,31 @@ def test_what_comes_after_the_rows(restorer, make_database, target, what, jobs):
     restorer.assert_equal(target, database.name, in_order=jobs == 1)
 
 
+def test_an_index_that_fails_ends_all(restorer, make_database, make_name):
+    """One session fills a table, and one waits to build the index of that."""
+    database = make_database()
+    elsewhere = f"IF current_database() <> '{database.name}' THEN"
+    database.execute(f"""
+        CREATE FUNCTION far(integer, integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
+            $$BEGIN {elsewhere} RAISE 'far from home'; END IF; RETURN $1 - $2; END$$;
+        CREATE OPERATOR CLASS far FOR TYPE integer USING btree AS OPERATOR 1 <, OPERATOR 2 <=,
+            OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 far(integer, integer);
+        CREATE TABLE short AS SELECT g FROM generate_series(1, 10) g;
+        CREATE INDEX short_far ON short (g far);
+        CREATE TABLE long AS SELECT g FROM generate_series(1, 3000) g;
+        CREATE INDEX ON long (g);
+        CREATE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS
+            $$BEGIN {elsewhere} PERFORM pg_sleep(60); END IF; RETURN true; END$$;
+        ALTER TABLE long ADD CONSTRAINT slow CHECK (g <> 1000 OR slow())""")
+    name = restorer.back_up(database.name)
+    process = restorer.tool.start(*restorer.arguments(name, make_name(), "--create", "--jobs", "3"))
+    result = restorer.tool.finish(process, 30)
+    assert result.code == 1, result.err
+    assert "building indexes and keys: INDEX public.short_far" in result.err, result.err
+    assert "far from home" in result.err
+    assert restorer.scratch() == []
+
+
 def test_no_index_before_the_rows_that_come_through_a_root(restorer, make_database, target):
     """They come into any partition. Here the other session keeps their keys from being made, as its
     own rows might that come through the root."""

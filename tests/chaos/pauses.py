@@ -69,8 +69,11 @@ def must_end_well(*seen):
 
 def leave(lane, phase):
     with phases.halted(lane, phase) as first:
-        # What it has asked for goes on in the server.
-        processes.wait_until(lambda: not phases.asking(lane), "the server has done what was asked")
+        # What it has asked for goes on in the server. Twice: what has just been taken from the line
+        # is not at work yet.
+        for _ in range(2):
+            processes.wait_until(lambda: not phases.asking(lane),
+                                 "the server has done what was asked")
         running = claimed(lane)
         seconds = [lane.check(arena.FIRST_CHECK, what="while it stands still"),
                    lane.check(THIRD, what="while it stands still")]

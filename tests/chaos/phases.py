@@ -218,10 +218,23 @@ def sessions(lane, application="rythm-backup"):
         " AND application_name = %s ORDER BY backend_start, pid", application)]
 
 
+def unread(port):
+    """Whether there are bytes that this server, on IPv4, has yet to take from a connection."""
+    with open("/proc/net/tcp") as table:
+        next(table)
+        for line in table:
+            _, local, _, state, queues, *_ = line.split()
+            if (local.endswith(f":{port:04X}") and state == "01"
+                    and not queues.endswith(":00000000")):
+                return True
+    return False
+
+
 def asking(lane):
-    """Those of its server processes that are at work."""
-    return lane.query("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND"
-                      " application_name = 'rythm-backup' AND state = 'active'")
+    """Whether one of its server processes is at work, or will be: it has been sent something."""
+    return unread(lane.arena.cluster.port) or lane.query(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND"
+        " application_name = 'rythm-backup' AND state = 'active'")
 
 
 def lock_holders(lane):

@@ -62,11 +62,6 @@ static bool replay_schema(struct filling *filling, const struct segment *segment
            index_builder_blame(filling->builder, err);
 }
 
-static size_t number_of(const struct filling *filling, const struct worker *worker)
-{
-    return (size_t)(worker - filling->workers.items);
-}
-
 /* Only before its first rows can a table be emptied. */
 static bool is_frozen(const struct worker *worker, const struct work_turn *turn)
 {
@@ -120,7 +115,7 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
     bool ok = segment_reader_take(worker->reader, segment, replay_stage_new(&replay, err), err) &&
               row_sum_check(&worker->sum, segment, err);
     if (own.has_others) {
-        work_order_note_others(filling->order, number_of(filling, worker));
+        work_order_note_others(filling->order, worker->number);
     }
     return ok || error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
 }
@@ -145,16 +140,15 @@ static bool replay_objects(struct filling *filling, struct worker *worker,
 static bool end_turn(struct filling *filling, struct worker *worker, const struct work_turn *turn,
                      struct error *err)
 {
-    size_t number = number_of(filling, worker);
-    bool shares =
-        (turn->alone && !worker->frozen.is_begun) || work_order_is_to_share(filling->order, number);
+    bool shares = (turn->alone && !worker->frozen.is_begun) ||
+                  work_order_is_to_share(filling->order, worker->number);
 
     if ((turn->is_last || shares) && !frozen_table_commit(&worker->frozen, worker->session, err)) {
         const struct segment_table *table = &filling->segments->tables[turn->segment->table];
         return error_prefix(err, "committing the rows of %s.%s", table->schema, table->name);
     }
     if (shares) {
-        work_order_share(filling->order, number);
+        work_order_share(filling->order, worker->number);
     }
     return true;
 }

@@ -144,10 +144,12 @@ static bool describe(const struct index_builder *builder, const struct sql_state
                      struct work_build *build, struct error *err)
 {
     build->table = SEGMENT_NO_TABLE;
+    if (!builder->has_rows || builder->kind != KIND_BUILD) {
+        return true;
+    }
     build->needs_all_rows = !has_plain_columns(statement);
     build->is_exclusive = statement_entry_has_type(statement, "CONSTRAINT");
-    return !builder->has_rows || builder->kind != KIND_BUILD ||
-           table_names_find(builder->rows.segments, statement, &build->table, err);
+    return table_names_find(builder->rows.segments, statement, &build->table, err);
 }
 
 static bool add_step(struct index_builder *builder, const struct sql_statement *statement,
@@ -265,12 +267,11 @@ static bool work(void *context, struct worker *worker, size_t number, struct err
 {
     struct round *round = context;
     struct index_builder *builder = round->builder;
-    size_t place = (size_t)(worker - builder->workers->items);
     struct work_turn turn;
     bool ok = true;
 
     (void)number;
-    while (ok && work_order_take(round->order, place, &turn)) {
+    while (ok && work_order_take(round->order, worker->number, &turn)) {
         ok = turn.segment != NULL ? builder->rows.fill(builder->rows.context, worker, &turn, err)
                                   : run_job(builder, worker, turn.build, err);
     }

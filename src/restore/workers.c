@@ -46,7 +46,9 @@ bool workers_open(struct workers *workers, const struct workers_options *options
         return error_set_memory(err);
     }
     while (workers->count < options->count) {
-        if (!open_worker(&workers->items[workers->count++], options, err)) {
+        struct worker *worker = &workers->items[workers->count];
+        worker->number = workers->count++;
+        if (!open_worker(worker, options, err)) {
             return error_prefix(err, "opening connection %zu of %zu", workers->count,
                                 options->count);
         }

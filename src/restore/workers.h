@@ -16,6 +16,7 @@
 #include "restore/segment_reader.h"
 
 struct worker {
+    size_t number; /* from 0 on */
     struct session *session;
     struct segment_reader *reader; /* NULL without a source */
     struct row_sum sum;

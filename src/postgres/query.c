@@ -186,6 +186,27 @@ PGresult *query_run(struct session *session, const char *sql, int count, const c
     return collect(session, err);
 }
 
+PGresult *query_describe(struct session *session, const char *sql, struct error *err)
+{
+    session->sqlstate[0] = '\0';
+    if (PQsendPrepare(session->connection, "", sql, 0, NULL) == 0) {
+        query_report(session, TALKING, err);
+        err->retryable = true;
+        return NULL;
+    }
+    PGresult *prepared = collect(session, err);
+    if (prepared == NULL) {
+        return NULL;
+    }
+    PQclear(prepared);
+    if (PQsendDescribePrepared(session->connection, "") == 0) {
+        query_report(session, TALKING, err);
+        err->retryable = true;
+        return NULL;
+    }
+    return collect(session, err);
+}
+
 bool query_execute(struct session *session, const char *sql, int count, const char *const values[],
                    struct error *err)
 {

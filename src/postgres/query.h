@@ -55,6 +55,8 @@ bool query_next(struct session *session, const struct deadline *deadline, PGresu
  * run migrate, a missing privilege names what the server named. */
 PGresult *query_run(struct session *session, const char *sql, int count, const char *const values[],
                     struct error *err);
+/* What the columns of its result would be: it is not run. */
+PGresult *query_describe(struct session *session, const char *sql, struct error *err);
 /* As query_run(), when only success matters. */
 bool query_execute(struct session *session, const char *sql, int count, const char *const values[],
                    struct error *err);

@@ -106,6 +106,7 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
         .content = REPLAY_ROWS,
         .stall_ms = stall_ms(filling->options),
         .frozen = is_frozen(worker, turn) ? &worker->frozen : NULL,
+        .size = segment->raw_length,
         .sum = &worker->sum,
     };
 

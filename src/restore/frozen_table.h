@@ -9,10 +9,10 @@
 #define RESTORE_FROZEN_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "postgres/session.h"
 
 /* Of a smaller one, the file that TRUNCATE makes costs more than the freezing saves. */
@@ -23,16 +23,14 @@ struct frozen_table {
     bool is_begun; /* a transaction is open */
 };
 
-/* The most that frozen_table_prepare() appends. */
-size_t frozen_table_length(const char *copy);
-/* Before each COPY of the table's: appends to `out` what is to be sent instead. The first begins
- * the transaction, with TRUNCATE; where the server refuses that (a right, a partitioned table), or
- * the table has rows (its extension's), `out` gets the COPY as it is, outside of any transaction,
- * and so must all others of the table be sent. */
-bool frozen_table_prepare(struct frozen_table *table, struct session *session, const char *copy,
-                          struct text *out, struct error *err);
+/* Before each COPY of the table's, whose name is as SQL has it: the first begins the transaction,
+ * with TRUNCATE; then the COPY is to be sent with FREEZE. Where the server refuses that (a right, a
+ * partitioned table), or the table has rows (its extension's), is_begun stays false, and the COPY
+ * is to be sent as it is, outside of any transaction, and so must all others of the table be. */
+bool frozen_table_begin(struct frozen_table *table, struct session *session, const char *name,
+                        size_t length, struct error *err);
 /* After the last one, or earlier, when others are to fill it, too: nothing of the table may be
- * prepared again after that, for it would be emptied. Does nothing where no transaction was begun.
+ * begun again after that, for it would be emptied. Does nothing where no transaction was begun.
  */
 bool frozen_table_commit(struct frozen_table *table, struct session *session, struct error *err);
 

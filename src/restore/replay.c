@@ -78,22 +78,6 @@ static bool take_other(struct replay *replay, const struct sql_statement *statem
     return taken || run_statement(replay, statement, err) || statement_entry_prefix(statement, err);
 }
 
-static bool begin_copy(struct replay *replay, const char *sql, struct error *err)
-{
-    return copy_in_begin(&replay->copy, sql, err) ||
-           replay_blame(replay->session, replay->like_source, err);
-}
-
-static bool begin_frozen(struct replay *replay, const char *copy, struct error *err)
-{
-    struct text sql = TEXT_INIT(frozen_table_length(copy));
-    bool ok = frozen_table_prepare(replay->frozen, replay->session, copy, &sql, err) &&
-              begin_copy(replay, text_string(&sql), err);
-
-    text_clear(&sql);
-    return ok;
-}
-
 static bool begin_rows(struct replay *replay, const struct sql_statement *statement,
                        struct error *err)
 {
@@ -103,9 +87,13 @@ static bool begin_rows(struct replay *replay, const struct sql_statement *statem
     }
     replay->blocks++;
     replay->rows_before = replay->sum->rows;
-    replay->copy = (struct copy_in){.session = replay->session, .stall_ms = replay->stall_ms};
-    return replay->frozen != NULL ? begin_frozen(replay, statement->text, err)
-                                  : begin_copy(replay, statement->text, err);
+    row_transfer_clear(&replay->rows);
+    replay->rows = (struct row_transfer){.session = replay->session,
+                                         .stall_ms = replay->stall_ms,
+                                         .frozen = replay->frozen,
+                                         .size = replay->size};
+    return row_transfer_begin(&replay->rows, statement->text, statement->length, err) ||
+           replay_blame(replay->session, replay->like_source, err);
 }
 
 static bool take_statement(void *context, const struct sql_statement *statement, struct error *err)
@@ -130,7 +118,7 @@ static bool take_rows(void *context, const char *rows, size_t size, struct error
         return true;
     }
     row_sum_add(replay->sum, rows, size);
-    return copy_in_write(&replay->copy, rows, size, err) ||
+    return row_transfer_write(&replay->rows, rows, size, err) ||
            replay_blame(replay->session, replay->like_source, err);
 }
 
@@ -142,7 +130,7 @@ static bool end_rows(void *context, struct error *err)
     if (replay->skipping) {
         return true;
     }
-    if (!copy_in_end(&replay->copy, &rows, err)) {
+    if (!row_transfer_end(&replay->rows, &rows, err)) {
         return replay_blame(replay->session, replay->like_source, err);
     }
     return (uint64_t)rows == replay->sum->rows - replay->rows_before ||
@@ -150,10 +138,20 @@ static bool end_rows(void *context, struct error *err)
                      replay->sum->rows - replay->rows_before);
 }
 
+static void release(void *context)
+{
+    struct replay *replay = context;
+
+    row_transfer_clear(&replay->rows);
+}
+
 struct stage *replay_stage_new(struct replay *replay, struct error *err)
 {
-    const struct sql_script_sink sink = {
-        .statement = take_statement, .rows = take_rows, .rows_end = end_rows, .context = replay};
+    const struct sql_script_sink sink = {.statement = take_statement,
+                                         .rows = take_rows,
+                                         .rows_end = end_rows,
+                                         .release = release,
+                                         .context = replay};
 
     return sql_script_stage_new(&sink, err);
 }

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "postgres/copy_in.h"
 #include "postgres/session.h"
 #include "restore/frozen_table.h"
 #include "restore/row_sum.h"
+#include "restore/row_transfer.h"
 #include "restore/sql_script.h"
 #include "stream/stage.h"
 
@@ -41,6 +41,7 @@ struct replay {
     bool like_source;            /* all of a database, on its own server */
     int64_t stall_ms;            /* for the server to take more rows */
     struct frozen_table *frozen; /* that the rows are a part of; borrowed; or NULL */
+    uint64_t size;               /* of all that comes, in bytes; 0: not known */
     struct row_sum *sum;         /* of all rows that were sent; borrowed */
     /* Takes over a statement that it can run later, or beside others: *taken. Before one that is
      * not taken it runs what that may need. NULL: takes nothing. */
@@ -48,7 +49,7 @@ struct replay {
                   struct error *err);
     void *context;
     /* private */
-    struct copy_in copy;
+    struct row_transfer rows;
     uint64_t blocks;      /* of rows */
     uint64_t rows_before; /* in sum, when this block began */
     bool skipping;        /* this block */

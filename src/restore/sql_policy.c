@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "restore/copy_statement.h"
 #include "restore/sql_lexer.h"
 
 /* Of the encodings that only clients have, where a byte of a character may be a quote or backslash
@@ -20,56 +21,6 @@ static bool refuse_copy(struct error *err)
         err, ERROR_DAMAGED,
         "COPY in a form that dumps do not have; restore runs only COPY TABLE (COLUMNS) "
         "FROM stdin");
-}
-
-/* "name" or "schema.name"; *token is what follows. */
-static bool pass_table(struct sql_lexer *lexer, struct sql_token *token)
-{
-    sql_lexer_next_solid(lexer, token);
-    if (!sql_token_is_name(token)) {
-        return false;
-    }
-    if (sql_lexer_next_solid(lexer, token) != SQL_TOKEN_SYMBOL ||
-        !sql_token_is_symbol(token, '.')) {
-        return true;
-    }
-    sql_lexer_next_solid(lexer, token);
-    bool is_name = sql_token_is_name(token);
-    sql_lexer_next_solid(lexer, token);
-    return is_name;
-}
-
-/* "(a, b)", or nothing. */
-static bool pass_columns(struct sql_lexer *lexer, struct sql_token *token)
-{
-    if (!sql_token_is_symbol(token, '(')) {
-        return true;
-    }
-    do {
-        sql_lexer_next_solid(lexer, token);
-    } while (sql_token_is_name(token) || sql_token_is_symbol(token, ','));
-    if (!sql_token_is_symbol(token, ')')) {
-        return false;
-    }
-    sql_lexer_next_solid(lexer, token);
-    return true;
-}
-
-/* What follows the word COPY. */
-static bool is_copy_from_stdin(struct sql_lexer *lexer)
-{
-    struct sql_token token = {.kind = SQL_TOKEN_MORE};
-
-    if (!pass_table(lexer, &token) || !pass_columns(lexer, &token) ||
-        !sql_token_is_word(&token, "from")) {
-        return false;
-    }
-    sql_lexer_next_solid(lexer, &token);
-    if (!sql_token_is_word(&token, "stdin")) {
-        return false;
-    }
-    sql_lexer_next_solid(lexer, &token);
-    return sql_token_is_symbol(&token, ';');
 }
 
 static bool is_client_encoding(char *name)
@@ -141,8 +92,9 @@ bool sql_policy_check(const char *statement, size_t length, bool *is_copy, struc
     if (sql_token_is_word(&token, "set") && !check_set(&lexer, err)) {
         return false;
     }
+    struct copy_statement copy;
     bool copies = sql_token_is_word(&token, "copy");
-    if (copies && !is_copy_from_stdin(&lexer)) {
+    if (copies && !copy_statement_read(statement, length, &copy)) {
         return refuse_copy(err);
     }
     *is_copy = copies;

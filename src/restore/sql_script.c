@@ -338,6 +338,9 @@ static void sql_script_free(struct stage *stage)
 {
     struct sql_script *self = (struct sql_script *)stage;
 
+    if (self->sink.release != NULL) {
+        self->sink.release(self->sink.context);
+    }
     text_clear(&self->entry);
     free(self->buffer);
     free(self);

@@ -37,6 +37,7 @@ struct sql_script_sink {
      * NULL, for who has nothing to do there. */
     bool (*rows)(void *context, const char *rows, size_t size, struct error *err);
     bool (*rows_end)(void *context, struct error *err);
+    void (*release)(void *context); /* when the stage is freed; or NULL */
     void *context;
 };
 

@@ -113,6 +113,7 @@ static bool replay_segment(struct restoring *restoring, const struct segment *se
         .rules = rules,
         .content = segment->kind == SEGMENT_TABLE ? REPLAY_ROWS : REPLAY_STATEMENTS,
         .stall_ms = settings_get_number(settings, SETTING_STALL_TIMEOUT) * 1000,
+        .size = segment->raw_length,
         .sum = &restoring->sum,
     };
 

@@ -85,7 +85,10 @@ static uint32_t next_random(uint32_t *state)
 static bool feed(struct transcript *transcript, const char *script, size_t length, size_t most,
                  struct error *err)
 {
-    const struct sql_script_sink sink = {take_statement, take_rows, take_rows_end, transcript};
+    const struct sql_script_sink sink = {.statement = take_statement,
+                                         .rows = take_rows,
+                                         .rows_end = take_rows_end,
+                                         .context = transcript};
     struct stage *stage = sql_script_stage_new(&sink, err);
     uint32_t state = (uint32_t)most;
     bool ok = true;

@@ -1,0 +1,45 @@
+/*
+ * Rows as COPY TO writes them, turned into its binary format (PostgreSQL manual, COPY, "Text
+ * Format" and "Binary Format"), which costs the server half as much to read: it need not look for
+ * the end of each value, and parse it.
+ *
+ * What is not certain to be read as the server would read the text is left to the server: the
+ * encoder stops in front of such a row.
+ */
+#ifndef ROWS_ROW_ENCODER_H
+#define ROWS_ROW_ENCODER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* A longer row is not held in memory: the encoder stops in front of it. */
+#define ROW_ENCODER_LONGEST ((size_t)1024 * 1024)
+
+struct row_encoder;
+
+/* For rows of columns of these types (value_type.h), or arrays of them. *out is NULL, without an
+ * error, when there is none, or one of another type. */
+bool row_encoder_new(const uint32_t *types, size_t count, struct row_encoder **out,
+                     struct error *err);
+void row_encoder_free(struct row_encoder *encoder);
+
+/* Reads on, in pieces of any size: *used says how far, which is less than `size` when there is
+ * enough to be taken out, and when a row is left to the server. False when memory is out. */
+bool row_encoder_read(struct row_encoder *encoder, const char *rows, size_t size, size_t *used,
+                      struct error *err);
+/* What is to be sent next, of *size bytes, with the head of the format at first; valid until the
+ * encoder reads again. */
+const void *row_encoder_take(struct row_encoder *encoder, size_t *size);
+/* True: it has stopped. Rows go on with the text of row_encoder_rest(), and then with what was not
+ * used. */
+bool row_encoder_has_stopped(const struct row_encoder *encoder);
+/* The beginning of a row whose end was not there yet. */
+const char *row_encoder_rest(const struct row_encoder *encoder, size_t *size);
+
+/* What ends the rows. */
+extern const unsigned char row_encoder_end[2];
+
+#endif

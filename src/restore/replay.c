@@ -9,12 +9,12 @@
 #include "restore/set_statement.h"
 #include "restore/statement_entry.h"
 
-/* Class 22 (data) but for what encodings and locales cannot have, and 42601 (syntax); where all of
- * a database is restored on its own server, also classes 23 (constraints, which may depend on the
- * locale) and 42 (names), but for privileges. */
+/* Class 22 (data) but for what encodings and locales cannot have and for binary values, which we
+ * have made, and 42601 (syntax); where all of a database is restored on its own server, also
+ * classes 23 (constraints, which may depend on the locale) and 42 (names), but for privileges. */
 static bool is_own_fault(const char *code, bool like_source)
 {
-    static const char *const others[] = {"22021", "22023", "22P05", "42501"};
+    static const char *const others[] = {"22021", "22023", "22P03", "22P05", "42501"};
 
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (strcmp(code, others[i]) == 0) {

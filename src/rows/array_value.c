@@ -9,8 +9,14 @@
 #define NULL_WORD   "NULL"
 #define NULL_LENGTH UINT32_MAX
 
-/* What may not stand in an element without quotes: blanks, too, which array_in() passes over. */
-#define SPECIAL "\"\\{ \t\n\r\v\f"
+/* What ends an element without quotes, and what does not stand in one: blanks, too, which
+ * array_in() passes over. */
+enum { ENDS = 1, QUOTED = 2 };
+static const unsigned char marks[256] = {
+    [','] = ENDS,    ['}'] = ENDS,    ['"'] = QUOTED,  ['\\'] = QUOTED,
+    ['{'] = QUOTED,  [' '] = QUOTED,  ['\t'] = QUOTED, ['\n'] = QUOTED,
+    ['\r'] = QUOTED, ['\v'] = QUOTED, ['\f'] = QUOTED,
+};
 
 struct element {
     char *text;
@@ -42,11 +48,11 @@ static bool take_plain(char **at, const char *end, struct element *out)
     char *from = *at;
 
     out->text = from;
-    while (from < end && *from != ',' && *from != '}') {
-        if (strchr(SPECIAL, *from) != NULL) {
-            return false;
-        }
+    while (from < end && marks[(unsigned char)*from] == 0) {
         from++;
+    }
+    if (from == end || marks[(unsigned char)*from] != ENDS) {
+        return false;
     }
     out->length = (size_t)(from - out->text);
     out->is_null = out->length == strlen(NULL_WORD) &&

@@ -80,6 +80,13 @@ static bool fail(struct copy_in *copy, struct error *err)
     return error_prefix(err, RESTORING);
 }
 
+bool copy_in_formats_agree(const struct session *session)
+{
+    const char *client = PQparameterStatus(session->connection, "client_encoding");
+
+    return client != NULL && (strcmp(client, "SQL_ASCII") != 0 || query_is_sql_ascii(session));
+}
+
 bool copy_in_begin(struct copy_in *copy, const char *sql, struct error *err)
 {
     struct session *session = copy->session;

@@ -24,6 +24,10 @@ struct copy_in {
     int64_t heard_ms;
 };
 
+/* Whether the server takes the same strings in the text format and in the binary one: where the
+ * client's encoding is SQL_ASCII, and the database's is not, it checks the encoding in the latter
+ * alone. */
+bool copy_in_formats_agree(const struct session *session);
 /* Sends the string, a COPY ... FROM STDIN, and waits until the server wants the rows. Other
  * statements may stand before and after it (TRUNCATE, to have both in one transaction). */
 bool copy_in_begin(struct copy_in *copy, const char *sql, struct error *err);

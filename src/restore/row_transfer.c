@@ -1,5 +1,6 @@
 #include "restore/row_transfer.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "postgres/column_types.h"
@@ -48,8 +49,9 @@ bool row_transfer_begin(struct row_transfer *transfer, const char *statement, si
     if (!copy_statement_read(statement, length, &copy)) {
         return error_set(err, ERROR_DAMAGED, "the statement before the rows is no COPY of a dump");
     }
-    bool is_large = transfer->size >= ROW_TRANSFER_BINARY_LEAST;
-    if ((is_large && copy.columns != NULL && !make_encoder(transfer, &copy, err)) ||
+    bool is_worth_it = transfer->size >= ROW_TRANSFER_BINARY_LEAST && copy.columns != NULL &&
+                       copy_in_formats_agree(transfer->session);
+    if ((is_worth_it && !make_encoder(transfer, &copy, err)) ||
         (frozen != NULL &&
          !frozen_table_begin(frozen, transfer->session, copy.table, copy.table_length, err))) {
         return false;
@@ -77,6 +79,12 @@ static bool end_binary(struct row_transfer *transfer, int64_t *rows, struct erro
     return send_encoded(transfer, err) &&
            copy_in_write(&transfer->copy, row_encoder_end, sizeof(row_encoder_end), err) &&
            copy_in_end(&transfer->copy, rows, err);
+}
+
+/* The server counts lines within a COPY, and this may be the second. Returns false. */
+static bool tell_rows_before(const struct row_transfer *transfer, struct error *err)
+{
+    return transfer->rows > 0 && error_prefix(err, "behind %" PRId64 " rows", transfer->rows);
 }
 
 /* From where the encoder has stopped. */
@@ -117,7 +125,8 @@ bool row_transfer_write(struct row_transfer *transfer, const char *rows, size_t 
     if (transfer->encoder != NULL && !write_encoded(transfer, rows, size, &used, err)) {
         return false;
     }
-    return copy_in_write(&transfer->copy, rows + used, size - used, err);
+    return copy_in_write(&transfer->copy, rows + used, size - used, err) ||
+           tell_rows_before(transfer, err);
 }
 
 /* A last row without a line break is the server's to judge. */
@@ -139,7 +148,7 @@ bool row_transfer_end(struct row_transfer *transfer, int64_t *rows, struct error
     bool ok = transfer->encoder != NULL ? end_binary(transfer, &last, err)
                                         : copy_in_end(&transfer->copy, &last, err);
     *rows = transfer->rows + last;
-    return ok;
+    return ok || tell_rows_before(transfer, err);
 }
 
 void row_transfer_clear(struct row_transfer *transfer)

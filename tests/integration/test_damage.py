@@ -1,6 +1,7 @@
 """Damaged and hostile backups: found before a wrong row is in a database, and never harmful."""
 
 import concurrent.futures
+import contextlib
 import gzip
 import hashlib
 import json
@@ -15,6 +16,7 @@ import pytest
 
 from contents import compared
 from stores import FileStore
+from tool import Tool
 
 NOWHERE = "postgresql://postgres@127.0.0.1:1/nowhere"
 SCRATCH = "SELECT datname FROM pg_database WHERE datname ~ '^rythm_(restore|verify|replaced)_'"
@@ -31,6 +33,7 @@ SELECT lo_from_bytea(0, decode(repeat('c0ffee', 3000), 'hex'));
 # Metadata by which neither a restore nor a verification decides anything.
 INFORMATIVE = {"compression", "database", "durationms", "engine", "ledger", "occurrence", "rows",
                "schedule", "schemas", "server", "source", "system", "tables", "tool", "type"}
+SMALL_SEGMENTS = {"RYTHM_BACKUP_SEGMENT_SIZE": "1"}
 LANES = 4
 
 
@@ -93,13 +96,34 @@ def sample(small_database):
     return small_database
 
 
+@pytest.fixture(scope="module")
+def make_backup(cluster, migrated_small, tmp_path_factory):
+    """A function: the store and the name of a backup that is made once with these options, and
+    copied by whoever spoils it."""
+    made = {}
+
+    def make(*options):
+        if options not in made:
+            folder = tmp_path_factory.mktemp("whole")
+            store = FileStore(folder / "the backups")
+            database = f"whole_{os.getpid()}"
+            cluster.create_database(database, migrated_small)
+            try:
+                cluster.execute(database, SAMPLE)
+                tool = Tool(folder, {"DATABASE_URL": cluster.url(database), **SMALL_SEGMENTS,
+                                     **store.settings})
+                made[options] = store, tool.ok("run", "--no-notify", *options).out.strip()
+            finally:
+                cluster.drop_database(database)
+        return made[options]
+    return make
+
+
 @pytest.fixture
-def make_damaged(make_tool, sample, file_store, tmp_path):
-    def make(*options, **settings):
-        tool = make_tool(sample, file_store, RYTHM_BACKUP_SEGMENT_SIZE="1", **settings)
-        name = tool.ok("run", "--no-notify", *options).out.strip()
-        return Damaged(tool.with_settings(DATABASE_URL=NOWHERE), tmp_path / "copies", file_store,
-                       name)
+def make_damaged(make_tool, make_backup, tmp_path):
+    def make(*options):
+        tool = make_tool(DATABASE_URL=NOWHERE, **SMALL_SEGMENTS)
+        return Damaged(tool, tmp_path / "copies", *make_backup(*options))
     return make
 
 
@@ -257,7 +281,7 @@ def test_segments_swapped(damaged):
 def test_backup_of_another_run(damaged, sample, make_tool, file_store):
     """Under this one's name."""
     sample.execute("INSERT INTO nothing VALUES (1)")
-    tool = make_tool(sample, file_store, RYTHM_BACKUP_SEGMENT_SIZE="1")
+    tool = make_tool(sample, file_store, **SMALL_SEGMENTS)
     other = tool.ok("run", "--no-notify").out.strip()
     files = {path.name[len(other):]: path.read_bytes() for path in file_store.folder.iterdir()
              if path.name.startswith(other)}
@@ -269,15 +293,21 @@ def test_backup_of_another_run(damaged, sample, make_tool, file_store):
     assert damaged.undetected(cases) == []
 
 
-def refuses(damaged, cluster, target, changes, text, *options):
-    """restore: an error, and the target is as it was, with nothing beside it."""
+@contextlib.contextmanager
+def untouched(cluster, target):
+    """What happens within leaves it as it was. (Its row is in no backup: what takes it away cannot
+    be made up for by what comes then.)"""
     before = compared(cluster, target)
+    yield
+    assert compared(cluster, target) == before
+
+
+def refuses(damaged, cluster, target, changes, text):
+    """restore: an error."""
     store = damaged.copy(changes)
     tool = damaged.tool.with_settings(**store.settings)
-    result = tool.run("restore", damaged.name, "--to", cluster.url(target), *options)
+    result = tool.run("restore", damaged.name, "--to", cluster.url(target), "--clean")
     assert result.code == 1 and text in result.err, result.err
-    assert compared(cluster, target) == before
-    return result
 
 
 @pytest.fixture
@@ -292,17 +322,18 @@ def target(cluster):
 
 
 @pytest.mark.parametrize("engine", ["parallel", "pg_dump"])
-def test_nothing_damaged_is_restored(make_damaged, cluster, sample, target, engine):
+def test_nothing_damaged_is_restored(make_damaged, cluster, target, engine):
     damaged = make_damaged("--engine", engine)
     data = damaged.files[damaged.name]
     chance = random.Random(5)
-    for _ in range(20):
-        bit = chance.randrange(len(data) * 8)
-        refuses(damaged, cluster, target, {damaged.name: flip(data, bit)},
-                "'rythm-backup list' shows older backups", "--clean")
-    for end in (0, 1, len(data) // 2, len(data) - 1):
-        refuses(damaged, cluster, target, damaged.described(data[:end]), "older backups", "--clean")
-    assert sample.execute(SCRATCH) == []
+    with untouched(cluster, target):
+        for _ in range(20):
+            bit = chance.randrange(len(data) * 8)
+            refuses(damaged, cluster, target, {damaged.name: flip(data, bit)},
+                    "'rythm-backup list' shows older backups")
+        for end in (0, 1, len(data) // 2, len(data) - 1):
+            refuses(damaged, cluster, target, damaged.described(data[:end]), "older backups")
+    assert cluster.execute("postgres", SCRATCH) == []
 
 
 # Replaced by what a run would have written: these are whole backups, of hostile content.
@@ -322,18 +353,21 @@ def hostile(damaged, script):
             f"{damaged.name}.meta": json.dumps(told).encode()}
 
 
-@pytest.mark.parametrize("command", ["\\! touch {canary}", "\\copy mine TO '{canary}'",
-                                     "\\i {canary}", "\\connect postgres", "\\o {canary}",
-                                     "SELECT 1 \\g {canary}", "\\set x `touch {canary}`",
-                                     "COPY mine TO PROGRAM 'touch {canary}';",
-                                     "COPY mine FROM PROGRAM 'touch {canary}';",
-                                     "COPY (SELECT 1) TO '{canary}';"])
-def test_hostile_scripts(make_damaged, cluster, target, tmp_path, command):
+HOSTILE = ["\\! touch {canary}", "\\copy mine TO '{canary}'", "\\i {canary}", "\\connect postgres",
+           "\\o {canary}", "SELECT 1 \\g {canary}", "\\set x `touch {canary}`",
+           "COPY mine TO PROGRAM 'touch {canary}';", "COPY mine FROM PROGRAM 'touch {canary}';",
+           "COPY (SELECT 1) TO '{canary}';"]
+
+
+def test_hostile_scripts(make_damaged, cluster, target, tmp_path):
     damaged = make_damaged("--engine", "pg_dump")
     canary = tmp_path / "canary"
-    script = "CREATE TABLE mine (a text);\n" + command.format(canary=canary) + "\n" + END
-    refuses(damaged, cluster, target, hostile(damaged, script), "line 2", "--clean")
-    assert not canary.exists()
+    with untouched(cluster, target):
+        for command in HOSTILE:
+            command = command.format(canary=canary)
+            script = f"CREATE TABLE mine (a text);\n{command}\n{END}"
+            refuses(damaged, cluster, target, hostile(damaged, script), "line 2")
+            assert not canary.exists(), command
 
 
 @pytest.mark.parametrize("before", ["", "SET transaction_timeout = 0;\nSET lock_timeout = 0;\n"])
@@ -376,7 +410,7 @@ def test_hostile_manifests(damaged, document):
 @pytest.fixture
 def afar(make_tool, sample, azure_store, azure_proxy):
     """(the program, behind a proxy that may lie; a backup's name)"""
-    tool = make_tool(sample, azure_store, RYTHM_BACKUP_SEGMENT_SIZE="1")
+    tool = make_tool(sample, azure_store, **SMALL_SEGMENTS)
     name = tool.ok("run", "--no-notify").out.strip()
     return tool.with_settings(**azure_store.settings_through(azure_proxy.port)), name
 

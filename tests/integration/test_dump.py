@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 import xxhash
 from backups import DAY, enable, facts, name_at, now
-from contents import HASHED, LARGE_OBJECTS, MANY, compared, replay
+from contents import HASHED, LARGE_OBJECTS, compared, replay
 from pg_dumps import REAL, gate_of_section, of_version_17, script
 from tables import rows
 
@@ -79,14 +79,6 @@ def test_pgbench_restores_equal(dumper, bench, cluster, make_database, tmp_path,
     path = tmp_path / f"bench{suffix}"
     write(dumper(bench), path, "--compression", compression)
     assert_restores(cluster, make_database, path, bench)
-
-
-def test_five_thousand_tables_restore_equal(dumper, cluster, make_database, tmp_path):
-    database = make_database()
-    database.execute(MANY)
-    path = tmp_path / "many.sql.zst"
-    write(dumper(database.name), path)
-    assert_restores(cluster, make_database, path, database.name)
 
 
 def test_an_empty_database(dumper, cluster, make_database, tmp_path):

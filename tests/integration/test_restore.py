@@ -16,7 +16,7 @@ import pytest
 import backups
 import pg_dumps
 import processes
-from contents import HASHED, LARGE_OBJECTS, MANY, compared
+from contents import HASHED, LARGE_OBJECTS, MANY, compared, replay
 from fault_proxy import ALWAYS
 from postgres_cluster import PASSWORD, PostgresCluster
 from stores import FileStore
@@ -399,13 +399,17 @@ def test_no_index_before_the_rows_that_come_through_a_root(restorer, make_databa
     assert database.execute(everything) == database.cluster.execute(target, everything)
 
 
-def test_five_thousand_tables(restorer, make_database, target):
-    database = make_database()
+def test_five_thousand_tables(restorer, make_database, target, cluster, file_store):
+    """By restore and by psql."""
+    database, replayed = make_database(), make_database()
     database.execute(MANY)
     name = restorer.back_up(database.name)
     outcome = restorer.ok(name, target, "--create", "--jobs", "4", "--json").json
     assert outcome["tables"] == 5000
-    restorer.assert_equal(target, database.name)
+    replay(cluster, file_store.folder / name, replayed.name)
+    expected = compared(cluster, database.name)
+    for restored in (target, replayed.name):
+        assert compared(cluster, restored) == expected
 
 
 def test_an_empty_database(restorer, empty_database, target):

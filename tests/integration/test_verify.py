@@ -1,5 +1,6 @@
 """`verify`: a backup that is good is found to be good, and one that is not is not."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,8 +24,19 @@ CREATE TABLE "it's".part PARTITION OF "it's"."odd ""table" DEFAULT;
 INSERT INTO "it's"."odd ""table" VALUES ('x'), (NULL), (E'a\\tb\\\\c\\nd');
 SELECT lo_from_bytea(4711, 'large');
 """
-# Its rows are there before this is, at a restore.
-SLOW = "CREATE MATERIALIZED VIEW slow AS SELECT pg_sleep(2) IS NULL"
+# All rows are there before this is, where they are restored; it waits until somebody holds the lock
+# that GO_ON takes, in whatever database, but not for ever.
+SLOW = """
+CREATE FUNCTION waits() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN
+    FOR i IN 1..CASE WHEN current_database() LIKE 'rythm_verify_%' THEN 200 ELSE 0 END LOOP
+        EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 471100);
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    RETURN true;
+END$$;
+CREATE MATERIALIZED VIEW slow AS SELECT waits()
+"""
+GO_ON = "SELECT pg_advisory_lock(471100)"
 
 
 def row(database, name):
@@ -315,7 +327,9 @@ def test_changed_behind_its_back(tool, sample, cluster, make_backup, change, tex
     with connection.cursor() as cursor:
         cursor.execute(change)
     connection.close()
-    result = tool.finish(process)
+    with contextlib.closing(cluster.connect("postgres")) as connection:
+        connection.cursor().execute(GO_ON)
+        result = tool.finish(process)
     assert result.code == 1 and text in result.err, result.err
     assert text in row(sample, name)["verify_error"]
     assert none_left(sample)

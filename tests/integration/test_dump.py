@@ -387,20 +387,21 @@ def test_sums_are_equal_while_others_write(dumper, bench, cluster, make_database
         [postgres_cluster.program("pgbench"), "-n", "-c", "4", "-R", "400", "-T", "600",
          source.url],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    seen = set()
+    paths = [tmp_path / f"{number}.sql.zst" for number in range(20)]
     try:
-        for number in range(20):
-            path = tmp_path / f"{number}.sql.zst"
+        for number, path in enumerate(paths):
             write(tool, path, "--jobs", 1 + number % 4)
-            restored = make_database()
-            replay(cluster, path, restored.name)
-            sums = balances(restored)
-            assert len(set(sums)) == 1, sums
-            seen.add(sums)
-            cluster.drop_database(restored.name)
     finally:
         writers.terminate()
         writers.wait()
+    seen = set()
+    for path in paths:
+        restored = make_database()
+        replay(cluster, path, restored.name)
+        sums = balances(restored)
+        assert len(set(sums)) == 1, sums
+        seen.add(sums)
+        cluster.drop_database(restored.name)
     assert len(seen) > 10  # they did write
 
 

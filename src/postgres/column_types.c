@@ -74,6 +74,18 @@ static bool copy_types(const PGresult *description, uint32_t **types, size_t *co
     return true;
 }
 
+/* The session is as good as before. */
+static bool is_refused(const struct session *session, struct error *err)
+{
+    bool refused =
+        session->sqlstate[0] != '\0' && PQtransactionStatus(session->connection) == PQTRANS_IDLE;
+
+    if (refused) {
+        error_clear(err);
+    }
+    return refused;
+}
+
 bool column_types_read(struct session *session, const char *query, uint32_t **types, size_t *count,
                        struct error *err)
 {
@@ -82,7 +94,7 @@ bool column_types_read(struct session *session, const char *query, uint32_t **ty
     *types = NULL;
     *count = 0;
     if (description == NULL) {
-        return error_prefix(err, LOOKING);
+        return is_refused(session, err) || error_prefix(err, LOOKING);
     }
     bool ok = copy_types(description, types, count, err);
     PQclear(description);

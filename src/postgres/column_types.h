@@ -13,7 +13,8 @@
 #include "postgres/session.h"
 
 /* OIDs, in an array for the caller to free. Of a domain it is the type that it is over, and of an
- * enum that of text: so are its values sent, in both formats. */
+ * enum that of text: so are its values sent, in both formats. None, when the server refuses the
+ * query; in a transaction, which that ends, it is an error. */
 bool column_types_read(struct session *session, const char *query, uint32_t **types, size_t *count,
                        struct error *err);
 

@@ -1,5 +1,6 @@
 /*
- * COPY TABLE (COLUMNS) FROM stdin, taken apart: the only form of COPY that a dump has.
+ * COPY TABLE (COLUMNS) FROM stdin, taken apart: the only form of COPY that a dump has, without a
+ * list where a table has no columns.
  */
 #ifndef RESTORE_COPY_STATEMENT_H
 #define RESTORE_COPY_STATEMENT_H

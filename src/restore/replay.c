@@ -9,12 +9,12 @@
 #include "restore/set_statement.h"
 #include "restore/statement_entry.h"
 
-/* Class 22 (data) but for what encodings and locales cannot have and for binary values, which we
- * have made, and 42601 (syntax); where all of a database is restored on its own server, also
- * classes 23 (constraints, which may depend on the locale) and 42 (names), but for privileges. */
+/* Class 22 (data) but for what encodings and locales cannot have, and 42601 (syntax); where all of
+ * a database is restored on its own server, also classes 23 (constraints, which may depend on the
+ * locale) and 42 (names), but for privileges. */
 static bool is_own_fault(const char *code, bool like_source)
 {
-    static const char *const others[] = {"22021", "22023", "22P03", "22P05", "42501"};
+    static const char *const others[] = {"22021", "22023", "22P05", "42501"};
 
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (strcmp(code, others[i]) == 0) {
@@ -78,6 +78,13 @@ static bool take_other(struct replay *replay, const struct sql_statement *statem
     return taken || run_statement(replay, statement, err) || statement_entry_prefix(statement, err);
 }
 
+/* Returns false. */
+static bool blame_rows(const struct replay *replay, struct error *err)
+{
+    return !row_transfer_may_be_to_blame(&replay->rows, target_session_sqlstate(replay->session)) &&
+           replay_blame(replay->session, replay->like_source, err);
+}
+
 static bool begin_rows(struct replay *replay, const struct sql_statement *statement,
                        struct error *err)
 {
@@ -93,7 +100,7 @@ static bool begin_rows(struct replay *replay, const struct sql_statement *statem
                                          .frozen = replay->frozen,
                                          .size = replay->size};
     return row_transfer_begin(&replay->rows, statement->text, statement->length, err) ||
-           replay_blame(replay->session, replay->like_source, err);
+           blame_rows(replay, err);
 }
 
 static bool take_statement(void *context, const struct sql_statement *statement, struct error *err)
@@ -118,8 +125,7 @@ static bool take_rows(void *context, const char *rows, size_t size, struct error
         return true;
     }
     row_sum_add(replay->sum, rows, size);
-    return row_transfer_write(&replay->rows, rows, size, err) ||
-           replay_blame(replay->session, replay->like_source, err);
+    return row_transfer_write(&replay->rows, rows, size, err) || blame_rows(replay, err);
 }
 
 static bool end_rows(void *context, struct error *err)
@@ -131,7 +137,7 @@ static bool end_rows(void *context, struct error *err)
         return true;
     }
     if (!row_transfer_end(&replay->rows, &rows, err)) {
-        return replay_blame(replay->session, replay->like_source, err);
+        return blame_rows(replay, err);
     }
     return (uint64_t)rows == replay->sum->rows - replay->rows_before ||
            error_set(err, ERROR_FAILED, "the server took %" PRId64 " rows of %" PRIu64, rows,

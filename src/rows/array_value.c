@@ -6,8 +6,7 @@
 
 #include "rows/network_order.h"
 
-#define NULL_WORD   "NULL"
-#define NULL_LENGTH UINT32_MAX
+#define NULL_WORD "NULL"
 
 /* What ends an element without quotes, and what does not stand in one: blanks, too, which
  * array_in() passes over. */
@@ -38,9 +37,12 @@ static bool take_quoted(char **at, const char *end, struct element *out)
         }
         *to++ = *from++;
     }
+    if (from == end) {
+        return false;
+    }
     out->length = (size_t)(to - out->text);
     *at = from + 1;
-    return from < end;
+    return true;
 }
 
 static bool take_plain(char **at, const char *end, struct element *out)
@@ -75,7 +77,7 @@ static unsigned char *put_element(const struct value_type *type, const struct el
                                   unsigned char *out)
 {
     if (element->is_null) {
-        return put_32(out, NULL_LENGTH);
+        return put_32(out, VALUE_NULL);
     }
     unsigned char *value = out + sizeof(uint32_t);
     unsigned char *end = type->encode(element->text, element->length, value);

@@ -9,8 +9,8 @@
 
 #include "rows/value_type.h"
 
-/* Writes up to ARRAY_VALUE_MOST(length) bytes at `out` and returns their end; NULL: only the server
- * can read it. What stands in quotes is unquoted in place. */
+/* Writes nothing behind ARRAY_VALUE_MOST(length) bytes at `out` and returns the value's end; NULL:
+ * only the server can read it. What stands in quotes is unquoted in place. */
 unsigned char *array_value_encode(const struct value_type *element, char *text, size_t length,
                                   unsigned char *out);
 

@@ -34,11 +34,13 @@ static bool find_special(const char *text, size_t length, double *out)
 /* A decimal number, for strtod(), which takes others, too. */
 static bool copy_number(const char *text, size_t length, char out[NUMBER_SIZE])
 {
+    static const char signs[] = {'+', '-', '.', 'e'};
+
     if (length == 0 || length >= NUMBER_SIZE) {
         return false;
     }
     for (size_t i = 0; i < length; i++) {
-        if ((text[i] < '0' || text[i] > '9') && strchr("+-.e", text[i]) == NULL) {
+        if ((text[i] < '0' || text[i] > '9') && memchr(signs, text[i], sizeof(signs)) == NULL) {
             return false;
         }
         out[i] = text[i];

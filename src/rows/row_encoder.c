@@ -10,7 +10,12 @@
 /* So much is sent at a time. */
 #define ENOUGH ((size_t)64 * 1024)
 
-#define NULL_LENGTH UINT32_MAX
+/* Of the server's, MAX_BUFFERED_TUPLES, and what they may be: a COPY costs it less than that. */
+#define COLLECTED_ROWS  1000
+#define COLLECTED_BYTES ((size_t)4 * 1024 * 1024)
+
+/* How much of the rows tells what they grow by. */
+#define MEASURED ((size_t)64 * 1024)
 
 /* The signature of 11 bytes, no flags, no extension. */
 static const unsigned char head[11 + 2 * sizeof(uint32_t)] = "PGCOPY\n\377\r\n";
@@ -33,6 +38,11 @@ struct row_encoder {
     struct bytes held;  /* a row whose end is not there yet */
     struct bytes value; /* one without its escapes */
     bool has_stopped;
+    bool is_measured;
+    size_t text_size; /* of the rows that were encoded until they were measured */
+    size_t binary_size;
+    size_t collected_rows; /* by the server, at most */
+    size_t collected_bytes;
     size_t count;
     struct column columns[];
 };
@@ -87,13 +97,19 @@ bool row_encoder_new(const uint32_t *types, size_t count, struct row_encoder **o
     for (size_t i = 0; known && i < count; i++) {
         known = find_type(types[i], &encoder->columns[i]);
     }
-    bool ok = !known || append(&encoder->out, head, sizeof(head), err);
-    if (ok && known) {
+    if (known) {
         *out = encoder;
     } else {
         row_encoder_free(encoder);
     }
-    return ok;
+    return true;
+}
+
+bool row_encoder_begin(struct row_encoder *encoder, struct error *err)
+{
+    encoder->collected_rows = 0;
+    encoder->collected_bytes = 0;
+    return append(&encoder->out, head, sizeof(head), err);
 }
 
 void row_encoder_free(struct row_encoder *encoder)
@@ -173,7 +189,7 @@ static unsigned char *put_value(const struct column *column, const char *text, s
 {
     has_escapes = has_escapes && memchr(text, '\\', length) != NULL;
     if (has_escapes && length == 2 && text[1] == 'N') {
-        return put_32(out, NULL_LENGTH);
+        return put_32(out, VALUE_NULL);
     }
     unsigned char *value = out + sizeof(uint32_t);
     unsigned char *end = encode_value(column, text, length, has_escapes, copy, value);
@@ -208,10 +224,23 @@ static unsigned char *put_row(struct row_encoder *encoder, const char *row, size
     return out;
 }
 
+static void note_row(struct row_encoder *encoder, size_t text_size, size_t binary_size)
+{
+    encoder->text_size += text_size;
+    encoder->binary_size += binary_size;
+    encoder->collected_rows++;
+    encoder->collected_bytes += binary_size;
+    if (encoder->collected_rows == COLLECTED_ROWS) {
+        encoder->collected_rows = 0;
+        encoder->collected_bytes = 0;
+    }
+}
+
 /* COPY FROM takes a carriage return for the end of a line, or for an error. */
 static bool encode_row(struct row_encoder *encoder, const char *row, size_t length,
                        struct error *err)
 {
+    _Static_assert(VALUE_MOST(0) <= ARRAY_VALUE_MOST(0), "no value is longer than an array may be");
     size_t most = sizeof(uint16_t) + ARRAY_VALUE_MOST(length) +
                   encoder->count * (sizeof(uint32_t) + ARRAY_VALUE_MOST(0));
 
@@ -222,7 +251,10 @@ static bool encode_row(struct row_encoder *encoder, const char *row, size_t leng
     unsigned char *end =
         memchr(row, '\r', length) == NULL ? put_row(encoder, row, length, begin) : NULL;
     encoder->has_stopped = end == NULL;
-    encoder->out.size += end != NULL ? (size_t)(end - begin) : 0;
+    if (end != NULL) {
+        encoder->out.size += (size_t)(end - begin);
+        note_row(encoder, length + 1, (size_t)(end - begin));
+    }
     return true;
 }
 
@@ -232,10 +264,6 @@ static bool read_held(struct row_encoder *encoder, const char *rows, size_t leng
 {
     struct bytes *held = &encoder->held;
 
-    if (held->size + length > ROW_ENCODER_LONGEST) {
-        encoder->has_stopped = true;
-        return true;
-    }
     if (!append(held, rows, length, err)) {
         return false;
     }
@@ -245,12 +273,30 @@ static bool read_held(struct row_encoder *encoder, const char *rows, size_t leng
     if (!encode_row(encoder, (const char *)held->data, held->size, err)) {
         return false;
     }
-    if (encoder->has_stopped) {
-        held->size -= length;
-    } else {
-        held->size = 0;
-    }
+    held->size = encoder->has_stopped ? held->size - length : 0;
     return true;
+}
+
+/* The next row, or what there is of it. */
+static bool read_line(struct row_encoder *encoder, const char *rows, size_t length, bool is_whole,
+                      struct error *err)
+{
+    if (encoder->held.size + length > ROW_ENCODER_LONGEST) {
+        encoder->has_stopped = true;
+        return true;
+    }
+    return encoder->held.size > 0 || !is_whole ? read_held(encoder, rows, length, is_whole, err)
+                                               : encode_row(encoder, rows, length, err);
+}
+
+/* Once. */
+static bool has_grown(struct row_encoder *encoder)
+{
+    if (encoder->is_measured || encoder->text_size < MEASURED) {
+        return false;
+    }
+    encoder->is_measured = true;
+    return encoder->binary_size > encoder->text_size + encoder->text_size / 2;
 }
 
 bool row_encoder_read(struct row_encoder *encoder, const char *rows, size_t size, size_t *used,
@@ -259,16 +305,16 @@ bool row_encoder_read(struct row_encoder *encoder, const char *rows, size_t size
     size_t at = 0;
     bool ok = true;
 
-    while (ok && at < size && encoder->out.size < ENOUGH) {
+    while (ok && at < size && !encoder->has_stopped && encoder->out.size < ENOUGH &&
+           !row_encoder_is_full(encoder)) {
         const char *line_end = memchr(rows + at, '\n', size - at);
         size_t length = line_end != NULL ? (size_t)(line_end - rows) - at : size - at;
-        ok = encoder->held.size > 0 || line_end == NULL
-                 ? read_held(encoder, rows + at, length, line_end != NULL, err)
-                 : encode_row(encoder, rows + at, length, err);
+        ok = read_line(encoder, rows + at, length, line_end != NULL, err);
         if (encoder->has_stopped) {
             break;
         }
         at += length + (line_end != NULL ? 1 : 0);
+        encoder->has_stopped = has_grown(encoder);
     }
     *used = at;
     return ok;
@@ -279,6 +325,11 @@ const void *row_encoder_take(struct row_encoder *encoder, size_t *size)
     *size = encoder->out.size;
     encoder->out.size = 0;
     return encoder->out.data;
+}
+
+bool row_encoder_is_full(const struct row_encoder *encoder)
+{
+    return encoder->collected_bytes >= COLLECTED_BYTES;
 }
 
 bool row_encoder_has_stopped(const struct row_encoder *encoder)

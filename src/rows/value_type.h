@@ -16,13 +16,16 @@
 struct value_type {
     uint32_t oid;   /* pg_type.dat: the same in every database */
     uint32_t array; /* the type of its arrays */
-    /* Writes the value at `out`, up to VALUE_MOST(length) bytes, and returns its end; NULL: only
-     * the server can read it. */
+    /* Writes the value at `out`, and nothing behind VALUE_MOST(length) bytes, and returns its end;
+     * NULL: only the server can read it. */
     unsigned char *(*encode)(const char *text, size_t length, unsigned char *out);
 };
 
 /* "1" may become 8 bytes, and as a numeric 10. */
 #define VALUE_MOST(length) (8 * (length) + 4)
+
+/* What stands in place of the length of a null. */
+#define VALUE_NULL UINT32_MAX
 
 /* NULL: not among them. */
 const struct value_type *value_type_find(uint32_t oid);

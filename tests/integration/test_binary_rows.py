@@ -3,6 +3,7 @@ afterwards is what text would have made of them."""
 
 import contextlib
 import csv
+import hashlib
 import io
 import itertools
 import json
@@ -190,7 +191,7 @@ def fill_types(cursor, names, arrays):
         cursor.execute(f"""
             CREATE TABLE of_{name} AS SELECT g, CASE WHEN g % 11 > 0 THEN
                 {values(cursor, odd, often, f"({value})::{kind}::text")}::{kind} END AS v,
-                repeat('x', 20) AS t FROM generate_series(1, {NUMBER_OF_ROWS}) g""")
+                repeat('x', 90) AS t FROM generate_series(1, {NUMBER_OF_ROWS}) g""")
     for name in arrays:
         cursor.execute(f"""
             CREATE TABLE array_of_{name} AS SELECT g, CASE WHEN g % 11 > 0 THEN
@@ -380,6 +381,56 @@ def test_where_text_begins(tool, odd_values, cluster, target):
             table = name_of(kind, where) if kind in ODD_VALUES else f"long_rows_{where}"
             copies = sent[table]
             assert copies == ["binary", "text"] or (where, copies) == ("first", ["text"]), table
+
+
+def test_rows_that_are_shorter_as_text(tool, make_database, cluster, target):
+    """Nobody gains when rows of five bytes become such of fourteen: after 64 KiB it is text."""
+    source = make_database()
+    source.execute("""
+        CREATE TABLE narrow AS SELECT (g % 10)::int2 AS a, (g % 100)::int2 AS b
+            FROM generate_series(1, 40000) g;
+        CREATE TABLE broad AS SELECT (g % 10)::int2 AS a, md5(g::text) AS b
+            FROM generate_series(1, 9000) g""")
+    sent = restore(tool, cluster, back_up(tool, source.name), target, "--create", "--jobs", "1")
+    assert (sent["narrow"], sent["broad"]) == (["binary", "text"], ["binary"])
+    assert_equal(cluster, target, source.name)
+
+
+def test_rows_that_the_server_must_not_collect(tool, make_database, cluster, target):
+    """Of binary rows it keeps 1,000 in memory, however long they are, unless the COPY ends."""
+    source = make_database()
+    source.execute("CREATE TABLE documents AS SELECT g, repeat(md5(g::text), 15000) AS t"
+                   " FROM generate_series(1, 40) g")
+    sent = restore(tool, cluster, back_up(tool, source.name), target, "--create", "--jobs", "1")
+    # 40 rows of 480,000 bytes; after nine it is more than 4 MiB
+    assert sent["documents"] == ["binary"] * 5
+    assert_equal(cluster, target, source.name)
+
+
+def test_a_line_that_ends_otherwise(tool, make_database, file_store, cluster, target):
+    """COPY refuses rows that do not all end as the first does. A text that is begun in the middle
+    of them is not to be taken for that reason. No dump has them: one is made to."""
+    source = make_database()
+    source.execute("""
+        CREATE TABLE lines AS SELECT CASE g WHEN 1000 THEN 'infinity' ELSE '2000-01-01'::date END,
+            md5(g::text) || CASE g WHEN 1000 THEN 'Z' ELSE '-' END AS t
+        FROM generate_series(1, 3000) g""")
+    tool = tool.with_settings(RYTHM_BACKUP_COMPRESSION="none")
+    name = back_up(tool, source.name)
+    data = file_store.read(name).replace(b"Z\n", b"\r\n")
+    manifest = json.loads(file_store.read(f"{name}.json"))
+    for segment in manifest["segments"]:
+        end = segment["offset"] + segment["length"]
+        segment["sha256"] = hashlib.sha256(data[segment["offset"]:end]).hexdigest()
+    manifest["sha256"] = hashlib.sha256(data).hexdigest()
+    told = json.loads(file_store.read(f"{name}.meta"))
+    del told["manifest"]
+    file_store.put(name, data, {**told, "sha256": manifest["sha256"]})
+    file_store.put(f"{name}.json", json.dumps(manifest).encode())
+    result = tool.run("restore", name, "--to", cluster.url(target), "--create")
+    assert result.code == 1 and "restoring the rows of public.lines: " in result.err, result.err
+    assert "behind 999 rows: the next row has a carriage return that is not written as \\r" \
+        in result.err, result.err
 
 
 # Types

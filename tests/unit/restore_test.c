@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "restore/copy_end.h"
+#include "restore/copy_statement.h"
 #include "restore/script_facts.h"
 #include "restore/sql_lexer.h"
 #include "restore/sql_script.h"
@@ -969,9 +970,64 @@ static void test_nobody_waits_for_one_that_failed(void **state)
     work_order_free(helper.order);
 }
 
+static void check_copy(const char *statement, const char *again, const char *query)
+{
+    struct copy_statement copy;
+    struct text text = TEXT_INIT(1000);
+
+    assert_true(copy_statement_read(statement, strlen(statement), &copy));
+    copy_statement_append(&copy, "", &text);
+    assert_string_equal(text_string(&text), again);
+    text_clear(&text);
+    if (query != NULL) {
+        copy_statement_append_query(&copy, &text);
+        assert_string_equal(text_string(&text), query);
+        text_clear(&text);
+    } else {
+        assert_null(copy.columns);
+    }
+}
+
+static void test_copy_statements(void **state)
+{
+    static const char *const others[] = {
+        "COPY a.b FROM stdin WITH (FORMAT binary);",
+        "COPY a.b (c) FROM '/etc/passwd';",
+        "COPY a.b (c) FROM PROGRAM 'true';",
+        "COPY a.b (c) TO stdout;",
+        "COPY (SELECT 1) TO stdout;",
+        "COPY a.b.c (d) FROM stdin;",
+        "COPY a.b (c FROM stdin;",
+        "COPY a.b (c) FROM stdin",
+        "COPYa.b (c) FROM stdin;",
+        "SELECT 1;",
+        "",
+    };
+    struct copy_statement copy;
+    struct text text = TEXT_INIT(1000);
+    static const char plain[] = "COPY a.b (c) FROM stdin;";
+
+    (void)state;
+    check_copy("COPY public.t (a, \"b\") FROM stdin;", "COPY public.t (a, \"b\") FROM stdin",
+               "SELECT a, \"b\" FROM public.t");
+    check_copy("copy\nt\n(a)from STDIN ;", "COPY t (a) FROM stdin", "SELECT a FROM t");
+    check_copy("COPY public.t  FROM stdin;", "COPY public.t FROM stdin", NULL);
+    check_copy("COPY \"a.b (c) FROM stdin;\".\"\"\"(\" (\"),(\", \"FROM stdin;\") FROM stdin;",
+               "COPY \"a.b (c) FROM stdin;\".\"\"\"(\" (\"),(\", \"FROM stdin;\") FROM stdin",
+               "SELECT \"),(\", \"FROM stdin;\" FROM \"a.b (c) FROM stdin;\".\"\"\"(\"");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_false(copy_statement_read(others[i], strlen(others[i]), &copy));
+    }
+    assert_true(copy_statement_read(plain, strlen(plain), &copy));
+    copy_statement_append(&copy, "FREEZE", &text);
+    assert_string_equal(text_string(&text), "COPY a.b (c) FROM stdin WITH (FREEZE)");
+    text_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_copy_statements),
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_comments),
         cmocka_unit_test(test_strings),

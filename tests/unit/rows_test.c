@@ -234,21 +234,24 @@ static const struct sample strange[] = {
     {TEXT_ARRAY, "{a\"}", NULL},
 };
 
-/* The value in hex, or NULL, to be freed. Nothing is read or written beyond buffers that are just
- * as long as is said. */
+#define GUARD 64
+
+/* The value in hex, or NULL, to be freed. Nothing is written beyond what is said, and, as a checker
+ * of memory sees, nothing read beyond the text. */
 static char *encode(uint32_t oid, const char *text, size_t length)
 {
     const struct value_type *type = value_type_find(oid);
     const struct value_type *element = value_type_of_array(oid);
     size_t most = type != NULL ? VALUE_MOST(length) : ARRAY_VALUE_MOST(length);
     char *copy = malloc(length > 0 ? length : 1);
-    unsigned char *out = malloc(most);
+    unsigned char *out = malloc(most + GUARD);
     char *hex = NULL;
 
     assert_true((type != NULL) != (element != NULL));
     assert_non_null(copy);
     assert_non_null(out);
     memcpy(copy, text, length);
+    memset(out + most, 0xa5, GUARD);
     const unsigned char *end = type != NULL ? type->encode(copy, length, out)
                                             : array_value_encode(element, copy, length, out);
     if (end != NULL) {
@@ -259,6 +262,9 @@ static char *encode(uint32_t oid, const char *text, size_t length)
         for (size_t i = 0; i < size; i++) {
             snprintf(hex + 2 * i, 3, "%02x", out[i]);
         }
+    }
+    for (size_t i = 0; i < GUARD; i++) {
+        assert_int_equal(out[most + i], 0xa5);
     }
     free(copy);
     free(out);
@@ -307,6 +313,22 @@ static uint32_t next_random(uint32_t *state)
     return *state >> 8;
 }
 
+/* A zero byte is no end. */
+static void test_zero_bytes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        const struct sample *sample = &samples[i];
+        size_t length = strlen(sample->text);
+        bool is_text = sample->type == TEXT || sample->type == VARCHAR ||
+                       sample->type == CHARACTER || sample->type == JSON || sample->type == JSONB;
+        char *hex = encode(sample->type, sample->text, length + 1);
+        /* These the server looks into. */
+        assert_true((hex != NULL) == is_text);
+        free(hex);
+    }
+}
+
 /* Whatever comes, no more is written than was said: encode() sees to it. */
 static void test_random_values(void **state)
 {
@@ -334,6 +356,7 @@ static struct row_encoder *make(const uint32_t *types, size_t count)
     struct error err = ERROR_INIT;
 
     assert_true(row_encoder_new(types, count, &encoder, &err));
+    assert_true(encoder == NULL || row_encoder_begin(encoder, &err));
     return encoder;
 }
 
@@ -463,6 +486,94 @@ static void test_a_long_row(void **state)
     free(rows);
 }
 
+/* `row` so often, in one piece. *size: of the binary rows, after which the encoder has stopped,
+ * or was full, or had all. */
+static struct row_encoder *repeat(const char *row, size_t count, size_t *used, size_t *size)
+{
+    struct row_encoder *encoder = make(pair, 2);
+    struct error err = ERROR_INIT;
+    size_t length = strlen(row);
+    char *rows = malloc(length * count);
+    size_t more = 1;
+
+    assert_non_null(rows);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(rows + i * length, row, length);
+    }
+    *used = 0;
+    *size = 0;
+    while (*used < length * count && !row_encoder_has_stopped(encoder) &&
+           !row_encoder_is_full(encoder)) {
+        size_t taken;
+        assert_true(row_encoder_read(encoder, rows + *used, length * count - *used, &more, &err));
+        row_encoder_take(encoder, &taken);
+        /* what is sent at once, and not much more */
+        assert_true(taken > 0 && taken <= (size_t)64 * 1024 + 2 * length + 64);
+        *used += more;
+        *size += taken;
+    }
+    free(rows);
+    assert_int_equal(*used % length, 0);
+    return encoder;
+}
+
+static void test_many_rows(void **state)
+{
+    size_t used;
+    size_t size;
+    struct row_encoder *encoder = repeat("1\tabcdefghijklmnopqrstuvwxyz\n", 100000, &used, &size);
+
+    (void)state;
+    assert_false(row_encoder_has_stopped(encoder) || row_encoder_is_full(encoder));
+    assert_int_equal(used, 100000 * 29);
+    assert_int_equal(size, sizeof(HEAD) - 1 + 100000 * (2 + 4 + 4 + 4 + 26));
+    row_encoder_free(encoder);
+}
+
+/* Four bytes become fifteen: text is shorter, and costs the server no more. */
+static void test_rows_that_grow(void **state)
+{
+    size_t used;
+    size_t size;
+    struct row_encoder *encoder = repeat("1\ta\n", 100000, &used, &size);
+    size_t held;
+
+    (void)state;
+    assert_true(row_encoder_has_stopped(encoder));
+    assert_int_equal(used, 64 * 1024);
+    assert_int_equal(size, sizeof(HEAD) - 1 + used / 4 * (sizeof(ONE_A) - 1));
+    row_encoder_rest(encoder, &held);
+    assert_int_equal(held, 0);
+    row_encoder_free(encoder);
+}
+
+/* The server would keep 1,000 of these in memory: after 4 MiB it is to store them. */
+static void test_a_full_copy(void **state)
+{
+    struct error err = ERROR_INIT;
+    size_t length = 10000;
+    size_t used;
+    size_t size;
+    char *row = malloc(length + 1);
+
+    (void)state;
+    assert_non_null(row);
+    memset(row, 'a', length);
+    memcpy(row, "1\t", 2);
+    memcpy(row + length - 1, "\n", 2);
+    struct row_encoder *encoder = repeat(row, 1000, &used, &size);
+    assert_true(row_encoder_is_full(encoder));
+    assert_false(row_encoder_has_stopped(encoder));
+    assert_in_range(size, (size_t)4 * 1024 * 1024, (size_t)4 * 1024 * 1024 + 2 * length);
+    assert_true(row_encoder_begin(encoder, &err));
+    assert_false(row_encoder_is_full(encoder));
+    const char *head = row_encoder_take(encoder, &size);
+    assert_int_equal(size, sizeof(HEAD) - 1);
+    assert_memory_equal(head, HEAD, size);
+    row_encoder_free(encoder);
+    free(row);
+}
+
 static void test_types(void **state)
 {
     static const uint32_t one_is_strange[] = {INTEGER, INTERVAL};
@@ -477,10 +588,18 @@ static void test_types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),       cmocka_unit_test(test_strange_values),
-        cmocka_unit_test(test_long_numbers), cmocka_unit_test(test_random_values),
-        cmocka_unit_test(test_rows),         cmocka_unit_test(test_rows_that_are_left),
-        cmocka_unit_test(test_a_long_row),   cmocka_unit_test(test_types),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_strange_values),
+        cmocka_unit_test(test_long_numbers),
+        cmocka_unit_test(test_zero_bytes),
+        cmocka_unit_test(test_random_values),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_rows_that_are_left),
+        cmocka_unit_test(test_a_long_row),
+        cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_rows_that_grow),
+        cmocka_unit_test(test_a_full_copy),
+        cmocka_unit_test(test_types),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import subprocess
-import sys
 import time
 
 import pg_dumps
@@ -16,6 +15,7 @@ import postgres_cluster
 import processes
 import pytest
 from tables import PRIVILEGES, at, enable, history, schedule, statuses
+from tool import peak_to
 
 MIB = 1 << 20
 LAST_LINE = "-- rythm-backup dump complete"
@@ -489,30 +489,14 @@ def test_time_limits_of_the_database_do_not_matter(tool, database, cluster, tmp_
 
 # Memory
 
-# In a process of its own: the peak of this one would count as the program's.
-MEASURE = """
-import os, sys
-pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
-_, status, usage = os.wait4(pid, 0)
-open(sys.argv[1], "w").write(str(usage.ru_maxrss))
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-def limit(tool):
-    """96 MiB; a sanitizer's shadow and quarantine come on top of it."""
-    with open(tool.program, "rb") as program:
-        return 96 * MIB if b"__asan_init" not in program.read() else 1024 * MIB
-
-
 def test_memory_is_bounded(make_tool, database, store, tmp_path):
     """Whatever the size: here 200 MB, of which compression leaves 150."""
     tool = make_tool(database, store, **pg_dumps.script(
         tmp_path, f"head -c {150 * MIB} /dev/urandom | base64\nprintf '{pg_dumps.END}'"))
     peak = tmp_path / "peak"
-    tool.ok("run", "--no-notify", prefix=(sys.executable, "-c", MEASURE, str(peak)))
+    tool.ok("run", "--no-notify", prefix=peak_to(peak))
     (stored,) = store.list()
     store.remove(stored.name)
     assert int(stored.metadata["rawbytes"]) > 200 * MIB
     assert stored.bytes > 100 * MIB
-    assert int(peak.read_text()) * 1024 < limit(tool)
+    assert int(peak.read_text()) < tool.memory_limit(96)

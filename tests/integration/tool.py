@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 
 import acs_stub
@@ -42,6 +43,21 @@ def check_output(text):
         assert report not in text, text
 
 
+# In a process of its own: the peak of this one would count as the program's.
+MEASURE = """
+import os, sys
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+open(sys.argv[1], "w").write(str(usage.ru_maxrss * 1024))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def peak_to(path):
+    """A prefix for a command whose peak memory, in bytes, is to be written to this file."""
+    return (sys.executable, "-c", MEASURE, str(path))
+
+
 class Tool:
     """One configuration of the program: `settings` are its environment, nothing else is."""
 
@@ -58,6 +74,12 @@ class Tool:
     def environment(self):
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         return {**kept, "HOME": str(self.home), "LANG": "C.UTF-8", **self.settings}
+
+    def memory_limit(self, mib):
+        """In bytes; a sanitizer's shadow and quarantine come on top of it."""
+        with open(self.program, "rb") as program:
+            code = program.read()
+        return (1024 if b"__asan_init" in code or b"__tsan_init" in code else mib) * 2**20
 
     def start(self, *arguments, prefix=(), **popen):
         """Starts it and returns the process (text on both pipes), for tests that interfere."""

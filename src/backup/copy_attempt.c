@@ -300,6 +300,9 @@ void copy_attempt_run(void *attempt)
     self->ok = session_open(self->ledger, &self->session, &self->failure) &&
                advisory_lock_try(self->session, self->key, &taken, &self->failure) &&
                (!taken || make_if_due(self, &self->failure));
+    if (taken) {
+        advisory_lock_release(self->session, self->key);
+    }
     session_close(self->session);
     self->session = NULL;
 }

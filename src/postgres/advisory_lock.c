@@ -41,3 +41,11 @@ bool advisory_lock_held(struct session *session, const char *schedule_id, struct
     }
     return true;
 }
+
+void advisory_lock_release(struct session *session, const char *schedule_id)
+{
+    const char *values[] = {schedule_id};
+    struct error ignored = ERROR_INIT;
+
+    query_execute(session, "SELECT pg_advisory_unlock(" KEY ")", 1, values, &ignored);
+}

@@ -15,8 +15,12 @@
 bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,
                        struct error *err);
 
-/* True while this session holds it, asked of the server now. It is released by closing the
- * session. */
+/* True while this session holds it, asked of the server now. */
 bool advisory_lock_held(struct session *session, const char *schedule_id, struct error *err);
+
+/* The end of the session releases it, too, but session_close() does not wait for that: who is to
+ * take it next would find it held. Does what it can: when it fails, the end of the session is near.
+ */
+void advisory_lock_release(struct session *session, const char *schedule_id);
 
 #endif

@@ -225,6 +225,9 @@ static bool resolve(const struct session_options *options, struct store_pool *st
         ok = end_copied(session, row, &copied, err) &&
              (copied || settle_with_stores(session, stores, row, err));
     }
+    if (taken) {
+        advisory_lock_release(session, row->schedule_id);
+    }
     session_close(session);
     return ok;
 }

@@ -5,6 +5,8 @@
 /* `status` looks for it, too (schedule_status.c). */
 #define KEY "hashtextextended('rythm-backup:' || $1::text, 0)"
 
+#define RELEASE_MS (5 * 1000)
+
 bool advisory_lock_try(struct session *session, const char *schedule_id, bool *taken,
                        struct error *err)
 {
@@ -47,5 +49,6 @@ void advisory_lock_release(struct session *session, const char *schedule_id)
     const char *values[] = {schedule_id};
     struct error ignored = ERROR_INIT;
 
+    session_limit(session, RELEASE_MS);
     query_execute(session, "SELECT pg_advisory_unlock(" KEY ")", 1, values, &ignored);
 }

@@ -18,9 +18,9 @@ bool advisory_lock_try(struct session *session, const char *schedule_id, bool *t
 /* True while this session holds it, asked of the server now. */
 bool advisory_lock_held(struct session *session, const char *schedule_id, struct error *err);
 
-/* The end of the session releases it, too, but session_close() does not wait for that: who is to
- * take it next would find it held. Does what it can: when it fails, the end of the session is near.
- */
+/* For a session that is about to be closed: its end releases the lock, too, but session_close()
+ * does not wait for that, and who is to take it next would find it held. Does what it can within
+ * seconds. */
 void advisory_lock_release(struct session *session, const char *schedule_id);
 
 #endif

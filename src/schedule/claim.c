@@ -100,15 +100,14 @@ static bool start_row(struct claim *claim, const struct claim_request *request,
 static bool take(const struct claim_request *request, struct claim *claim,
                  enum claim_result *result, struct error *err)
 {
-    bool taken = false;
     enum history_claim claimed = HISTORY_OCCURRENCE_TAKEN;
 
     if (!session_open(request->session, &claim->session, err) ||
-        !advisory_lock_try(claim->session, claim->schedule_id, &taken, err)) {
+        !advisory_lock_try(claim->session, claim->schedule_id, &claim->is_locked, err)) {
         return false;
     }
     *result = CLAIM_LOCKED;
-    if (!taken) {
+    if (!claim->is_locked) {
         return true;
     }
     *result = CLAIM_TAKEN;
@@ -183,6 +182,7 @@ static bool renew(struct claim *claim, struct error *err)
     }
     session_close(claim->session);
     claim->session = fresh;
+    claim->is_locked = false;
     return true;
 }
 
@@ -275,6 +275,10 @@ bool claim_note_copies(struct claim *claim, const struct copy_note notes[], size
 
 void claim_close(struct claim *claim)
 {
+    if (claim->is_locked) {
+        advisory_lock_release(claim->session, claim->schedule_id);
+    }
     session_close(claim->session);
     claim->session = NULL;
+    claim->is_locked = false;
 }

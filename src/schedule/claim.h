@@ -39,6 +39,7 @@ struct claim {
     struct session_options session_options;
     struct ledger ledger;
     char schedule_id[SCHEDULE_ID_SIZE];
+    bool is_locked;
     char one_of_all[LEDGER_DATABASE_SIZE]; /* the database, of a schedule of all; else "" */
     bool has_occurrence;
     int64_t occurrence_ms;

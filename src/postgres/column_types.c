@@ -1,5 +1,7 @@
 #include "postgres/column_types.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "postgres/query.h"
@@ -11,52 +13,61 @@
 /* FirstNormalObjectId: types that a database has made come from here on. */
 #define FIRST_OWN_OID 16384
 
-/* Those of the array that are enums. */
-static const char enums_query[] =
-    "SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1::oid[]) AND t.typtype = 'e'";
+/* Whether all columns of the table can be received, and, a row for each, which types are enums. */
+static const char facts_query[] =
+    "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t"
+    " ON t.oid = a.atttypid WHERE a.attrelid = $1::oid AND a.attnum > 0::smallint"
+    " AND NOT a.attisdropped AND t.typreceive = 0::oid), e.oid FROM (SELECT) one"
+    " LEFT JOIN pg_catalog.pg_type e ON e.oid = ANY ($2::oid[]) AND e.typtype = 'e'::\"char\"";
 
 /* As an array literal: the types that are the database's own. */
-static bool list_own(const uint32_t *types, size_t count, struct text *out, bool *any,
-                     struct error *err)
+static bool list_own(const uint32_t *types, size_t count, struct text *out, struct error *err)
 {
-    *any = false;
+    const char *comma = "";
+
     text_append(out, "{");
     for (size_t i = 0; i < count; i++) {
         if (types[i] >= FIRST_OWN_OID) {
-            text_appendf(out, "%s%u", *any ? "," : "", types[i]);
-            *any = true;
+            text_appendf(out, "%s%u", comma, types[i]);
+            comma = ",";
         }
     }
     text_append(out, "}");
     return !out->failed || error_set_memory(err);
 }
 
-static void replace_enums(const PGresult *enums, uint32_t *types, size_t count)
+static void replace_enums(const PGresult *facts, uint32_t *types, size_t count)
 {
-    for (int row = 0; row < PQntuples(enums); row++) {
+    for (int row = 0; row < PQntuples(facts); row++) {
         for (size_t i = 0; i < count; i++) {
-            types[i] = types[i] == query_number(enums, row, 0) ? TEXT_OID : types[i];
+            types[i] = types[i] == query_number(facts, row, 1) ? TEXT_OID : types[i];
         }
     }
 }
 
-static bool find_enums(struct session *session, uint32_t *types, size_t count, struct error *err)
+/* *count is 0 afterwards where there can be no binary COPY. */
+static bool look_up(struct session *session, uint32_t table, uint32_t *types, size_t *count,
+                    struct error *err)
 {
     /* ten digits and a comma, and the braces */
-    struct text list = TEXT_INIT(11 * count + 2);
-    bool any = false;
-    bool ok = list_own(types, count, &list, &any, err);
+    struct text own = TEXT_INIT(11 * *count + 2);
+    char oid[11];
+    const char *values[] = {oid, NULL};
+    PGresult *facts = NULL;
 
-    if (ok && any) {
-        const char *values[] = {text_string(&list)};
-        PGresult *enums = query_run(session, enums_query, 1, values, err);
-        ok = enums != NULL;
-        if (ok) {
-            replace_enums(enums, types, count);
-        }
-        PQclear(enums);
+    snprintf(oid, sizeof(oid), "%" PRIu32, table);
+    if (list_own(types, *count, &own, err)) {
+        values[1] = text_string(&own);
+        facts = query_run(session, facts_query, 2, values, err);
     }
-    text_clear(&list);
+    bool ok = facts != NULL;
+    if (ok && query_bool(facts, 0, 0)) {
+        replace_enums(facts, types, *count);
+    } else {
+        *count = 0;
+    }
+    PQclear(facts);
+    text_clear(&own);
     return ok;
 }
 
@@ -75,12 +86,13 @@ static bool copy_types(const PGresult *description, uint32_t **types, size_t *co
 }
 
 /* The session is as good as before. */
-static bool is_refused(const struct session *session, struct error *err)
+static bool is_refused(struct session *session, struct error *err)
 {
     bool refused =
         session->sqlstate[0] != '\0' && PQtransactionStatus(session->connection) == PQTRANS_IDLE;
 
     if (refused) {
+        session->sqlstate[0] = '\0';
         error_clear(err);
     }
     return refused;
@@ -96,12 +108,14 @@ bool column_types_read(struct session *session, const char *query, uint32_t **ty
     if (description == NULL) {
         return is_refused(session, err) || error_prefix(err, LOOKING);
     }
+    uint32_t table = PQftable(description, 0);
     bool ok = copy_types(description, types, count, err);
     PQclear(description);
-    if (ok && find_enums(session, *types, *count, err)) {
+    if (ok && look_up(session, table, *types, count, err)) {
         return true;
     }
     free(*types);
     *types = NULL;
+    *count = 0;
     return error_prefix(err, LOOKING);
 }

@@ -1,6 +1,6 @@
 /*
- * The types of a query's columns, without running it or even planning it: no function of the
- * database's is called.
+ * The types of the values that a binary COPY into a table has. Nothing is run or even planned for
+ * that: no function of the database's is called.
  */
 #ifndef POSTGRES_COLUMN_TYPES_H
 #define POSTGRES_COLUMN_TYPES_H
@@ -12,9 +12,13 @@
 #include "base/error.h"
 #include "postgres/session.h"
 
-/* OIDs, in an array for the caller to free. Of a domain it is the type that it is over, and of an
- * enum that of text: so are its values sent, in both formats. None, when the server refuses the
- * query; in a transaction, which that ends, it is an error. */
+/* Of the columns of `query`, a SELECT from the table: OIDs, in an array for the caller to free. Of
+ * a domain it is the type that it is over, and of an enum that of text: so are its values sent, in
+ * both formats.
+ *
+ * None, when there can be no binary COPY: any column of the table, of the query or not, has a type
+ * without a receive function, which COPY looks up for all of them (BeginCopyFrom()). None, too,
+ * when the server refuses the query; in a transaction, which that ends, it is an error. */
 bool column_types_read(struct session *session, const char *query, uint32_t **types, size_t *count,
                        struct error *err);
 

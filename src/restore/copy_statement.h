@@ -23,7 +23,7 @@ bool copy_statement_read(const char *statement, size_t length, struct copy_state
 
 /* The most that the two below append to what the table and the columns have. */
 #define COPY_STATEMENT_MORE 64
-/* The statement once more. `options`: "FREEZE", or "" for none. */
+/* The statement once more. `options`: "FORMAT binary, FREEZE", or "" for none. */
 void copy_statement_append(const struct copy_statement *copy, const char *options,
                            struct text *out);
 /* A query of the same columns; the statement must have a list. */

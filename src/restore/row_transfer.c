@@ -99,7 +99,8 @@ static bool end_copy(struct row_transfer *transfer, struct error *err)
 }
 
 /* From a first line the server learns how lines end. Here it is not the first one of the rows:
- * these would have been refused for what begins here to be taken. */
+ * these would have been refused for what begins here to be taken. (COPY TO never writes a carriage
+ * return, nor a line break within a row, also not behind a backslash.) */
 static bool check_first_line(struct row_transfer *transfer, const char *rows, size_t size,
                              struct error *err)
 {
@@ -139,7 +140,8 @@ static bool go_on_as_text(struct row_transfer *transfer, struct error *err)
     return true;
 }
 
-/* Returns with all of the rows, or up to where the encoder stops. */
+/* All of the rows, or those up to where the encoder stops: then the next ones are wanted as text.
+ */
 static bool write_encoded(struct row_transfer *transfer, const char *rows, size_t size,
                           size_t *used, struct error *err)
 {
@@ -153,7 +155,7 @@ static bool write_encoded(struct row_transfer *transfer, const char *rows, size_
             return false;
         }
         *used += more;
-        if (row_encoder_is_full(encoder) &&
+        if (row_encoder_is_full(encoder) && !row_encoder_has_stopped(encoder) &&
             !(end_copy(transfer, err) && begin_binary(transfer, err))) {
             return false;
         }
@@ -198,10 +200,10 @@ bool row_transfer_end(struct row_transfer *transfer, int64_t *rows, struct error
 }
 
 /* Also what a server says of binary rows that are not as it wants them: "row field count is 3,
- * expected 4", "wrong element type", "timestamp out of range". */
+ * expected 4", "wrong element type", "timestamp out of range", "no binary input function". */
 bool row_transfer_may_be_to_blame(const struct row_transfer *transfer, const char *sqlstate)
 {
-    static const char *const codes[] = {"22008", "22P03", "22P04", "42804"};
+    static const char *const codes[] = {"22008", "22P03", "22P04", "42804", "42883"};
 
     for (size_t i = 0; transfer->state == TRANSFER_BINARY && i < sizeof(codes) / sizeof(codes[0]);
          i++) {

@@ -41,7 +41,7 @@ struct row_transfer {
 /* The public part is filled in, the rest zeroes; the statement is a dump's COPY. */
 bool row_transfer_begin(struct row_transfer *transfer, const char *statement, size_t length,
                         struct error *err);
-/* Pieces of any size. */
+/* Pieces of any size. After a failure the COPY may be open: the session is good for closing. */
 bool row_transfer_write(struct row_transfer *transfer, const char *rows, size_t size,
                         struct error *err);
 /* As copy_in_end(). */

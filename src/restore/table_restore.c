@@ -22,6 +22,9 @@ struct restoring {
     struct replay_rules rules;
     struct segment_reader *reader;
     struct row_sum sum;
+    /* A foreign key within a table is checked, and a statement's trigger runs, at the end of each
+     * COPY: there may be one alone for what was one. */
+    bool triggers_run;
     atomic_uint_least64_t raw_bytes;
     uint64_t rows;
 };
@@ -113,7 +116,7 @@ static bool replay_segment(struct restoring *restoring, const struct segment *se
         .rules = rules,
         .content = segment->kind == SEGMENT_TABLE ? REPLAY_ROWS : REPLAY_STATEMENTS,
         .stall_ms = settings_get_number(settings, SETTING_STALL_TIMEOUT) * 1000,
-        .size = segment->raw_length,
+        .size = restoring->triggers_run ? 0 : segment->raw_length,
         .sum = &restoring->sum,
     };
 
@@ -231,6 +234,7 @@ static bool rest_triggers(struct restoring *restoring, struct error *err)
         !target_session_disable_triggers(restoring->session, &done, err)) {
         return false;
     }
+    restoring->triggers_run = !done;
     if (done && restoring->request->part == RESTORE_ROWS) {
         log_info(LOG_MARK_NOTE, "triggers_off",
                  "Triggers do not run, and foreign keys are not checked, for these rows");

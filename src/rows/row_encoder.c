@@ -10,7 +10,8 @@
 /* So much is sent at a time. */
 #define ENOUGH ((size_t)64 * 1024)
 
-/* Of the server's, MAX_BUFFERED_TUPLES, and what they may be: a COPY costs it less than that. */
+/* MAX_BUFFERED_TUPLES of the server, and how long these may be before it is told to store them:
+ * long enough for what a COPY costs not to count. */
 #define COLLECTED_ROWS  1000
 #define COLLECTED_BYTES ((size_t)4 * 1024 * 1024)
 
@@ -39,7 +40,7 @@ struct row_encoder {
     struct bytes value; /* one without its escapes */
     bool has_stopped;
     bool is_measured;
-    size_t text_size; /* of the rows that were encoded until they were measured */
+    size_t text_size; /* of all rows that were encoded */
     size_t binary_size;
     size_t collected_rows; /* by the server, at most */
     size_t collected_bytes;

@@ -32,7 +32,8 @@ bool row_encoder_begin(struct row_encoder *encoder, struct error *err);
  * enough to be taken out, when the COPY is full, and when it stops. False when memory is out. */
 bool row_encoder_read(struct row_encoder *encoder, const char *rows, size_t size, size_t *used,
                       struct error *err);
-/* What is to be sent next, of *size bytes; valid until the encoder reads again. */
+/* What is to be sent next, of *size bytes; valid until the encoder reads or
+ * begins again. */
 const void *row_encoder_take(struct row_encoder *encoder, size_t *size);
 /* True: this COPY is to be ended, and another begun. A server collects up to 1,000 rows before it
  * stores them; of text no more than 64 KiB, but of binary rows it does not see how long they are

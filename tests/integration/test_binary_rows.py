@@ -407,6 +407,20 @@ def test_rows_that_the_server_must_not_collect(tool, make_database, cluster, tar
     assert_equal(cluster, target, source.name)
 
 
+def test_a_foreign_key_within_a_table(tool, make_database, empty_database, role):
+    """Where it is checked, at the end of each COPY, there is one COPY."""
+    make = "CREATE TABLE tree (id integer PRIMARY KEY, parent integer REFERENCES tree, d date);"
+    source = make_database()
+    source.execute(make + """
+        INSERT INTO tree SELECT g, nullif(g + 1, 6001), CASE g WHEN 9 THEN 'infinity'::date END
+            FROM generate_series(1, 6000) g""")
+    empty_database.execute(make)
+    _, url = role(empty_database, "GRANT ALL ON tree TO {role}")
+    result = tool.ok("restore", back_up(tool, source.name), "--to", url, "--data-only")
+    assert "may not switch triggers off" in result.err
+    assert empty_database.value("SELECT count(*) FROM tree WHERE parent = id + 1") == 5999
+
+
 def test_a_line_that_ends_otherwise(tool, make_database, file_store, cluster, target):
     """COPY refuses rows that do not all end as the first does. A text that is begun in the middle
     of them is not to be taken for that reason. No dump has them: one is made to."""
@@ -467,7 +481,13 @@ def fill_other_types(cursor):
             CREATE TABLE other_{number} (a integer, v {kind}, t pg_catalog.text);
             INSERT INTO other_{number} SELECT g, CASE WHEN g % 7 > 0 THEN ({value})::{kind} END,
                 md5(g::pg_catalog.text) FROM generate_series(1, 3000) g""")
-    cursor.execute("CREATE TABLE known AS SELECT * FROM other_0; ALTER TABLE known DROP v")
+    # COPY looks for the receive function of each column's type, and that of seg has none.
+    cursor.execute("""
+        CREATE TABLE known AS SELECT * FROM other_0; ALTER TABLE known DROP v;
+        CREATE EXTENSION seg;
+        CREATE TABLE not_listed (a integer, t pg_catalog.text,
+            v seg GENERATED ALWAYS AS ('1 .. 2'::seg) STORED);
+        INSERT INTO not_listed SELECT a, t FROM known""")
 
 
 def test_types_that_only_the_server_reads(tool, other_types, cluster, target):

@@ -145,9 +145,21 @@ static bool sum_rows(struct copy_out *copy, struct row_sum *sum, char *buffer, s
     return copy_out_end(copy, &rows, err) && copy_out_finish(copy, err);
 }
 
-static bool read_table(struct comparing *comparing, struct worker *worker,
-                       const struct table_entry *entry, struct error *err)
+/* In the order in which they were summed. */
+static char *columns_of(const struct comparing *comparing, size_t number)
 {
+    size_t table = comparing->numbers[number];
+    bool has_own = table < comparing->options->manifest->segments.table_count &&
+                   comparing->options->columns[table] != NULL;
+
+    return has_own ? comparing->options->columns[table]
+                   : comparing->catalogue.items[number].columns;
+}
+
+static bool read_table(struct comparing *comparing, struct worker *worker, size_t number,
+                       struct error *err)
+{
+    struct table_entry entry = comparing->catalogue.items[number];
     const struct settings *settings = comparing->options->settings;
     uint64_t longest = (uint64_t)settings_get_number(settings, SETTING_ROW_LIMIT) * MEBIBYTE;
     struct copy_out copy = {
@@ -159,7 +171,8 @@ static bool read_table(struct comparing *comparing, struct worker *worker,
     struct text sql = TEXT_INIT(SQL_CAP);
     char *buffer = malloc(READ_SIZE);
 
-    table_copy_append(&sql, entry, NULL);
+    entry.columns = columns_of(comparing, number);
+    table_copy_append(&sql, &entry, NULL);
     row_sum_reset(&worker->sum);
     bool ok = !sql.failed && buffer != NULL ? copy_out_send(&copy, text_string(&sql), err) &&
                                                   sum_rows(&copy, &worker->sum, buffer, err)
@@ -178,7 +191,7 @@ static bool compare_table(void *context, struct worker *worker, size_t number, s
         return true;
     }
     struct expectation *table = &comparing->tables[comparing->numbers[number]];
-    if (!read_table(comparing, worker, entry, err)) {
+    if (!read_table(comparing, worker, number, err)) {
         return error_prefix(err, "reading table %s again", entry->ident);
     }
     table->rows_found = worker->sum.rows;

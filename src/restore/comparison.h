@@ -16,6 +16,8 @@
 struct comparison {
     const struct manifest_copy *manifest;
     const struct settings *settings;
+    /* As fill.h has them: in the database they may be in another order, when the table inherits. */
+    char *const *columns;
     struct session *session; /* to the database; JOBS more are opened beside it */
 };
 

@@ -1,11 +1,13 @@
 #include "restore/fill.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "postgres/ledger.h"
 #include "postgres/target_session.h"
+#include "restore/copy_statement.h"
 #include "restore/globals.h"
 #include "restore/index_builder.h"
 #include "restore/segment_reader.h"
@@ -75,7 +77,21 @@ struct own_rows {
     const struct segments *segments;
     size_t table;
     bool has_others;
+    char **columns; /* of the table, to be noted; or NULL */
+    bool failed;    /* memory was out */
 };
+
+static void note_columns(struct own_rows *own, const struct sql_statement *statement)
+{
+    struct copy_statement copy;
+
+    if (own->columns != NULL && copy_statement_read(statement->text, statement->length, &copy) &&
+        copy.columns != NULL &&
+        asprintf(own->columns, "(%.*s)", (int)copy.columns_length, copy.columns) < 0) {
+        *own->columns = NULL;
+        own->failed = true;
+    }
+}
 
 /* In the form of struct replay_rules. Rows that go through a partitioned table may come into any of
  * its partitions. */
@@ -85,9 +101,14 @@ static bool look_for_others(void *context, const struct sql_statement *statement
     struct error ignored = ERROR_INIT;
     size_t table;
 
-    own->has_others |=
-        statement->is_copy &&
-        (!table_names_find(own->segments, statement, &table, &ignored) || table != own->table);
+    if (statement->is_copy) {
+        bool is_own =
+            table_names_find(own->segments, statement, &table, &ignored) && table == own->table;
+        own->has_others |= !is_own;
+        if (is_own) {
+            note_columns(own, statement);
+        }
+    }
     return own->rules->wants == NULL || own->rules->wants(own->rules->context, statement);
 }
 
@@ -98,6 +119,9 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
     const struct segment_table *table = &filling->segments->tables[segment->table];
     struct own_rows own = {
         .rules = &filling->options->rules, .segments = filling->segments, .table = segment->table};
+    if (turn->is_first && filling->options->columns != NULL) {
+        own.columns = &filling->options->columns[segment->table];
+    }
     struct replay_rules rules = filling->options->rules;
     struct replay replay = {
         .like_source = filling->like_source,
@@ -118,6 +142,7 @@ static bool replay_rows(struct filling *filling, struct worker *worker,
     if (own.has_others) {
         work_order_note_others(filling->order, worker->number);
     }
+    ok = ok && (!own.failed || error_set_memory(err));
     return ok || error_prefix(err, "restoring the rows of %s.%s", table->schema, table->name);
 }
 

@@ -21,7 +21,10 @@ struct fill_options {
     const struct settings *settings;
     struct session *session; /* to the database */
     struct replay_rules rules;
-    bool no_rows;      /* the schema alone */
+    bool no_rows; /* the schema alone */
+    /* Of each table of the manifest, NULL or the columns of its rows in their order, "(a, b)", as
+     * the script has them: filled in, for the caller to free. NULL: not wanted. */
+    char **columns;
     bool hides_values; /* as in struct target_session_options */
     /* Called now and then in the caller's thread; NULL: no progress. */
     void (*progress)(void *context, uint64_t raw_bytes);

@@ -1,5 +1,7 @@
 #include "restore/proof.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "postgres/scratch_database.h"
@@ -47,7 +49,8 @@ static bool prove_quickly(const struct proof *proof, const struct backup_source 
 }
 
 static bool fill(const struct proof *proof, const struct backup_source *source,
-                 struct session *session, struct proof_result *result, struct error *err)
+                 struct session *session, char **columns, struct proof_result *result,
+                 struct error *err)
 {
     const struct fill_options options = {
         .source = source,
@@ -55,6 +58,7 @@ static bool fill(const struct proof *proof, const struct backup_source *source,
         .session = session,
         .rules = without_roles,
         .hides_values = true,
+        .columns = columns,
         .progress = proof->progress,
         .progress_context = proof->progress_context,
     };
@@ -71,26 +75,29 @@ static bool fill(const struct proof *proof, const struct backup_source *source,
 /* Every session has ended before the database is dropped. */
 static bool in_session(const struct proof *proof, struct session *maintenance, const char *database,
                        bool (*work)(const struct proof *proof, const struct backup_source *source,
-                                    struct session *session, struct proof_result *result,
-                                    struct error *err),
-                       const struct backup_source *source, struct proof_result *result,
-                       struct error *err)
+                                    struct session *session, char **columns,
+                                    struct proof_result *result, struct error *err),
+                       const struct backup_source *source, char **columns,
+                       struct proof_result *result, struct error *err)
 {
     struct session *session = NULL;
 
     if (!session_open_in(maintenance, database, &session, err)) {
         return false;
     }
-    bool ok = work(proof, source, session, result, err);
+    bool ok = work(proof, source, session, columns, result, err);
     session_close(session);
     return ok;
 }
 
 static bool compare(const struct proof *proof, const struct backup_source *source,
-                    struct session *session, struct proof_result *result, struct error *err)
+                    struct session *session, char **columns, struct proof_result *result,
+                    struct error *err)
 {
-    const struct comparison comparison = {
-        .manifest = &source->manifest, .settings = proof->settings, .session = session};
+    const struct comparison comparison = {.manifest = &source->manifest,
+                                          .settings = proof->settings,
+                                          .columns = columns,
+                                          .session = session};
 
     result->has_rows = comparison_run(&comparison, &result->tables, &result->rows, err);
     return result->has_rows;
@@ -100,10 +107,21 @@ static bool prove_in(const struct proof *proof, const struct backup_source *sour
                      struct session *maintenance, const char *database, struct proof_result *result,
                      struct error *err)
 {
-    return (in_session(proof, maintenance, database, fill, source, result, err) ||
-            error_prefix(err, "restoring it into a scratch database")) &&
-           (!source->has_manifest ||
-            in_session(proof, maintenance, database, compare, source, result, err));
+    size_t count = source->has_manifest ? source->manifest.segments.table_count : 0;
+    char **columns = calloc(count + 1, sizeof(*columns));
+
+    if (columns == NULL) {
+        return error_set_memory(err);
+    }
+    bool ok = (in_session(proof, maintenance, database, fill, source, columns, result, err) ||
+               error_prefix(err, "restoring it into a scratch database")) &&
+              (!source->has_manifest ||
+               in_session(proof, maintenance, database, compare, source, columns, result, err));
+    for (size_t i = 0; i < count; i++) {
+        free(columns[i]);
+    }
+    free(columns);
+    return ok;
 }
 
 static bool prove_on_server(const struct proof *proof, const struct backup_source *source,

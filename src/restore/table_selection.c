@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "restore/script_facts.h"
 #include "restore/sql_lexer.h"
 #include "restore/statement_entry.h"
 
@@ -293,6 +294,16 @@ static bool names_wanted(struct table_selection *selection, const struct sql_sta
     return wanted;
 }
 
+/* In front of a privilege that another role has given comes SET SESSION AUTHORIZATION, and before
+ * that the one that lets it; RESET comes behind. */
+static bool wants_authorization(struct table_selection *selection, bool is_reset)
+{
+    bool wanted = is_reset ? selection->as_other : selection->last_wanted;
+
+    selection->as_other = wanted && !is_reset;
+    return wanted;
+}
+
 bool table_selection_wants(void *context, const struct sql_statement *statement)
 {
     struct table_selection *selection = context;
@@ -301,7 +312,12 @@ bool table_selection_wants(void *context, const struct sql_statement *statement)
 
     sql_lexer_init(&lexer, statement->text, statement->length);
     sql_lexer_next_solid(&lexer, &verb);
-    if (sql_token_is_word(&verb, "set")) {
+    bool is_set = sql_token_is_word(&verb, "set");
+    bool is_reset = sql_token_is_word(&verb, "reset");
+    if ((is_set || is_reset) && script_facts_is_ownership(statement)) {
+        return wants_authorization(selection, is_reset);
+    }
+    if (is_set) {
         return true;
     }
     if (!is_remark(statement, &lexer, &verb)) {

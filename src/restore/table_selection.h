@@ -24,6 +24,7 @@ struct table_selection {
     size_t sequence_count;
     size_t sequence_capacity;
     bool last_wanted; /* of what a remark may be about */
+    bool as_other;    /* a wanted SET SESSION AUTHORIZATION waits for its RESET */
     bool failed;      /* memory was out in one of the functions without an error */
 };
 

@@ -1313,6 +1313,26 @@ def test_several_tables(restorer, source, empty_database, cluster):
     restorer.assert_equal(empty_database.name, source.name)
 
 
+@pytest.mark.parametrize("table", ["given", "plain"])
+def test_a_table_beside_privileges_that_others_gave(restorer, make_database, empty_database, role,
+                                                    table):
+    """In front of these a dump becomes the other role, and then itself again."""
+    database = make_database()
+    database.execute("CREATE TABLE given AS SELECT 1 AS id; CREATE TABLE plain AS SELECT 2 AS id;"
+                     "ALTER TABLE given ADD PRIMARY KEY (id); ALTER TABLE plain ADD UNIQUE (id)")
+    giver, _ = role(database)
+    taker, _ = role(database)
+    database.execute(f"GRANT SELECT ON given TO {giver} WITH GRANT OPTION; SET ROLE {giver};"
+                     f"GRANT SELECT ON given TO {taker}; RESET ROLE;"
+                     f"GRANT SELECT ON plain TO {taker}")
+    name = restorer.back_up(database.name)
+    restorer.ok(name, empty_database.name, "--table", f"public.{table}")
+    assert empty_database.value(f"SELECT count(*) FROM {table}") == 1
+    privileges = f"SELECT relacl::text FROM pg_class WHERE relname = '{table}'"
+    assert empty_database.value(privileges) == database.value(privileges)
+    empty_database.execute(f"DROP TABLE {table}")
+
+
 def test_a_table_that_others_hang_on(restorer, make_database, cluster):
     """What refers to others stays away, and the remarks about it."""
     database = make_database()

@@ -144,6 +144,19 @@ def test_kinds_of_backups(tool, sample, make_backup, options):
     assert none_left(sample)
 
 
+def test_children_whose_columns_stand_otherwise(tool, sample, make_backup):
+    """pg_dump makes a child with its parent's columns first."""
+    sample.execute("""
+        CREATE TABLE parent (a integer, b text); CREATE TABLE child (c integer) INHERITS (parent);
+        ALTER TABLE parent ADD z integer DEFAULT 3;
+        INSERT INTO child (a, b, c) SELECT g, 'b', g FROM generate_series(1, 3) g;
+        CREATE TABLE late (b text, a integer, z integer); INSERT INTO late VALUES ('x', 1, 2);
+        ALTER TABLE late INHERIT parent""")
+    name = make_backup()
+    tool.ok("verify", name)
+    assert row(sample, name)["verified_at"] is not None
+
+
 def test_old_services_backup(tool, sample, file_store):
     dump = subprocess.run(["pg_dump", sample.url], check=True, capture_output=True).stdout
     name = "rythm-backup-2025-01-29T02-00-01-123Z.sql"

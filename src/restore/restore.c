@@ -83,14 +83,17 @@ static bool check_target(struct replacing *replacing, struct error *err)
 
 static void tell_encoding(const struct replacing *replacing)
 {
+    static const char any_bytes[] = "SQL_ASCII";
     const char *encoding = backup_source_encoding(replacing->source);
+    const char *found = replacing->found.encoding;
 
-    if (encoding != NULL && replacing->found.exists &&
-        strcmp(encoding, replacing->found.encoding) != 0) {
+    if (encoding != NULL && replacing->found.exists && strcmp(encoding, found) != 0) {
+        bool as_is = strcmp(encoding, any_bytes) == 0 || strcmp(found, any_bytes) == 0;
         log_warning("other_encoding",
-                    "The backup is of a database in %s, and database %s is in %s: its text is "
-                    "converted",
-                    encoding, replacing->target, replacing->found.encoding);
+                    "The backup is of a database in %s, and database %s is in %s: %s", encoding,
+                    replacing->target, found,
+                    as_is ? "its bytes are taken as they are, whatever they mean there"
+                          : "its text is converted");
     }
 }
 

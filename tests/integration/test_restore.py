@@ -458,6 +458,13 @@ def test_another_encoding_is_converted(restorer, make_encoded, cluster, empty_da
     assert empty_database.value("SELECT a FROM texts") == "åäö"
 
 
+def test_bytes_of_no_encoding_are_not_converted(restorer, make_encoded, cluster, empty_database):
+    name = make_encoded("SQL_ASCII")
+    cluster.execute(name, "CREATE TABLE texts AS SELECT 'a'::text AS a")
+    result = restorer.ok(restorer.back_up(name), empty_database.name)
+    assert "in UTF8: its bytes are taken as they are, whatever they mean there" in result.err
+
+
 LOCALE = """SELECT datlocprovider, datcollate, datctype, daticulocale FROM pg_database
             WHERE datname = current_database()"""
 

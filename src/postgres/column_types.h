@@ -1,6 +1,6 @@
 /*
- * The types of the values that a binary COPY into a table has. Nothing is run or even planned for
- * that: no function of the database's is called.
+ * The types of the values that a binary COPY into a table has. Only the catalogue is read for that:
+ * no function of the database's own is called.
  */
 #ifndef POSTGRES_COLUMN_TYPES_H
 #define POSTGRES_COLUMN_TYPES_H
@@ -12,9 +12,9 @@
 #include "base/error.h"
 #include "postgres/session.h"
 
-/* Of the columns of `query`, a SELECT from the table: OIDs, in an array for the caller to free. Of
- * a domain it is the type that it is over, and of an enum that of text: so are its values sent, in
- * both formats.
+/* Of the columns of `query`, a SELECT from the table that is neither run nor planned: OIDs, in an
+ * array for the caller to free. Of a domain it is the type that it is over, and of an enum that of
+ * text: so are its values sent, in both formats.
  *
  * None, when there can be no binary COPY: any column of the table, of the query or not, has a type
  * without a receive function, which COPY looks up for all of them (BeginCopyFrom()). None, too,

@@ -174,11 +174,11 @@ static PGresult *collect(struct session *session, struct error *err)
     return kept;
 }
 
-PGresult *query_run(struct session *session, const char *sql, int count, const char *const values[],
-                    struct error *err)
+/* The result of what libpq says that it has sent, or not. */
+static PGresult *collect_sent(struct session *session, int sent, struct error *err)
 {
     session->sqlstate[0] = '\0';
-    if (PQsendQueryParams(session->connection, sql, count, NULL, values, NULL, NULL, 0) == 0) {
+    if (sent == 0) {
         query_report(session, TALKING, err);
         err->retryable = true;
         return NULL;
@@ -186,25 +186,24 @@ PGresult *query_run(struct session *session, const char *sql, int count, const c
     return collect(session, err);
 }
 
+PGresult *query_run(struct session *session, const char *sql, int count, const char *const values[],
+                    struct error *err)
+{
+    return collect_sent(
+        session, PQsendQueryParams(session->connection, sql, count, NULL, values, NULL, NULL, 0),
+        err);
+}
+
 PGresult *query_describe(struct session *session, const char *sql, struct error *err)
 {
-    session->sqlstate[0] = '\0';
-    if (PQsendPrepare(session->connection, "", sql, 0, NULL) == 0) {
-        query_report(session, TALKING, err);
-        err->retryable = true;
-        return NULL;
-    }
-    PGresult *prepared = collect(session, err);
+    PGresult *prepared =
+        collect_sent(session, PQsendPrepare(session->connection, "", sql, 0, NULL), err);
+
     if (prepared == NULL) {
         return NULL;
     }
     PQclear(prepared);
-    if (PQsendDescribePrepared(session->connection, "") == 0) {
-        query_report(session, TALKING, err);
-        err->retryable = true;
-        return NULL;
-    }
-    return collect(session, err);
+    return collect_sent(session, PQsendDescribePrepared(session->connection, ""), err);
 }
 
 bool query_execute(struct session *session, const char *sql, int count, const char *const values[],

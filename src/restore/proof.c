@@ -48,17 +48,24 @@ static bool prove_quickly(const struct proof *proof, const struct backup_source 
     return ok;
 }
 
-static bool fill(const struct proof *proof, const struct backup_source *source,
-                 struct session *session, char **columns, struct proof_result *result,
-                 struct error *err)
+/* A proof by a restore. */
+struct proving {
+    const struct proof *proof;
+    const struct backup_source *source;
+    struct proof_result *result;
+    char **columns; /* of each table that was filled: what it is read again by */
+};
+
+static bool fill(struct proving *proving, struct session *session, struct error *err)
 {
+    const struct proof *proof = proving->proof;
     const struct fill_options options = {
-        .source = source,
+        .source = proving->source,
         .settings = proof->settings,
         .session = session,
         .rules = without_roles,
         .hides_values = true,
-        .columns = columns,
+        .columns = proving->columns,
         .progress = proof->progress,
         .progress_context = proof->progress_context,
     };
@@ -67,40 +74,37 @@ static bool fill(const struct proof *proof, const struct backup_source *source,
     if (!fill_database(&options, &filled, err)) {
         return false;
     }
-    result->raw_bytes = filled.raw_bytes;
-    result->rows = filled.rows;
+    proving->result->raw_bytes = filled.raw_bytes;
+    proving->result->rows = filled.rows;
     return true;
 }
 
+static bool compare(struct proving *proving, struct session *session, struct error *err)
+{
+    const struct comparison comparison = {.manifest = &proving->source->manifest,
+                                          .settings = proving->proof->settings,
+                                          .columns = proving->columns,
+                                          .session = session};
+    struct proof_result *result = proving->result;
+
+    result->has_rows = comparison_run(&comparison, &result->tables, &result->rows, err);
+    return result->has_rows;
+}
+
 /* Every session has ended before the database is dropped. */
-static bool in_session(const struct proof *proof, struct session *maintenance, const char *database,
-                       bool (*work)(const struct proof *proof, const struct backup_source *source,
-                                    struct session *session, char **columns,
-                                    struct proof_result *result, struct error *err),
-                       const struct backup_source *source, char **columns,
-                       struct proof_result *result, struct error *err)
+static bool in_session(struct proving *proving, struct session *maintenance, const char *database,
+                       bool (*work)(struct proving *proving, struct session *session,
+                                    struct error *err),
+                       struct error *err)
 {
     struct session *session = NULL;
 
     if (!session_open_in(maintenance, database, &session, err)) {
         return false;
     }
-    bool ok = work(proof, source, session, columns, result, err);
+    bool ok = work(proving, session, err);
     session_close(session);
     return ok;
-}
-
-static bool compare(const struct proof *proof, const struct backup_source *source,
-                    struct session *session, char **columns, struct proof_result *result,
-                    struct error *err)
-{
-    const struct comparison comparison = {.manifest = &source->manifest,
-                                          .settings = proof->settings,
-                                          .columns = columns,
-                                          .session = session};
-
-    result->has_rows = comparison_run(&comparison, &result->tables, &result->rows, err);
-    return result->has_rows;
 }
 
 static bool prove_in(const struct proof *proof, const struct backup_source *source,
@@ -108,19 +112,21 @@ static bool prove_in(const struct proof *proof, const struct backup_source *sour
                      struct error *err)
 {
     size_t count = source->has_manifest ? source->manifest.segments.table_count : 0;
-    char **columns = calloc(count + 1, sizeof(*columns));
+    struct proving proving = {.proof = proof,
+                              .source = source,
+                              .result = result,
+                              .columns = calloc(count + 1, sizeof(*proving.columns))};
 
-    if (columns == NULL) {
+    if (proving.columns == NULL) {
         return error_set_memory(err);
     }
-    bool ok = (in_session(proof, maintenance, database, fill, source, columns, result, err) ||
+    bool ok = (in_session(&proving, maintenance, database, fill, err) ||
                error_prefix(err, "restoring it into a scratch database")) &&
-              (!source->has_manifest ||
-               in_session(proof, maintenance, database, compare, source, columns, result, err));
+              (!source->has_manifest || in_session(&proving, maintenance, database, compare, err));
     for (size_t i = 0; i < count; i++) {
-        free(columns[i]);
+        free(proving.columns[i]);
     }
-    free(columns);
+    free(proving.columns);
     return ok;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Rows as COPY TO writes them, turned into its binary format (PostgreSQL manual, COPY, "Text
- * Format" and "Binary Format"), which costs the server half as much to read: it need not look for
- * the end of each value, and parse it.
+ * Format" and "Binary Format"), which costs the server a third less to read, or more: it need not
+ * look for the end of each value, and parse it.
  *
  * What is not certain to be read as the server would read the text is left to the server: the
  * encoder stops in front of such a row.

@@ -764,6 +764,15 @@ def numbered(make_database):
     return database
 
 
+def refused(tool, numbered, database, columns, text):
+    """Into a table with these columns; what was said besides the text."""
+    database.execute(f"CREATE TABLE numbered ({columns})")
+    result = tool.run("restore", back_up(tool, numbered.name), "--to", database.url, "--data-only")
+    assert (result.code, result.out) == (1, "") and text in result.err, result.err
+    assert database.value("SELECT count(*) FROM numbered") == 0
+    return result.err
+
+
 @pytest.mark.parametrize("columns, text", [
     ("g integer CHECK (g <> 3000), t text", 'violates check constraint "numbered_g_check"'),
     ("g integer, t text CHECK (t <> md5('3000'))", 'violates check constraint "numbered_t_check"'),
@@ -772,26 +781,18 @@ def numbered(make_database):
     ("g int2 CHECK (g < 3000), t bytea", 'violates check constraint "numbered_g_check"')])
 def test_rows_that_a_table_refuses(tool, numbered, empty_database, columns, text):
     """Which row it is, is told as if it had come as text."""
-    empty_database.execute(f"CREATE TABLE numbered ({columns})")
-    result = tool.run("restore", back_up(tool, numbered.name), "--to", empty_database.url,
-                      "--data-only")
-    assert (result.code, result.out) == (1, "") and text in result.err, result.err
-    assert "restoring the rows of public.numbered: " in result.err
+    said = refused(tool, numbered, empty_database, columns, text)
+    assert "restoring the rows of public.numbered: " in said
     line = 2 if "UNIQUE" in columns else 3000
-    assert f"COPY numbered, line {line}" in result.err, result.err
-    assert empty_database.value("SELECT count(*) FROM numbered") == 0
+    assert f"COPY numbered, line {line}" in said, said
 
 
 @pytest.mark.parametrize("columns, text", [
     ("g integer", "does not exist"),
     ("g integer, t text GENERATED ALWAYS AS ('t') STORED", "is a generated column")])
 def test_columns_that_a_table_has_not(tool, numbered, empty_database, columns, text):
-    empty_database.execute(f"CREATE TABLE numbered ({columns})")
-    result = tool.run("restore", back_up(tool, numbered.name), "--to", empty_database.url,
-                      "--data-only")
-    assert (result.code, result.out) == (1, "") and text in result.err, result.err
-    assert "public.numbered: " in result.err and 'column "t"' in result.err
-    assert empty_database.value("SELECT count(*) FROM numbered") == 0
+    said = refused(tool, numbered, empty_database, columns, text)
+    assert "public.numbered: " in said and 'column "t"' in said
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
